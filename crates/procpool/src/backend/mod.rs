@@ -1,0 +1,3 @@
+//! What runs tasks: the seam between the typed front and the places where work happens.
+
+mod scheduler;

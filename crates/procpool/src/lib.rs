@@ -1,0 +1,3 @@
+//! Multiprocessing for async Rust.
+
+mod backend;

@@ -1,0 +1,1 @@
+//! Small programs, one subject each: see the README.

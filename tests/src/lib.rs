@@ -1,0 +1,1 @@
+//! The harness that every test of this workspace member uses.
