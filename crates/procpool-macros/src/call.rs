@@ -138,10 +138,12 @@ impl Engine {
         if is_literal(argument) {
             return Ok(argument.to_token_stream());
         }
+        // Parentheses that a receiver needs, `(&x).f()`, would be superfluous in their new place.
+        let argument = peel(argument);
         let span = at(argument);
         let private = &self.private;
         let name = format_ident!("argument_{}", self.travelling.len(), span = span);
-        let (value, used) = match peel(argument) {
+        let (value, used) = match argument {
             Expr::Reference(ExprReference {
                 mutability: Some(_),
                 ..

@@ -2,8 +2,8 @@
 
 use linkme::distributed_slice;
 
-use crate::task::descriptor::{self, Descriptor};
 use crate::task::Named;
+use crate::task::descriptor::{self, Descriptor};
 
 /// Every `#[procpool::task]` of the crates that are linked into the program.
 ///

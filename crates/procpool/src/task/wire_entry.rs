@@ -14,12 +14,12 @@ use crate::task::image::{Image, Region};
 /// the file, and hold in every process that runs it, wherever the kernel put it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WireEntry {
-    version: u32,
-    kind: u32,
-    descriptor: u64,
-    type_hash: u64,
+    pub(super) version: u32,
+    pub(super) kind: u32,
+    pub(super) descriptor: u64,
+    pub(super) type_hash: u64,
     /// Zero for a task.
-    function: u64,
+    pub(super) function: u64,
 }
 
 impl WireEntry {
