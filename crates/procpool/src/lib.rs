@@ -1,3 +1,5 @@
 //! Multiprocessing for async Rust.
 
 mod backend;
+mod entry;
+mod sys;
