@@ -21,27 +21,14 @@ pub(crate) fn set_thread_name(name: &str) -> io::Result<()> {
 /// Makes this process a likelier victim of the out-of-memory killer, unless it already is one. Raising needs no
 /// privilege.
 pub(crate) fn raise_oom_score() -> io::Result<()> {
-    let current: i32 = std::fs::read_to_string(OOM_FILE)?
-        .trim()
-        .parse()
-        .unwrap_or(0);
-    if current < OOM_SCORE {
-        std::fs::write(OOM_FILE, OOM_SCORE.to_string())
-    } else {
-        Ok(())
-    }
+    let current: i32 = std::fs::read_to_string(OOM_FILE)?.trim().parse().unwrap_or(0);
+    if current < OOM_SCORE { std::fs::write(OOM_FILE, OOM_SCORE.to_string()) } else { Ok(()) }
 }
 
 /// Turns core dumps off for this process and what it starts. The hard limit stays, so that a task can turn them on.
 pub(crate) fn disable_core_dumps() -> io::Result<()> {
     let limit = rustix::process::getrlimit(Resource::Core);
-    Ok(rustix::process::setrlimit(
-        Resource::Core,
-        Rlimit {
-            current: Some(0),
-            maximum: limit.maximum,
-        },
-    )?)
+    Ok(rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: limit.maximum })?)
 }
 
 #[cfg(test)]

@@ -16,9 +16,7 @@ use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 
 /// What every shared memfd carries before it is passed on.
-const SEALS: SealFlags = SealFlags::SHRINK
-    .union(SealFlags::GROW)
-    .union(SealFlags::SEAL);
+const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
 /// A shared mapping, as words. Unmapped when dropped.
 #[derive(Debug)]
@@ -29,16 +27,10 @@ pub(crate) struct SharedWords {
 
 // SAFETY: the mapping belongs to this value alone, is valid until it is dropped, and is reached only as `&[AtomicU64]`,
 // which may be used from any thread.
-#[expect(
-    unsafe_code,
-    reason = "a raw pointer hides that the memory behind it consists of atomics"
-)]
+#[expect(unsafe_code, reason = "a raw pointer hides that the memory behind it consists of atomics")]
 unsafe impl Send for SharedWords {}
 // SAFETY: as for `Send`.
-#[expect(
-    unsafe_code,
-    reason = "a raw pointer hides that the memory behind it consists of atomics"
-)]
+#[expect(unsafe_code, reason = "a raw pointer hides that the memory behind it consists of atomics")]
 unsafe impl Sync for SharedWords {}
 
 impl SharedWords {
@@ -88,9 +80,7 @@ impl SharedWords {
         };
         match NonNull::new(start.cast()) {
             Some(start) => Ok(SharedWords { start, count }),
-            None => Err(io::Error::other(
-                "the kernel mapped the shared page at address 0",
-            )),
+            None => Err(io::Error::other("the kernel mapped the shared page at address 0")),
         }
     }
 }
@@ -118,10 +108,7 @@ impl Deref for SharedWords {
     fn deref(&self) -> &[AtomicU64] {
         // SAFETY: the mapping is `count` words long, aligned to a page, lives as long as `self`, and is only ever seen
         // as atomics in this process; what the other process does to it are changes of atomics, too.
-        #[expect(
-            unsafe_code,
-            reason = "the mapping is known to the type system as a pointer only"
-        )]
+        #[expect(unsafe_code, reason = "the mapping is known to the type system as a pointer only")]
         unsafe {
             std::slice::from_raw_parts(self.start.as_ptr(), self.count)
         }
@@ -132,12 +119,7 @@ impl Drop for SharedWords {
     fn drop(&mut self) {
         // SAFETY: this value owns the mapping, and no reference into it outlives this value.
         #[expect(unsafe_code, reason = "unmapping memory")]
-        let result = unsafe {
-            rustix::mm::munmap(
-                self.start.as_ptr().cast(),
-                self.count * size_of::<AtomicU64>(),
-            )
-        };
+        let result = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.count * size_of::<AtomicU64>()) };
         debug_assert!(result.is_ok(), "unmapping our own mapping cannot fail");
     }
 }
@@ -169,27 +151,12 @@ mod tests {
     fn what_is_not_sealed_or_has_another_size_is_not_mapped() {
         let loose = memfd().unwrap();
         rustix::fs::ftruncate(&loose, 4096).unwrap();
-        assert!(
-            SharedWords::map_received(loose.as_fd(), 512)
-                .unwrap_err()
-                .to_string()
-                .contains("not sealed")
-        );
+        assert!(SharedWords::map_received(loose.as_fd(), 512).unwrap_err().to_string().contains("not sealed"));
         let (_words, fd) = SharedWords::create(512).unwrap();
-        assert!(
-            SharedWords::map_received(fd.as_fd(), 1024)
-                .unwrap_err()
-                .to_string()
-                .contains("another size")
-        );
+        assert!(SharedWords::map_received(fd.as_fd(), 1024).unwrap_err().to_string().contains("another size"));
         let file = std::fs::File::open("/proc/self/exe").unwrap();
         assert!(SharedWords::map_received(file.as_fd(), 512).is_err());
         let null = std::fs::File::open("/dev/null").unwrap();
-        assert!(
-            SharedWords::map_received(null.as_fd(), 512)
-                .unwrap_err()
-                .to_string()
-                .contains("not a memory file")
-        );
+        assert!(SharedWords::map_received(null.as_fd(), 512).unwrap_err().to_string().contains("not a memory file"));
     }
 }

@@ -37,18 +37,12 @@ struct Former {
 
 // SAFETY: `action` is written by `install` alone, at most once (guarded by `GUARD`), before `set` becomes true with
 // Release; it is read only after `set` was read as true with Acquire.
-#[expect(
-    unsafe_code,
-    reason = "a signal handler can use neither a lock nor a cell that blocks"
-)]
+#[expect(unsafe_code, reason = "a signal handler can use neither a lock nor a cell that blocks")]
 unsafe impl Sync for Former {}
 
 impl Former {
     const fn new() -> Self {
-        Former {
-            action: UnsafeCell::new(MaybeUninit::uninit()),
-            set: AtomicBool::new(false),
-        }
+        Former { action: UnsafeCell::new(MaybeUninit::uninit()), set: AtomicBool::new(false) }
     }
 }
 
@@ -68,18 +62,8 @@ const HANDLER_STACK: usize = 64 << 10;
 /// `note` runs in a signal handler: it must not allocate, lock or panic.
 pub(crate) fn install(name: &str, note: fn()) -> io::Result<()> {
     let (low, top) = own_stack()?;
-    let words = format!(
-        "\nthread '{name}' has overflowed its stack\nfatal runtime error: stack overflow, aborting\n"
-    );
-    if GUARD
-        .set(Guard {
-            low,
-            top,
-            note,
-            words: words.into_bytes().into_boxed_slice(),
-        })
-        .is_err()
-    {
+    let words = format!("\nthread '{name}' has overflowed its stack\nfatal runtime error: stack overflow, aborting\n");
+    if GUARD.set(Guard { low, top, note, words: words.into_bytes().into_boxed_slice() }).is_err() {
         return Ok(());
     }
     give_handler_stack()?;
@@ -122,8 +106,7 @@ fn own_stack() -> io::Result<(usize, usize)> {
     let error = unsafe {
         match libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) {
             0 => {
-                let error =
-                    libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut start, &raw mut size);
+                let error = libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut start, &raw mut size);
                 libc::pthread_attr_destroy(attributes.as_mut_ptr());
                 error
             }
@@ -143,10 +126,7 @@ fn give_handler_stack() -> io::Result<()> {
     let size = (HANDLER_STACK + rustix::param::linux_minsigstksz()).next_multiple_of(page);
     // SAFETY: a fresh private mapping, never unmapped, of which the lowest page is made inaccessible, and the rest
     // becomes the handler's stack of this thread.
-    #[expect(
-        unsafe_code,
-        reason = "mapping memory; rustix leaves handler stacks to libc"
-    )]
+    #[expect(unsafe_code, reason = "mapping memory; rustix leaves handler stacks to libc")]
     let result = unsafe {
         let start = rustix::mm::mmap_anonymous(
             std::ptr::null_mut(),
@@ -155,18 +135,10 @@ fn give_handler_stack() -> io::Result<()> {
             MapFlags::PRIVATE,
         )?;
         rustix::mm::mprotect(start, page, MprotectFlags::empty())?;
-        let stack = libc::stack_t {
-            ss_sp: start.byte_add(page),
-            ss_flags: 0,
-            ss_size: size,
-        };
+        let stack = libc::stack_t { ss_sp: start.byte_add(page), ss_flags: 0, ss_size: size };
         libc::sigaltstack(&raw const stack, std::ptr::null_mut())
     };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Whether a fault at `address` with the stack pointer at `pointer` is the overflow of the stack `low..top`.
@@ -177,22 +149,15 @@ fn is_overflow(address: usize, pointer: usize, low: usize, top: usize) -> bool {
     let zone = low.saturating_sub(KERNEL_GAP)..low.saturating_add(NEAR);
     let reach = low.saturating_sub(KERNEL_GAP)..top;
     zone.contains(&address)
-        || (reach.contains(&pointer)
-            && reach.contains(&address)
-            && address.abs_diff(pointer) <= NEAR)
+        || (reach.contains(&pointer) && reach.contains(&address) && address.abs_diff(pointer) <= NEAR)
 }
 
 extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: with SA_SIGINFO the kernel passes valid pointers to both; for these two signals, when sent by the kernel
     // (`si_code > 0`), the address is set.
     #[expect(unsafe_code, reason = "reading what the kernel passes to a handler")]
-    let (by_kernel, address, pointer) = unsafe {
-        (
-            (*info).si_code > 0,
-            (*info).si_addr() as usize,
-            stack_pointer(context),
-        )
-    };
+    let (by_kernel, address, pointer) =
+        unsafe { ((*info).si_code > 0, (*info).si_addr() as usize, stack_pointer(context)) };
     if let Some(guard) = GUARD.get()
         && by_kernel
         && is_overflow(address, pointer, guard.low, guard.top)
@@ -222,10 +187,7 @@ fn pass_on(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void, 
     // installed with these flags, so it has the shape that they say. Default and ignored are not functions: then the
     // default is restored, under which the faulting instruction, run again, ends the process as if we were not there;
     // a signal that was merely sent does not come again by itself, so it is raised (and delivered on return).
-    #[expect(
-        unsafe_code,
-        reason = "calling a handler that is known as a number, restoring a disposition"
-    )]
+    #[expect(unsafe_code, reason = "calling a handler that is known as a number, restoring a disposition")]
     unsafe {
         let action = (*former.action.get()).assume_init_ref();
         match action.sa_sigaction {
@@ -238,8 +200,7 @@ fn pass_on(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void, 
                 }
             }
             address if action.sa_flags & libc::SA_SIGINFO != 0 => {
-                let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) =
-                    std::mem::transmute(address);
+                let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) = std::mem::transmute(address);
                 handler(signal, info, context);
             }
             address => {
@@ -281,22 +242,10 @@ mod tests {
         const TOP: usize = LOW + (8 << 20);
         assert!(is_overflow(LOW - 8, LOW + 8, LOW, TOP));
         assert!(is_overflow(LOW - 4096, LOW - 4096, LOW, TOP));
-        assert!(
-            is_overflow(LOW + (1 << 20), LOW + (1 << 20) + 4096, LOW, TOP),
-            "a limit that was lowered"
-        );
-        assert!(
-            !is_overflow(0, LOW + 4096, LOW, TOP),
-            "a null pointer deep in the stack"
-        );
-        assert!(
-            !is_overflow(LOW + (4 << 20), TOP - 64, LOW, TOP),
-            "a wild pointer into the stack"
-        );
-        assert!(
-            !is_overflow(TOP + 64, TOP - 64, LOW, TOP),
-            "behind the stack"
-        );
+        assert!(is_overflow(LOW + (1 << 20), LOW + (1 << 20) + 4096, LOW, TOP), "a limit that was lowered");
+        assert!(!is_overflow(0, LOW + 4096, LOW, TOP), "a null pointer deep in the stack");
+        assert!(!is_overflow(LOW + (4 << 20), TOP - 64, LOW, TOP), "a wild pointer into the stack");
+        assert!(!is_overflow(TOP + 64, TOP - 64, LOW, TOP), "behind the stack");
     }
 
     #[test]

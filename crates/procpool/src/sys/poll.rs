@@ -25,20 +25,13 @@ const EVENTS: usize = 64;
 impl Poller {
     /// A poller that watches nothing yet.
     pub(crate) fn new() -> io::Result<Poller> {
-        Ok(Poller {
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-        })
+        Ok(Poller { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
     }
 
     /// Watches `fd`, whose owner must [`remove`](Poller::remove) it before closing it: a copy that lives on elsewhere
     /// (in a forked child) would keep it watched.
     pub(crate) fn add(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
-        Ok(epoll::add(
-            &self.epoll,
-            fd,
-            epoll::EventData::new_u64(token.0),
-            epoll::EventFlags::IN,
-        )?)
+        Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token.0), epoll::EventFlags::IN)?)
     }
 
     /// Stops watching `fd`.
@@ -68,10 +61,7 @@ impl Poller {
 /// allowed.
 fn timespec(duration: Duration) -> Timespec {
     let duration = duration.min(Duration::from_secs(86_400));
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(86_400),
-        tv_nsec: duration.subsec_nanos().into(),
-    }
+    Timespec { tv_sec: i64::try_from(duration.as_secs()).unwrap_or(86_400), tv_nsec: duration.subsec_nanos().into() }
 }
 
 /// Wakes a [`Poller`] that watches it, from any thread.
@@ -83,9 +73,7 @@ pub(crate) struct Waker {
 impl Waker {
     /// A waker that has not been used.
     pub(crate) fn new() -> io::Result<Waker> {
-        Ok(Waker {
-            event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-        })
+        Ok(Waker { event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)? })
     }
 
     /// Makes it readable, until [`drain`](Waker::drain). Wakes before a drain add up to one.
@@ -125,16 +113,9 @@ pub(crate) fn wait_for_parent(
     socket: BorrowedFd<'_>,
     for_input: bool,
 ) -> io::Result<ParentState> {
-    let interest = if for_input {
-        PollFlags::RDHUP | PollFlags::IN
-    } else {
-        PollFlags::RDHUP
-    };
+    let interest = if for_input { PollFlags::RDHUP | PollFlags::IN } else { PollFlags::RDHUP };
     loop {
-        let mut fds = [
-            PollFd::from_borrowed_fd(parent, PollFlags::IN),
-            PollFd::from_borrowed_fd(socket, interest),
-        ];
+        let mut fds = [PollFd::from_borrowed_fd(parent, PollFlags::IN), PollFd::from_borrowed_fd(socket, interest)];
         match rustix::event::poll(&mut fds, None) {
             Ok(_) => {}
             Err(Errno::INTR) => continue,
@@ -144,8 +125,7 @@ pub(crate) fn wait_for_parent(
         let state = ParentState {
             // NVAL, too: a parent's pidfd that a task has closed can no longer tell, so the worst is assumed.
             gone: !fds[0].revents().is_empty(),
-            hung_up: socket
-                .intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL),
+            hung_up: socket.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL),
             readable: socket.contains(PollFlags::IN),
         };
         if state.gone || state.hung_up || state.readable {
@@ -172,9 +152,7 @@ mod tests {
             assert_eq!(ready, [Token(9)]);
         }
         waker.drain();
-        poller
-            .wait(&mut ready, Some(Duration::from_millis(1)))
-            .unwrap();
+        poller.wait(&mut ready, Some(Duration::from_millis(1))).unwrap();
         assert_eq!(ready, []);
         waker.wake();
         poller.remove(&waker).unwrap();

@@ -76,10 +76,7 @@ pub(crate) enum ExitFacts {
 /// Starts a worker, in a process group of its own. Blocks until the new process has begun to execute.
 pub(crate) fn spawn(worker: WorkerCommand) -> io::Result<Child> {
     let mut command = Command::new(EXECUTABLE);
-    command
-        .arg0(&worker.arg0)
-        .stdin(Stdio::from(worker.socket))
-        .process_group(0);
+    command.arg0(&worker.arg0).stdin(Stdio::from(worker.socket)).process_group(0);
     if worker.env.clear {
         command.env_clear();
     }
@@ -102,10 +99,7 @@ pub(crate) fn spawn(worker: WorkerCommand) -> io::Result<Child> {
         let _blocked = SignalMask::block(&signals::HELD_WHILE_STARTING)?;
         command.spawn()?
     };
-    let pid = i32::try_from(child.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or(io::ErrorKind::InvalidData)?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
     let prepared = open_pid(child.id()).and_then(|pidfd| {
         let stderr = child.stderr.take().map(OwnedFd::from);
         if let Some(pipe) = &stderr {
@@ -114,20 +108,10 @@ pub(crate) fn spawn(worker: WorkerCommand) -> io::Result<Child> {
         Ok((pidfd, stderr))
     });
     match prepared {
-        Ok((pidfd, stderr)) => Ok(Child {
-            pid,
-            pidfd: Some(pidfd),
-            stderr,
-            reaped: false,
-        }),
+        Ok((pidfd, stderr)) => Ok(Child { pid, pidfd: Some(pidfd), stderr, reaped: false }),
         Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {
             let stderr = child.stderr.take().map(OwnedFd::from);
-            Ok(Child {
-                pid,
-                pidfd: None,
-                stderr,
-                reaped: true,
-            })
+            Ok(Child { pid, pidfd: None, stderr, reaped: true })
         }
         Err(error) => {
             // No descriptor left, most likely: a child that cannot be watched is not kept. It is not reaped yet, so
@@ -141,10 +125,7 @@ pub(crate) fn spawn(worker: WorkerCommand) -> io::Result<Child> {
 
 /// A pidfd of the process with this number.
 pub(crate) fn open_pid(pid: u32) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or(io::ErrorKind::InvalidInput)?;
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
 }
 
@@ -171,9 +152,7 @@ impl Child {
 
     /// Collects it. Waits for its end, so it is to be called once [`pidfd`](Child::pidfd) is readable.
     pub(crate) fn reap(&mut self) -> io::Result<ExitFacts> {
-        let facts = self
-            .wait(WaitIdOptions::EXITED)?
-            .unwrap_or(ExitFacts::Unknown);
+        let facts = self.wait(WaitIdOptions::EXITED)?.unwrap_or(ExitFacts::Unknown);
         self.reaped = true;
         Ok(facts)
     }
@@ -188,15 +167,10 @@ impl Child {
                 Err(Errno::CHILD) => return Ok(Some(ExitFacts::Unknown)),
                 Err(error) => return Err(error.into()),
                 Ok(status) => {
-                    return Ok(status.map(|status| {
-                        match (status.exit_status(), status.terminating_signal()) {
-                            (Some(code), _) => ExitFacts::Exited(code),
-                            (None, Some(signal)) => ExitFacts::Signaled {
-                                signal,
-                                core_dumped: status.dumped(),
-                            },
-                            (None, None) => ExitFacts::Unknown,
-                        }
+                    return Ok(status.map(|status| match (status.exit_status(), status.terminating_signal()) {
+                        (Some(code), _) => ExitFacts::Exited(code),
+                        (None, Some(signal)) => ExitFacts::Signaled { signal, core_dumped: status.dumped() },
+                        (None, None) => ExitFacts::Unknown,
                     }));
                 }
             }
@@ -292,16 +266,7 @@ mod tests {
     fn command(stderr: Stderr) -> (OwnedFd, WorkerCommand) {
         let (ours, theirs) = socket::pair().unwrap();
         let arg0 = WAIT.to_owned();
-        (
-            ours,
-            WorkerCommand {
-                socket: theirs,
-                arg0,
-                env: EnvChanges::default(),
-                cwd: None,
-                stderr,
-            },
-        )
+        (ours, WorkerCommand { socket: theirs, arg0, env: EnvChanges::default(), cwd: None, stderr })
     }
 
     fn wait_for_end(child: &Child) {
@@ -321,10 +286,7 @@ mod tests {
         child.signal(libc::SIGSTOP).unwrap();
         child.kill_group().unwrap();
         wait_for_end(&child);
-        let facts = ExitFacts::Signaled {
-            signal: libc::SIGKILL,
-            core_dumped: false,
-        };
+        let facts = ExitFacts::Signaled { signal: libc::SIGKILL, core_dumped: false };
         assert_eq!(child.peek_exit().unwrap(), Some(facts));
         child.kill_group().unwrap();
         assert_eq!(child.reap().unwrap(), facts);

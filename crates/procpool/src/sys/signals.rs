@@ -5,8 +5,7 @@ use std::mem::MaybeUninit;
 
 /// Signals that are held back from a child until it has decided how to treat them; see
 /// [`spawn`](super::process::spawn).
-pub(crate) const HELD_WHILE_STARTING: [i32; 4] =
-    [libc::SIGTSTP, libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+pub(crate) const HELD_WHILE_STARTING: [i32; 4] = [libc::SIGTSTP, libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
 /// Signals from outside that ask a program to end.
 const REQUESTS_TO_END: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
@@ -39,10 +38,7 @@ impl SignalMask {
     }
 
     fn add(set: &libc::sigset_t) -> io::Result<SignalMask> {
-        Ok(SignalMask {
-            former: change_mask(libc::SIG_BLOCK, set)?,
-            _thread: std::marker::PhantomData,
-        })
+        Ok(SignalMask { former: change_mask(libc::SIG_BLOCK, set)?, _thread: std::marker::PhantomData })
     }
 }
 
@@ -92,17 +88,13 @@ extern "C" fn do_nothing(_signal: i32) {}
 /// handler is reset to the default.
 pub(crate) fn shrug_off_requests_to_end() -> io::Result<()> {
     shrug_off_broken_pipes()?;
-    REQUESTS_TO_END
-        .iter()
-        .try_for_each(|&signal| set_disposition(signal, handler(do_nothing)))
+    REQUESTS_TO_END.iter().try_for_each(|&signal| set_disposition(signal, handler(do_nothing)))
 }
 
 /// Makes requests to end what they are by default: deadly. Also where the parent ignores them.
 pub(crate) fn obey_requests_to_end() -> io::Result<()> {
     shrug_off_broken_pipes()?;
-    REQUESTS_TO_END
-        .iter()
-        .try_for_each(|&signal| set_disposition(signal, libc::SIG_DFL))
+    REQUESTS_TO_END.iter().try_for_each(|&signal| set_disposition(signal, libc::SIG_DFL))
 }
 
 fn shrug_off_broken_pipes() -> io::Result<()> {
@@ -131,11 +123,7 @@ fn set_disposition(signal: i32, disposition: libc::sighandler_t) -> io::Result<(
     // (no SA_SIGINFO), and does nothing: safe at any moment.
     #[expect(unsafe_code, reason = "rustix leaves signal handlers to libc")]
     let result = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
 /// Asked for as send buffer of both ends. The kernel may give less (`net.core.wmem_max`), which costs speed only.
@@ -30,12 +30,8 @@ const RECEIVE_ROOM: usize = 64 * 1024;
 ///
 /// Two open descriptions, so each side has an `O_NONBLOCK` of its own. Both are close-on-exec.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (parent, worker) = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let (parent, worker) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     for end in [&parent, &worker] {
         // Best effort: a smaller buffer means more system calls for big payloads, nothing else.
         let _ = sockopt::set_socket_send_buffer_size(end, SEND_BUFFER);
@@ -46,35 +42,21 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// Sends what fits now. `WouldBlock` when nothing fits; `BrokenPipe` (never SIGPIPE) when the other end is gone.
 pub(crate) fn send(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    send_message(
-        socket.as_fd(),
-        slices,
-        &mut SendAncillaryBuffer::default(),
-        SendFlags::DONTWAIT,
-    )
+    send_message(socket.as_fd(), slices, &mut SendAncillaryBuffer::default(), SendFlags::DONTWAIT)
 }
 
 /// Sends what fits now, with a copy of `passenger`, which travels with the first byte. At least one byte must be given.
 ///
 /// `Ok(n)` with `n > 0`: the descriptor has been sent; the rest of the bytes go by [`send`].
-pub(crate) fn send_with_fd(
-    socket: impl AsFd,
-    slices: &[IoSlice<'_>],
-    passenger: BorrowedFd<'_>,
-) -> io::Result<usize> {
+pub(crate) fn send_with_fd(socket: impl AsFd, slices: &[IoSlice<'_>], passenger: BorrowedFd<'_>) -> io::Result<usize> {
     if slices.iter().all(|slice| slice.is_empty()) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "a descriptor cannot travel without a byte",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a descriptor cannot travel without a byte"));
     }
     let passengers = [passenger];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(&passengers)) {
-        return Err(io::Error::other(
-            "the control message does not fit its own space",
-        ));
+        return Err(io::Error::other("the control message does not fit its own space"));
     }
     send_message(socket.as_fd(), slices, &mut control, SendFlags::DONTWAIT)
 }
@@ -84,18 +66,11 @@ pub(crate) fn send_all(socket: impl AsFd, mut slices: &mut [IoSlice<'_>]) -> io:
     let socket = socket.as_fd();
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        match send_message(
-            socket,
-            slices,
-            &mut SendAncillaryBuffer::default(),
-            SendFlags::empty(),
-        ) {
+        match send_message(socket, slices, &mut SendAncillaryBuffer::default(), SendFlags::empty()) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(sent) => IoSlice::advance_slices(&mut slices, sent),
             // Somebody made our end non-blocking (a task that walks over all descriptors): wait all the same.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                wait_for(socket, PollFlags::OUT)?
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for(socket, PollFlags::OUT)?,
             Err(error) => return Err(error),
         }
     }
@@ -128,9 +103,7 @@ pub(crate) fn recv_blocking(socket: impl AsFd, buffer: &mut BytesMut) -> io::Res
     let socket = socket.as_fd();
     loop {
         match receive(socket, buffer, RecvFlags::empty()) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                wait_for(socket, PollFlags::IN)?
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for(socket, PollFlags::IN)?,
             result => return result,
         }
     }
@@ -150,10 +123,7 @@ fn receive(socket: BorrowedFd<'_>, buffer: &mut BytesMut, flags: RecvFlags) -> i
     };
     let length = buffer.len() + count;
     // SAFETY: the kernel has just written `count` bytes at the start of the spare capacity, which follows `len()`.
-    #[expect(
-        unsafe_code,
-        reason = "the kernel fills uninitialised memory, which no safe interface of BytesMut knows"
-    )]
+    #[expect(unsafe_code, reason = "the kernel fills uninitialised memory, which no safe interface of BytesMut knows")]
     unsafe {
         buffer.set_len(length);
     }
@@ -163,10 +133,7 @@ fn receive(socket: BorrowedFd<'_>, buffer: &mut BytesMut, flags: RecvFlags) -> i
 /// Receives some bytes and the descriptor that may have come with them (close-on-exec), waiting for at least one byte.
 ///
 /// More than one descriptor, or one that was lost on the way (`MSG_CTRUNC`: no free descriptor number), is an error.
-pub(crate) fn recv_with_fd(
-    socket: impl AsFd,
-    buffer: &mut [u8],
-) -> io::Result<(usize, Option<OwnedFd>)> {
+pub(crate) fn recv_with_fd(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
     let socket = socket.as_fd();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -185,15 +152,10 @@ pub(crate) fn recv_with_fd(
         }
     }
     if message.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(io::Error::other(
-            "a descriptor was lost on its way: no free descriptor number in this process",
-        ));
+        return Err(io::Error::other("a descriptor was lost on its way: no free descriptor number in this process"));
     }
     if passengers.len() > 1 {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "more descriptors than one came with a message",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "more descriptors than one came with a message"));
     }
     Ok((message.bytes, passengers.pop()))
 }
@@ -217,11 +179,7 @@ pub(crate) struct PeerCred {
 
 /// The credentials of the process that made this socketpair.
 pub(crate) fn peer_cred(socket: impl AsFd) -> io::Result<PeerCred> {
-    let mut cred = libc::ucred {
-        pid: 0,
-        uid: 0,
-        gid: 0,
-    };
+    let mut cred = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).unwrap_or(0);
     // SAFETY: `cred` and `length` live through the call, and `length` is the size of `cred`. Not rustix's call: its
     // result holds a non-zero pid, and a peer in another pid namespace has pid 0.
@@ -238,10 +196,7 @@ pub(crate) fn peer_cred(socket: impl AsFd) -> io::Result<PeerCred> {
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(PeerCred {
-        pid: u32::try_from(cred.pid).unwrap_or(0),
-        uid: cred.uid,
-    })
+    Ok(PeerCred { pid: u32::try_from(cred.pid).unwrap_or(0), uid: cred.uid })
 }
 
 /// Whether this descriptor is a stream socket of the unix family.
@@ -260,10 +215,7 @@ mod tests {
         let (parent, worker) = pair().unwrap();
         assert!(is_unix_stream(&worker));
         let passenger = std::fs::File::open("/dev/null").unwrap();
-        assert_eq!(
-            send_with_fd(&parent, &[IoSlice::new(b"hello")], passenger.as_fd()).unwrap(),
-            5
-        );
+        assert_eq!(send_with_fd(&parent, &[IoSlice::new(b"hello")], passenger.as_fd()).unwrap(), 5);
         let mut buffer = [0; 3];
         let (count, fd) = recv_with_fd(&worker, &mut buffer).unwrap();
         assert_eq!((count, &buffer, fd.is_some()), (3, b"hel", true));
@@ -282,10 +234,7 @@ mod tests {
     fn the_parents_end_never_blocks_and_a_closed_end_is_an_error_not_a_signal() {
         let (parent, worker) = pair().unwrap();
         let mut buffer = BytesMut::new();
-        assert_eq!(
-            recv_into(&parent, &mut buffer).unwrap_err().kind(),
-            io::ErrorKind::WouldBlock
-        );
+        assert_eq!(recv_into(&parent, &mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let block = vec![7; 1 << 20];
         let full = loop {
             if let Err(error) = send(&parent, &[IoSlice::new(&block)]) {
@@ -295,10 +244,7 @@ mod tests {
         assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
         drop(worker);
         let broken = send(&parent, &[IoSlice::new(b"x")]).unwrap_err();
-        assert!(matches!(
-            broken.kind(),
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-        ));
+        assert!(matches!(broken.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset));
     }
 
     #[test]
@@ -307,15 +253,7 @@ mod tests {
         let sent: Vec<u8> = (0..3_000_000u32).map(|n| n.to_le_bytes()[0]).collect();
         let copy = sent.clone();
         let writer = std::thread::spawn(move || {
-            send_all(
-                &worker,
-                &mut [
-                    IoSlice::new(b""),
-                    IoSlice::new(&copy[..10]),
-                    IoSlice::new(&copy[10..]),
-                ],
-            )
-            .unwrap();
+            send_all(&worker, &mut [IoSlice::new(b""), IoSlice::new(&copy[..10]), IoSlice::new(&copy[10..])]).unwrap();
         });
         let mut got = BytesMut::new();
         loop {
@@ -336,10 +274,7 @@ mod tests {
     fn the_maker_of_a_pair_is_known() {
         let (parent, _worker) = pair().unwrap();
         let cred = peer_cred(&parent).unwrap();
-        assert_eq!(
-            (cred.pid, cred.uid),
-            (std::process::id(), rustix::process::geteuid().as_raw())
-        );
+        assert_eq!((cred.pid, cred.uid), (std::process::id(), rustix::process::geteuid().as_raw()));
         assert!(!is_unix_stream(std::fs::File::open("/dev/null").unwrap()));
     }
 }

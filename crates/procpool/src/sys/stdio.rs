@@ -14,10 +14,7 @@ const HIGH: i32 = 200;
 pub(crate) fn stdin() -> BorrowedFd<'static> {
     // SAFETY: a borrow of descriptor 0 may be dead in theory (the process was started without one): then every call on
     // it fails with EBADF, and a descriptor opened meanwhile is only looked at, never closed, through this borrow.
-    #[expect(
-        unsafe_code,
-        reason = "std's Stdin gives the same borrow only together with its buffer"
-    )]
+    #[expect(unsafe_code, reason = "std's Stdin gives the same borrow only together with its buffer")]
     unsafe {
         BorrowedFd::borrow_raw(0)
     }
@@ -34,18 +31,9 @@ pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
         Err(error) => return Err(error.into()),
     };
     // std opens these before `main`; a constructor runs before std.
-    let (no_stdout, no_stderr) = (
-        is_closed(rustix::stdio::raw_stdout()),
-        is_closed(rustix::stdio::raw_stderr()),
-    );
+    let (no_stdout, no_stderr) = (is_closed(rustix::stdio::raw_stdout()), is_closed(rustix::stdio::raw_stderr()));
     // Above 2, since where 1 or 2 is closed, the file would be given just that number, close-on-exec.
-    let null = rustix::io::fcntl_dupfd_cloexec(
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/null")?,
-        3,
-    )?;
+    let null = rustix::io::fcntl_dupfd_cloexec(OpenOptions::new().read(true).write(true).open("/dev/null")?, 3)?;
     rustix::stdio::dup2_stdin(&null)?;
     if no_stdout {
         rustix::stdio::dup2_stdout(&null)?;

@@ -129,25 +129,13 @@ pub(crate) enum Event<P: Payload> {
     /// The worker takes tasks from now on.
     Ready { worker: WorkerId },
     /// An answer to this offer arrived whole.
-    Replied {
-        worker: WorkerId,
-        offer: OfferId,
-        reply: P::Reply,
-    },
+    Replied { worker: WorkerId, offer: OfferId, reply: P::Reply },
     /// The answer to [`Action::Revoke`] and [`Action::Inspect`].
-    Evidence {
-        worker: WorkerId,
-        offer: OfferId,
-        evidence: Evidence,
-    },
+    Evidence { worker: WorkerId, offer: OfferId, evidence: Evidence },
     /// The worker broke the protocol, or closed its socket while it lives. It will be killed.
     Broken { worker: WorkerId },
     /// The worker is gone; everything it sent has been read. `evidence` is about the offer it held, if any.
-    Exited {
-        worker: WorkerId,
-        evidence: Option<Evidence>,
-        death: P::Death,
-    },
+    Exited { worker: WorkerId, evidence: Option<Evidence>, death: P::Death },
     /// Start workers up to the minimum, and keep it from now on. Answered by [`Action::Warmed`].
     Warm,
     /// Use this many workers from now on.
@@ -173,16 +161,9 @@ pub(crate) enum Closing {
 #[derive(Debug)]
 pub(crate) enum Action<P: Payload> {
     /// Start a worker. Answered by `Spawned` or `SpawnFailed`.
-    Spawn {
-        worker: WorkerId,
-        placement: Placement,
-    },
+    Spawn { worker: WorkerId, placement: Placement },
     /// Send the task's frame and mark its slot of the page `Offered`.
-    Offer {
-        worker: WorkerId,
-        offer: OfferId,
-        task: TaskId,
-    },
+    Offer { worker: WorkerId, offer: OfferId, task: TaskId },
     /// Try to take an unclaimed offer back, and answer with `Evidence` (`Revoked`, `Claimed`, `Done` or `Nonsense`).
     Revoke { worker: WorkerId, offer: OfferId },
     /// Read the page and answer with `Evidence` (`Offered`, `Claimed`, `Done` or `Nonsense`).
@@ -194,12 +175,7 @@ pub(crate) enum Action<P: Payload> {
     /// Ask an idle worker to run its exit hook and end. Answered by `Exited`.
     Retire { worker: WorkerId },
     /// The task is over: tell its caller. Exactly one for each submitted task.
-    Resolve {
-        task: TaskId,
-        job: P::Job,
-        resolution: Resolution<P>,
-        attempts: u32,
-    },
+    Resolve { task: TaskId, job: P::Job, resolution: Resolution<P>, attempts: u32 },
     /// The pool has its minimum of ready workers (`Ok`), or cannot get there.
     Warmed { result: Result<(), Unavailable<P>> },
     /// Closed: no task and no worker is left. The last action there ever is.
@@ -221,24 +197,13 @@ pub(crate) enum Resolution<P: Payload> {
     /// A worker answered.
     Replied { worker: WorkerId, reply: P::Reply },
     /// It was asked to stop, and has. `worker`: who was killed for it, with the facts.
-    Cancelled {
-        why: CancelReason,
-        began: Began,
-        killed: Option<(WorkerId, P::Death)>,
-    },
+    Cancelled { why: CancelReason, began: Began, killed: Option<(WorkerId, P::Death)> },
     /// It ran longer than its limit and was stopped.
-    TimedOut {
-        limit: Duration,
-        killed: Option<(WorkerId, P::Death)>,
-    },
+    TimedOut { limit: Duration, killed: Option<(WorkerId, P::Death)> },
     /// It was not claimed within its queue limit.
     QueueTimedOut { limit: Duration },
     /// Its worker ended, or broke the protocol, with the task in hand; retries (if any) are used up.
-    WorkerDied {
-        worker: WorkerId,
-        began: Began,
-        death: P::Death,
-    },
+    WorkerDied { worker: WorkerId, began: Began, death: P::Death },
     /// Queue and waiting list are full.
     QueueFull,
     /// No worker can be had.
@@ -316,13 +281,9 @@ pub(crate) enum WorkerPhase {
     Starting,
     Initialising,
     Idle,
-    Busy {
-        task: TaskId,
-    },
+    Busy { task: TaskId },
     /// Its task was told to stop.
-    Stopping {
-        task: TaskId,
-    },
+    Stopping { task: TaskId },
     /// Running its exit hook.
     Retiring,
     /// Killed, not gone yet.
