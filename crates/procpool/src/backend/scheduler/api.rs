@@ -44,7 +44,7 @@ pub(crate) trait Payload {
     /// resolution cannot be written.
     type Job;
     /// What a worker answered.
-    type Reply;
+    type Reply: Debug;
     /// Why a worker ended: exit status, signal, last words.
     type Death: Clone + Debug;
 }
