@@ -1,3 +1,7 @@
 //! Multiprocessing for async Rust.
 
-mod backend;
+mod task;
+
+pub use task::any_error::AnyError;
+pub use task::codec::CodecError;
+pub use task::json::Json;
