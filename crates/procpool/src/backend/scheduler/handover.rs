@@ -14,6 +14,10 @@ use super::timers::Timer;
 /// then, and the shell reads sockets before it lets time pass: a worker that lets this run out has lied.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
+/// How long an unclaimed offer is left alone before its run limit is looked into again, however short that is: else
+/// a limit of zero would mean looking all the time.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
 impl<P: Payload> Scheduler<P> {
     /// Hands a task to a worker that is idle (or has just become ready for it).
     pub(super) fn offer(&mut self, worker: WorkerId, id: TaskId, turn: &mut Turn<'_, P>) {
@@ -176,7 +180,7 @@ impl<P: Payload> Scheduler<P> {
         let (offer, overdue) = (held.offer, held.since.after(claim_limit));
         let run_limit = task.options.run_limit.filter(|_| held.stop.is_none());
         if let Some(limit) = run_limit {
-            self.arm_worker(worker, turn.now.after(limit));
+            self.arm_worker(worker, turn.now.after(limit.max(LOOK_AGAIN)));
         }
         if overdue <= turn.now {
             if let Some((held, _)) = self.held(worker) {
