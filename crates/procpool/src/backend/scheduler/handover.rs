@@ -98,7 +98,7 @@ impl<P: Payload> Scheduler<P> {
         if entry
             .life
             .assignment()
-            .is_none_or(|held| held.offer != offer)
+            .is_none_or(|held| held.offer != offer || held.claim == Claim::Revoked)
         {
             return;
         }
@@ -159,7 +159,7 @@ impl<P: Payload> Scheduler<P> {
                 self.claim_known(worker);
                 self.arm_worker(worker, turn.now.after(ANSWER_LIMIT));
             }
-            (Claim::Done, Evidence::Done) => {}
+            (Claim::Done, Evidence::Done) | (Claim::Revoked, _) => {}
             // A value that cannot be, or a page that went backwards.
             (Claim::Nonsense, _) | (_, Evidence::Nonsense) | (Claim::At(_) | Claim::Done, _) => {
                 held.claim = Claim::Nonsense;
@@ -234,12 +234,14 @@ impl<P: Payload> Scheduler<P> {
 
     /// The offer was taken back: the task is free, and so is the worker, unless it was taken back for being silent.
     fn withdrawn(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let max_offers = self.config.max_offers;
         let Some((held, task)) = self.held(worker) else {
             return;
         };
         let ends = held.stop.is_some() || held.withdraw.is_some();
-        if held.silent && !ends && task.offers >= self.config.max_offers {
+        if held.silent && !ends && task.offers >= max_offers {
             // It fails, and its error names the worker's death: so it stays in the worker's hand until that is known.
+            held.claim = Claim::Revoked;
             self.kill(worker, turn);
             return;
         }
