@@ -3,3 +3,5 @@
 mod backend;
 mod entry;
 mod sys;
+mod task;
+mod wire;

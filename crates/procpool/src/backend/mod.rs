@@ -1,3 +1,3 @@
 //! What runs tasks: the seam between the typed front and the places where work happens.
 
-mod scheduler;
+pub(crate) mod scheduler;
