@@ -103,10 +103,10 @@ impl<W: Workers> After<W> {
         }
         // A waiter that has gone away does not want to know.
         for (waiter, result) in self.warmed {
-            drop(waiter.send(result));
+            let _ = waiter.send(result);
         }
         for (waiter, report) in self.ended {
-            drop(waiter.send(report));
+            let _ = waiter.send(report);
         }
     }
 }
@@ -344,7 +344,7 @@ impl<W: Workers> Backend for Engine<W> {
             None
         });
         if let Some((sender, report)) = done {
-            drop(sender.send(report));
+            let _ = sender.send(report);
         }
         receiver
     }
