@@ -1,3 +1,20 @@
 //! What runs tasks: the seam between the typed front and the places where work happens.
 
-mod scheduler;
+mod completion;
+mod engine;
+mod job;
+mod outcome;
+pub(crate) mod local;
+pub(crate) mod scheduler;
+mod seam;
+mod sentinel;
+mod view;
+pub(crate) mod threads;
+
+pub(crate) use completion::{Completion, Outcome, completion};
+pub(crate) use engine::{Engine, Workers};
+pub(crate) use job::{Death, Submission, Work};
+pub(crate) use outcome::failure;
+pub(crate) use seam::Backend;
+pub(crate) use sentinel::tie_to_runtime;
+pub(crate) use view::worker_name;

@@ -1,5 +1,21 @@
 //! The sans-IO heart of a pool: who runs what, and what happens when things go wrong.
 
 mod api;
+mod closing;
+mod endings;
+mod handover;
+mod life;
+mod queue;
+mod scheduler;
+mod staffing;
+mod starts;
+mod stopping;
+mod tasks;
+mod timers;
+mod workers;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use api::*;
+pub(crate) use scheduler::Scheduler;

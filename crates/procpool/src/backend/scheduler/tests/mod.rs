@@ -1,0 +1,1 @@
+//! The scheduler under test: by name, and by chance.

@@ -1,0 +1,43 @@
+//! What can run in another process: jobs, how their code is named, and how their values travel.
+
+mod argument;
+mod call;
+mod code;
+pub(crate) mod codec;
+mod descriptor;
+mod entry;
+mod identity_error;
+mod image;
+mod init_output;
+mod job;
+mod map;
+mod name;
+mod registry;
+mod ship;
+#[expect(
+    clippy::module_inception,
+    reason = "the trait `Task` has a file of its own, named after it"
+)]
+mod task;
+mod wire_entry;
+
+#[cfg(test)]
+mod tests;
+
+pub use argument::{Borrowed, Lend, LendThrough, Lendable, Lent, argument, lend, result};
+pub use call::{Call, call};
+pub use init_output::InitOutput;
+pub use job::{Job, Parts};
+pub use registry::{Registration, TASKS};
+pub use ship::Ship;
+pub use task::{Named, Task, assert_named};
+
+pub(crate) use code::{Code, Fault, Step};
+pub(crate) use entry::Entry;
+pub(crate) use identity_error::IdentityError;
+pub(crate) use image::build_id;
+pub(crate) use job::Arguments;
+pub(crate) use map::{map_parts, map_with_parts};
+pub(crate) use name::TaskName;
+pub(crate) use registry::check_duplicates;
+pub(crate) use wire_entry::WireEntry;
