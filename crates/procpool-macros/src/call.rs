@@ -153,18 +153,21 @@ impl Engine {
                     "a `&mut` argument cannot reach another process: pass it by value and return it",
                 ));
             }
-            // `self` may be a reference itself, and a reference to a reference cannot travel.
-            Expr::Reference(reference) if is_self(&reference.expr) => (
-                quote_spanned! {span=> {
-                    use #private::{Lend as _, LendThrough as _};
-                    #private::Borrowed(#argument).procpool_lend()
-                }},
-                quote_spanned!(span=> #name.get()),
-            ),
-            Expr::Reference(_) => (
-                quote_spanned!(span=> #private::lend(#argument)),
-                quote_spanned!(span=> #name.get()),
-            ),
+            Expr::Reference(reference) => {
+                // The `&` becomes the macro's, since clippy would advise against the one in `&*s`, which is needed here.
+                let lent = &reference.expr;
+                let lent = quote_spanned!(span=> &#lent);
+                let value = if is_self(&reference.expr) {
+                    // `self` may be a reference itself, and a reference to a reference cannot travel.
+                    quote_spanned! {span=> {
+                        use #private::{Lend as _, LendThrough as _};
+                        #private::Borrowed(#lent).procpool_lend()
+                    }}
+                } else {
+                    quote_spanned!(span=> #private::lend(#lent))
+                };
+                (value, quote_spanned!(span=> #name.get()))
+            }
             _ => (
                 quote_spanned!(span=> #private::argument(#argument)),
                 quote_spanned!(span=> #name),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::backend::failure;
 use crate::backend::scheduler::SchedulerConfig;
 use crate::error::{PoolError, PoolErrorKind};
-use crate::sys::process::{EnvChanges, StderrMode};
+use crate::sys::process;
 use crate::task::{InitOutput, Job, Parts, WireEntry};
 use crate::wire::message::{EncodedJob, ReplyBody, Setup};
 
@@ -75,12 +75,12 @@ pub enum Stderr {
     Capture,
 }
 
-impl From<Stderr> for StderrMode {
+impl From<Stderr> for process::Stderr {
     fn from(stderr: Stderr) -> Self {
         match stderr {
-            Stderr::Inherit => StderrMode::Inherit,
-            Stderr::Null => StderrMode::Null,
-            Stderr::Capture => StderrMode::Capture,
+            Stderr::Inherit => process::Stderr::Inherit,
+            Stderr::Null => process::Stderr::Null,
+            Stderr::Capture => process::Stderr::Pipe,
         }
     }
 }
@@ -92,7 +92,7 @@ pub(crate) fn invalid(message: impl Into<String>) -> PoolError {
 /// How worker processes are made.
 #[derive(Clone)]
 pub(crate) struct ProcessConfig {
-    pub(crate) env: EnvChanges,
+    pub(crate) env: process::EnvChanges,
     pub(crate) current_dir: Option<PathBuf>,
     pub(crate) stderr: Stderr,
     pub(crate) max_message: u64,
@@ -140,7 +140,7 @@ impl Hook {
     }
 
     pub(crate) fn encoded(&self) -> EncodedJob {
-        EncodedJob { entry: self.entry.to_bytes(), name: self.name.clone(), arguments: self.arguments.clone() }
+        EncodedJob { entry: self.entry.to_bytes().to_vec(), name: self.name.clone(), arguments: self.arguments.clone() }
     }
 
     pub(crate) fn entry(&self) -> &WireEntry {

@@ -30,6 +30,9 @@ pub use pool::{
 };
 pub use process::Process;
 pub use procpool_macros::{main, task};
+pub use task::any_error::AnyError;
+pub use task::codec::CodecError;
+pub use task::json::Json;
 pub use task::{Call, InitOutput, Job, Ship, Task};
 
 /// What the macros expand to. Not part of the API: it changes without notice.

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::panics;
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::pool::{PoolHandle, Run, RunOptions};
-use crate::task::{Job, Parts, Ship, encode, map_parts, map_with_parts};
+use crate::task::codec::encode;
+use crate::task::{Job, Parts, Ship, map_parts, map_with_parts};
 
 /// One call for each item of an iterator: made by [`Pool::map`](crate::Pool::map), `map_with` and `run_all`.
 ///
@@ -51,13 +52,28 @@ where
     pool: Arc<PoolHandle>,
     /// `None` once it has ended.
     items: Option<I>,
-    make: Box<dyn FnMut(I::Item) -> Parts<R> + Send>,
+    make: Maker<I::Item, R>,
     options: RunOptions,
     window: usize,
     next_index: usize,
     running: Running<R>,
     /// Why there are no more items, told after the results before it.
     broken: Option<RunError>,
+}
+
+/// How an item becomes a call. A plain function where that is enough: a boxed one would ask `'static` of the items.
+enum Maker<A, R> {
+    Plain(fn(A) -> Parts<R>),
+    Boxed(Box<dyn FnMut(A) -> Parts<R> + Send>),
+}
+
+impl<A, R> Maker<A, R> {
+    fn make(&mut self, item: A) -> Parts<R> {
+        match self {
+            Maker::Plain(make) => make(item),
+            Maker::Boxed(make) => make(item),
+        }
+    }
 }
 
 /// The calls on their way.
@@ -94,14 +110,14 @@ impl<I: Iterator, R> Map<I, R> {
     fn new(
         pool: Arc<PoolHandle>,
         items: I,
-        make: impl FnMut(I::Item) -> Parts<R> + Send + 'static,
+        make: Maker<I::Item, R>,
     ) -> Self {
         // Enough that every worker finds its next item waiting, also when results come out of order.
         let window = (pool.max_workers() as usize * 4).max(16);
         Map {
             pool,
             items: Some(items),
-            make: Box::new(make),
+            make,
             options: RunOptions::default(),
             window,
             next_index: 0,
@@ -189,7 +205,7 @@ impl<I: Iterator, R> Map<I, R> {
                     return;
                 }
             };
-            let run = Run::with(Arc::clone(&self.pool), (self.make)(item), self.options.clone());
+            let run = Run::with(Arc::clone(&self.pool), self.make.make(item), self.options.clone());
             let mut numbered = Numbered { index: self.next_index, run };
             self.next_index += 1;
             numbered.run.start();
@@ -208,7 +224,7 @@ where
     R: Ship,
 {
     pub(crate) fn over(pool: Arc<PoolHandle>, f: fn(A) -> R, items: I) -> Self {
-        Map::new(pool, items, move |item| map_parts(f, item))
+        Map::new(pool, items, Maker::Boxed(Box::new(move |item| map_parts(f, item))))
     }
 
     pub(crate) fn over_with<C: Ship>(pool: Arc<PoolHandle>, context: &C, f: fn(&C, A) -> R, items: I) -> Self {
@@ -216,13 +232,13 @@ where
         match encode(context, &mut bytes) {
             Ok(()) => {
                 let context = Bytes::from(bytes);
-                Map::new(pool, items, move |item| map_with_parts(f, context.clone(), item))
+                Map::new(pool, items, Maker::Boxed(Box::new(move |item| map_with_parts(f, context.clone(), item))))
             }
             // Told in the place of the first item; no item is taken.
             Err(error) => {
                 let detail = Some(format!("the context: {error}"));
                 let facts = Facts { detail, source: Some(error.into()), ..Facts::default() };
-                let mut map = Map::new(pool, items, move |item| map_with_parts(f, Bytes::new(), item));
+                let mut map = Map::new(pool, items, Maker::Boxed(Box::new(move |item| map_with_parts(f, Bytes::new(), item))));
                 map.items = None;
                 map.broken = Some(RunError::new(ErrorKind::Encode, Started::No, facts));
                 map
@@ -237,7 +253,7 @@ where
     J: Job,
 {
     pub(crate) fn over_jobs(pool: Arc<PoolHandle>, jobs: I) -> Self {
-        Map::new(pool, jobs, Job::into_parts)
+        Map::new(pool, jobs, Maker::Plain(Job::into_parts))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::sys::process::ExitFacts;
+
 /// How a process ended, as far as the kernel told.
 ///
 /// ```
@@ -55,6 +57,16 @@ impl Exit {
     #[must_use]
     pub fn success(self) -> bool {
         self == Exit::Code(0)
+    }
+}
+
+impl From<ExitFacts> for Exit {
+    fn from(facts: ExitFacts) -> Self {
+        match facts {
+            ExitFacts::Exited(code) => Exit::Code(code),
+            ExitFacts::Signaled { signal: number, core_dumped } => Exit::Signal { number, core_dumped },
+            ExitFacts::Unknown => Exit::Unknown,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::entry;
 use crate::error::{PoolError, PoolErrorKind};
 use crate::sys::process::EnvChanges;
 use crate::task::{InitOutput, Job};
-use crate::wire::message::{Setup, SignalPolicy};
+use crate::wire::message::{ExeIdentity, PROTOCOL, Setup, SignalPolicy};
 
 /// Settings of a pool: made by [`Pool::builder`](crate::Pool::builder). Everything has a default; what is wrong is
 /// told by [`build`](Self::build), by name and with the range that is right.
@@ -163,19 +163,19 @@ impl PoolBuilder {
 
     /// Sets an environment variable in the workers. By default they inherit the parent's environment.
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.env.set(key.into(), value.into());
+        self.env.changes.push((key.into(), Some(value.into())));
         self
     }
 
     /// Removes an environment variable in the workers.
     pub fn env_remove(mut self, key: impl Into<OsString>) -> Self {
-        self.env.remove(key.into());
+        self.env.changes.push((key.into(), None));
         self
     }
 
     /// Lets the workers begin with an empty environment; what [`env`](Self::env) sets is added, before or after.
     pub fn env_clear(mut self) -> Self {
-        self.env.clear();
+        self.env.clear = true;
         self
     }
 
@@ -245,14 +245,23 @@ impl PoolBuilder {
             }
             Kind::Processes | Kind::ProcessesOnly => {
                 Self::check_entry()?;
+                let exe = ExeIdentity::of_this_process().map_err(|error| {
+                    let message = format!("cannot look at this program's executable: {error}");
+                    PoolError::new(PoolErrorKind::Os, message).with_source(error)
+                })?;
                 let setup = Setup {
+                    protocol: PROTOCOL,
+                    // Filled in for each worker.
+                    name: String::new(),
+                    slot: 0,
+                    generation: 0,
                     depth: entry::depth() + 1,
                     max_message: self.max_message,
                     init: init.as_ref().map(|hook| hook.encoded()),
                     exit: exit.as_ref().map(|hook| hook.encoded()),
                     core_dumps: self.core_dumps,
                     signals: if kind == Kind::Processes { SignalPolicy::Ignore } else { SignalPolicy::Default },
-                    ..Setup::default()
+                    exe,
                 };
                 let process = ProcessConfig {
                     env: self.env,

@@ -11,7 +11,8 @@ use crate::backend::scheduler::{Admission, CancelReason, Placement, TaskId, Task
 use crate::backend::{Backend, Completion, Submission, completion};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::process::Watch;
-use crate::task::{CodecError, Parts, TaskName};
+use crate::task::codec::CodecError;
+use crate::task::{Parts, TaskName};
 
 /// A task that has been handed over.
 pub(crate) struct Ticket<R> {

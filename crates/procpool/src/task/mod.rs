@@ -1,5 +1,6 @@
 //! What can run in another process: jobs, how their code is named, and how their values travel.
 
+pub(crate) mod any_error;
 mod argument;
 mod call;
 mod code;
@@ -10,6 +11,7 @@ mod identity_error;
 mod image;
 mod init_output;
 mod job;
+pub(crate) mod json;
 mod map;
 mod name;
 mod registry;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::io::unix::AsyncFd;
-
 use super::keeper::{Command, KeeperHandle};
 use super::link::{Link, Received};
 use super::processes::Processes;
@@ -11,14 +9,16 @@ use crate::backend::Engine;
 use crate::backend::job::Death;
 use crate::backend::scheduler::{Event, OfferId};
 use crate::config::Hook;
+use crate::sys::readiness::Readiness;
 use crate::wire::frame::{Kind, Message};
-use crate::wire::message::{Hello, ReplyBody};
+use crate::wire::message::{ExeIdentity, Hello, PROTOCOL, ReplyBody};
 
 /// What drivers and keeper need to understand what a worker sends.
 pub(super) struct Receiver {
     pub(super) engine: Arc<Engine<Processes>>,
     pub(super) keeper: Arc<KeeperHandle>,
     pub(super) init: Option<Arc<Hook>>,
+    pub(super) exe: ExeIdentity,
 }
 
 impl Receiver {
@@ -36,7 +36,7 @@ impl Receiver {
     fn understand(&self, link: &Arc<Link>, message: Message) {
         let worker = link.worker;
         match message.kind {
-            Kind::Hello => match Hello::check(&message.body, link.pid) {
+            Kind::Hello => match self.judge_hello(link, &message) {
                 Ok(()) => self.engine.handle(Event::Booted { worker }),
                 Err(fault) => self.condemn(link, format!("its hello is wrong: {fault}")),
             },
@@ -53,6 +53,21 @@ impl Receiver {
         }
     }
 
+    /// Whether the worker runs the same program and speaks the same protocol: otherwise offsets mean something else.
+    fn judge_hello(&self, link: &Link, message: &Message) -> Result<(), String> {
+        let hello = Hello::decode(&message.body).map_err(|fault| fault.to_string())?;
+        if hello.protocol != PROTOCOL {
+            return Err(format!("it speaks protocol {}, this side {PROTOCOL}", hello.protocol));
+        }
+        if hello.pid != link.pid {
+            return Err(format!("it says that it is process {}", hello.pid));
+        }
+        if hello.exe != self.exe {
+            return Err("it runs another executable".into());
+        }
+        Ok(())
+    }
+
     fn judge_init(&self, message: Message) -> Result<(), String> {
         let reply = ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
         let Some(init) = &self.init else { return Ok(()) };
@@ -67,7 +82,7 @@ impl Receiver {
 }
 
 /// Reads and writes until the worker ends; dropped by the keeper once it is reaped.
-pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: AsyncFd<Arc<Link>>) {
+pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: Readiness) {
     loop {
         tokio::select! {
             guard = ready.readable() => {

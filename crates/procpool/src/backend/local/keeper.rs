@@ -5,27 +5,27 @@
 //! time limits on a runtime that is blocked.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFd;
 use tokio::task::AbortHandle;
 
 use super::driver::{Receiver, drive, stillborn};
 use super::link::{Link, Received};
 use super::outbox::Outgoing;
-use super::processes::Processes;
 use super::stderr::Tail;
 use crate::backend::job::Death;
 use crate::backend::scheduler::{Event, Now, WorkerId};
 use crate::backend::worker_name;
 use crate::config::ProcessConfig;
+use crate::entry;
 use crate::error::Exit;
 use crate::process::Watch;
 use crate::sync::lock;
-use crate::sys::poll::{Poller, Waker};
+use crate::sys::poll::{Poller, Token, Waker};
 use crate::sys::process::{Child, WorkerCommand};
+use crate::sys::readiness::Readiness;
 use crate::sys::{process, socket};
 use crate::wire::frame::Kind;
 use crate::wire::message::Setup;
@@ -94,8 +94,8 @@ const WAKER: u64 = u64::MAX;
 
 impl Keeper {
     pub(super) fn new(receiver: Arc<Receiver>, config: Arc<ProcessConfig>) -> std::io::Result<Self> {
-        let mut poller = Poller::new()?;
-        poller.add(receiver.keeper.waker.as_fd(), WAKER)?;
+        let poller = Poller::new()?;
+        poller.add(receiver.keeper.waker.as_fd(), Token(WAKER))?;
         Ok(Keeper {
             receiver,
             poller,
@@ -119,13 +119,13 @@ impl Keeper {
                 tracing::error!(target: "procpool::worker", %error, "the keeper cannot wait");
                 std::thread::park_timeout(Duration::from_millis(10));
             }
-            if ready.contains(&WAKER) {
+            if ready.contains(&Token(WAKER)) {
                 self.receiver.keeper.waker.drain();
             }
             for command in self.receiver.keeper.take() {
                 self.obey(command);
             }
-            for token in ready.iter().filter(|token| **token != WAKER) {
+            for &Token(token) in ready.iter().filter(|token| token.0 != WAKER) {
                 let Some(&worker) = self.tokens.get(&(token & !1)) else { continue };
                 if token & 1 == 0 {
                     self.bury(worker);
@@ -166,13 +166,13 @@ impl Keeper {
             Command::Spawn { worker, watch } => self.spawn(worker, watch),
             Command::Kill { worker } => {
                 if let Some(ward) = self.wards.get(&worker) {
-                    ward.child.kill_group();
+                    kill(&ward.child);
                 }
             }
             Command::Hangup { worker } => {
                 if let Some(ward) = self.wards.get_mut(&worker) {
                     ward.hung_up = true;
-                    ward.child.kill_group();
+                    kill(&ward.child);
                 }
             }
             Command::End => self.ended = true,
@@ -201,31 +201,30 @@ impl Keeper {
     }
 
     fn try_spawn(&mut self, worker: WorkerId, name: &str, watch: Option<Arc<Watch>>) -> std::io::Result<u32> {
-        let engine = &self.receiver.engine;
         let (ours, theirs) = socket::pair()?;
         let (page, page_fd) = ParentPage::create()?;
         let mut child = process::spawn(WorkerCommand {
             socket: theirs,
-            name,
-            env: &self.config.env,
-            current_dir: self.config.current_dir.as_deref(),
+            arg0: entry::marker(name),
+            env: self.config.env.clone(),
+            cwd: self.config.current_dir.clone(),
             stderr: self.config.stderr.into(),
         })?;
         let pid = child.pid();
         let link = Arc::new(Link::new(worker, pid, page, ours, self.config.max_message));
         let placed = self.place(worker, name, &mut child, &link, page_fd.as_fd());
-        let (token, ready, stderr) = match placed {
+        let (token, ready, stderr, pidfd) = match placed {
             Ok(placed) => placed,
             Err(error) => {
-                child.kill_group();
-                child.reap();
+                end_unwatched(&mut child);
                 return Err(error);
             }
         };
         if let Some(watch) = &watch {
-            watch.spawned(pid, child.pidfd().try_clone_to_owned()?);
+            watch.spawned(pid, pidfd);
         }
         // Known to the engine before its first message can be read.
+        let engine = &self.receiver.engine;
         engine.handle_with(|workers| {
             workers.attach(worker, Arc::clone(&link));
             Some(Event::Spawned { worker })
@@ -244,10 +243,13 @@ impl Keeper {
         child: &mut Child,
         link: &Arc<Link>,
         page: BorrowedFd<'_>,
-    ) -> std::io::Result<(u64, AsyncFd<Arc<Link>>, Option<Tail>)> {
+    ) -> std::io::Result<(u64, Readiness, Option<Tail>, OwnedFd)> {
+        // One that is gone already, and collected by somebody else, cannot be watched: it was not started.
+        let Some(pidfd) = child.pidfd() else { return Err(std::io::Error::other(Exit::Unknown.to_string())) };
+        let for_watch = pidfd.try_clone_to_owned()?;
         let ready = {
             let _context = self.receiver.engine.runtime().enter();
-            AsyncFd::new(Arc::clone(link))?
+            Readiness::new(link.socket())?
         };
         let setup = Setup {
             name: name.to_owned(),
@@ -261,10 +263,12 @@ impl Keeper {
         self.next_token += 2;
         let stderr = child.take_stderr().map(|pipe| Tail::new(pipe, name.to_owned(), child.pid()));
         if let Some(tail) = &stderr {
-            self.poller.add(tail.as_fd(), token | 1)?;
+            self.poller.add(tail.as_fd(), Token(token | 1))?;
         }
-        self.poller.add(child.pidfd(), token)?;
-        Ok((token, ready, stderr))
+        if let Some(pidfd) = child.pidfd() {
+            self.poller.add(pidfd, Token(token))?;
+        }
+        Ok((token, ready, stderr, for_watch))
     }
 
     fn listen(&mut self, worker: WorkerId) {
@@ -272,7 +276,7 @@ impl Keeper {
             && let Some(tail) = &mut ward.stderr
             && tail.read().is_ended()
         {
-            self.poller.remove(tail.as_fd());
+            forget(&self.poller, tail.as_fd());
             tail.close();
         }
     }
@@ -282,23 +286,30 @@ impl Keeper {
     /// reads the error finds nothing left; and then the scheduler is told.
     fn bury(&mut self, worker: WorkerId) {
         let Some(ward) = self.wards.get(&worker) else { return };
-        let Some(exit) = ward.child.peek_exit() else { return };
+        let exit = match ward.child.peek_exit() {
+            Ok(Some(exit)) => Exit::from(exit),
+            Ok(None) => return,
+            Err(_) => Exit::Unknown,
+        };
         let Some(mut ward) = self.wards.remove(&worker) else { return };
         self.tokens.remove(&ward.token);
         while self.receiver.receive(&ward.link) == Received::More {}
-        if exit != Exit::Unknown {
-            ward.child.kill_group();
-        }
+        // Does nothing when somebody else has reaped it: its number may be another's by now.
+        kill(&ward.child);
         let stderr = match &mut ward.stderr {
             Some(tail) => {
                 let lines = tail.last_words();
-                self.poller.remove(tail.as_fd());
+                forget(&self.poller, tail.as_fd());
                 lines
             }
             None => Vec::new(),
         };
-        self.poller.remove(ward.child.pidfd());
-        ward.child.reap();
+        if let Some(pidfd) = ward.child.pidfd() {
+            forget(&self.poller, pidfd);
+        }
+        if let Err(error) = ward.child.reap() {
+            tracing::error!(target: "procpool::worker", pid = ward.child.pid(), %error, "worker cannot be reaped");
+        }
         ward.driver.abort();
         let detail = ward.link.fault().or_else(|| {
             let killed = exit.signal() == Some(libc::SIGKILL);
@@ -319,5 +330,27 @@ impl Keeper {
         if let Some(watch) = ward.watch {
             watch.exited(exit);
         }
+    }
+}
+
+/// Kills a worker and its group. It may have ended meanwhile, which is no harm; anything else is told to tracing.
+fn kill(child: &Child) {
+    if let Err(error) = child.kill_group() {
+        tracing::error!(target: "procpool::worker", pid = child.pid(), %error, "worker cannot be killed");
+    }
+}
+
+/// Ends a child that was started and then could not be watched.
+fn end_unwatched(child: &mut Child) {
+    kill(child);
+    if let Err(error) = child.reap() {
+        tracing::error!(target: "procpool::worker", pid = child.pid(), %error, "worker cannot be reaped");
+    }
+}
+
+/// Takes a descriptor out of the poller. It is closed next, so a failure changes nothing.
+fn forget(poller: &Poller, fd: BorrowedFd<'_>) {
+    if let Err(error) = poller.remove(fd) {
+        tracing::debug!(target: "procpool::worker", %error, "descriptor was not polled");
     }
 }

@@ -6,9 +6,9 @@
 //! written by the worker's driver task when there is room.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::Mutex;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
 use tokio::sync::Notify;
@@ -17,7 +17,8 @@ use super::outbox::{Order, Outbox, Outgoing};
 use crate::backend::scheduler::WorkerId;
 use crate::sync::{lock, try_lock};
 use crate::sys::{clock, socket};
-use crate::wire::frame::{Assembler, Message};
+use crate::wire::frame::{Assembler, Kind, Message};
+use crate::wire::message::MESSAGE_OVERHEAD;
 use crate::wire::page::ParentPage;
 
 /// How many reads one call of [`Link::receive`] makes, so that one busy worker does not starve the others.
@@ -29,7 +30,7 @@ pub(super) struct Link {
     pub(super) worker: WorkerId,
     pub(super) pid: u32,
     pub(super) page: ParentPage,
-    socket: OwnedFd,
+    socket: Arc<OwnedFd>,
     orders: Mutex<VecDeque<Order>>,
     outbox: Mutex<Outbox>,
     inbox: Mutex<Inbox>,
@@ -65,12 +66,12 @@ impl Link {
             worker,
             pid,
             page,
-            socket,
+            socket: Arc::new(socket),
             orders: Mutex::default(),
             outbox: Mutex::default(),
             inbox: Mutex::new(Inbox {
                 buffer: BytesMut::new(),
-                assembler: Assembler::from_worker(max_message),
+                assembler: Assembler::new(max_message.saturating_add(MESSAGE_OVERHEAD), Kind::FROM_WORKER),
                 ended: false,
             }),
             stalled: AtomicBool::new(false),
@@ -78,6 +79,11 @@ impl Link {
             moved_ns: AtomicU64::new(0),
             fault: Mutex::default(),
         }
+    }
+
+    /// The socket, for whoever waits for it to be ready.
+    pub(super) fn socket(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.socket)
     }
 
     /// Says what is to be sent. Memory only: call [`flush`](Self::flush) once the engine's lock is released.
@@ -105,7 +111,7 @@ impl Link {
             let mut outbox = lock(&self.outbox);
             outbox.accept(Order::Send(setup));
             let (slices, count) = outbox.slices();
-            let written = socket::send_with_fd(self.socket.as_fd(), &slices[..count], page)?;
+            let written = socket::send_with_fd(&self.socket, &slices[..count], page)?;
             outbox.advance(written);
         }
         self.flush();
@@ -128,7 +134,7 @@ impl Link {
                 return;
             }
             let (slices, count) = outbox.slices();
-            match socket::send(self.socket.as_fd(), &slices[..count]) {
+            match socket::send(&self.socket, &slices[..count]) {
                 Ok(written) => {
                     outbox.advance(written);
                     self.moved_ns.store(clock::monotonic_ns(), Ordering::Relaxed);
@@ -168,7 +174,7 @@ impl Link {
         }
         for _ in 0..READS {
             buffer.reserve(READ_SIZE);
-            match socket::recv_into(self.socket.as_fd(), buffer) {
+            match socket::recv_into(&self.socket, buffer) {
                 Ok(0) => {
                     *ended = true;
                     return Ok(Received::Ended);
@@ -207,17 +213,5 @@ impl Link {
 
     pub(super) fn fault(&self) -> Option<String> {
         lock(&self.fault).clone()
-    }
-}
-
-impl AsRawFd for Link {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
-    }
-}
-
-impl AsFd for Link {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
     }
 }

@@ -5,10 +5,11 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::wire::frame::{Flags, HEADER_LEN, Header, Kind, MAX_FRAGMENT};
+use crate::wire::frame::{Fragments, Kind, MAX_FRAGMENT, abort};
 
 /// Messages up to this size are copied together, so that a burst of them leaves in one write.
 const SMALL: usize = 8 * 1024;
@@ -51,11 +52,10 @@ pub(crate) struct Outbox {
 struct Big {
     kind: Kind,
     id: u64,
-    /// What is left to cut: the head, then the body.
     head: Bytes,
     body: Bytes,
+    fragments: Fragments,
     started: bool,
-    total: u64,
 }
 
 impl Outbox {
@@ -69,13 +69,15 @@ impl Outbox {
     fn send(&mut self, message: Outgoing) {
         let Outgoing { kind, id, head, body } = message;
         let len = head.len() + body.len();
+        let fragments = Fragments::new(kind, id, len);
         if len <= SMALL {
-            let header = Header { kind, flags: Flags::FIRST | Flags::LAST, len: len as u32, id };
-            self.staged.extend_from_slice(&header.encode());
+            for (prefix, _) in fragments {
+                self.staged.extend_from_slice(&prefix);
+            }
             self.staged.extend_from_slice(&head);
             self.staged.extend_from_slice(&body);
         } else {
-            self.big.push_back(Big { kind, id, head: head.into(), body, started: false, total: len as u64 });
+            self.big.push_back(Big { kind, id, head: head.into(), body, fragments, started: false });
         }
     }
 
@@ -84,8 +86,7 @@ impl Outbox {
         if let Some(big) = self.big.remove(position)
             && big.started
         {
-            let header = Header { kind: big.kind, flags: Flags::ABORT, len: 0, id };
-            self.staged.extend_from_slice(&header.encode());
+            self.staged.extend_from_slice(&abort(big.kind, id));
         }
     }
 
@@ -128,13 +129,15 @@ impl Outbox {
         while self.ready_len < AHEAD
             && let Some(big) = self.big.front_mut()
         {
-            let (header, payload, last) = big.cut();
-            self.push(header);
-            for part in payload {
-                self.push(part);
-            }
-            if last {
-                self.big.pop_front();
+            match big.fragments.next() {
+                Some((prefix, range)) => {
+                    big.started = true;
+                    let [head, body] = big.slice(range);
+                    self.push(Bytes::copy_from_slice(&prefix));
+                    self.push(head);
+                    self.push(body);
+                }
+                None => drop(self.big.pop_front()),
             }
         }
     }
@@ -148,33 +151,107 @@ impl Outbox {
 }
 
 impl Big {
-    /// Cuts the next fragment: its header (with the total length, if it is the first of several) and its payload.
-    fn cut(&mut self) -> (Bytes, [Bytes; 2], bool) {
-        let left = self.head.len() + self.body.len();
-        let first = !self.started;
-        let several = first && left > MAX_FRAGMENT;
-        let room = if several { MAX_FRAGMENT - 8 } else { MAX_FRAGMENT };
-        let take = left.min(room);
-        let last = take == left;
-        let from_head = take.min(self.head.len());
-        let head = self.head.split_to(from_head);
-        let body = self.body.split_to(take - from_head);
-        self.started = true;
+    /// These bytes of the message, which is the head and then the body.
+    fn slice(&self, range: Range<usize>) -> [Bytes; 2] {
+        let split = self.head.len();
+        let (start, end) = (range.start, range.end);
+        [
+            self.head.slice(start.min(split)..end.min(split)),
+            self.body.slice(start.max(split) - split..end.max(split) - split),
+        ]
+    }
+}
 
-        let mut flags = Flags::NONE;
-        if first {
-            flags = flags | Flags::FIRST;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::frame::{Assembler, Message};
+
+    fn outgoing(id: u64, len: usize) -> Outgoing {
+        let body: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+        Outgoing { kind: Kind::Task, id, head: b"head".to_vec(), body: body.into() }
+    }
+
+    fn expected(id: u64, len: usize) -> Message {
+        let Outgoing { kind, id, head, body } = outgoing(id, len);
+        Message { kind, id, body: [&head[..], &body[..]].concat().into() }
+    }
+
+    /// Writes at most `step` bytes, as a socket with little room does.
+    fn pump(outbox: &mut Outbox, step: usize, wire: &mut BytesMut) {
+        let (slices, count) = outbox.slices();
+        let mut left = step;
+        let mut written = 0;
+        for slice in &slices[..count] {
+            let take = slice.len().min(left);
+            wire.extend_from_slice(&slice[..take]);
+            (left, written) = (left - take, written + take);
         }
-        if last {
-            flags = flags | Flags::LAST;
+        outbox.advance(written);
+    }
+
+    fn read(wire: &mut BytesMut, assembler: &mut Assembler) -> Vec<Message> {
+        std::iter::from_fn(|| assembler.push(wire).unwrap()).collect()
+    }
+
+    #[test]
+    fn messages_of_every_size_arrive_whole_and_in_order_through_any_room() {
+        let sizes = [0, 1, SMALL - 4, SMALL, MAX_FRAGMENT - 12, MAX_FRAGMENT - 4, MAX_FRAGMENT, 3 * MAX_FRAGMENT + 5];
+        for step in [1000, MAX_FRAGMENT, usize::MAX] {
+            for len in sizes {
+                let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
+                let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
+                outbox.accept(Order::Send(outgoing(7, len)));
+                let mut seen = Vec::new();
+                while !outbox.is_empty() {
+                    pump(&mut outbox, step, &mut wire);
+                    seen.extend(read(&mut wire, &mut assembler));
+                }
+                assert_eq!(seen, [expected(7, len)], "{len} bytes in steps of {step}");
+            }
         }
-        let prefix = if several { 8 } else { 0 };
-        let header = Header { kind: self.kind, flags, len: (take + prefix) as u32, id: self.id };
-        let mut bytes = BytesMut::with_capacity(HEADER_LEN + prefix);
-        bytes.extend_from_slice(&header.encode());
-        if several {
-            bytes.extend_from_slice(&self.total.to_le_bytes());
+    }
+
+    #[test]
+    fn small_messages_pass_between_the_fragments_of_a_big_one() {
+        let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
+        let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
+        outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
+        pump(&mut outbox, MAX_FRAGMENT, &mut wire);
+        outbox.accept(Order::Send(outgoing(2, 10)));
+        let mut seen = Vec::new();
+        while !outbox.is_empty() {
+            pump(&mut outbox, MAX_FRAGMENT, &mut wire);
+            seen.extend(read(&mut wire, &mut assembler).into_iter().map(|message| message.id));
         }
-        (bytes.freeze(), [head, body], last)
+        assert_eq!(seen, [2, 1]);
+    }
+
+    #[test]
+    fn what_is_aborted_half_way_does_not_leave_and_the_next_one_arrives() {
+        let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
+        let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
+        outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
+        outbox.accept(Order::Send(outgoing(2, 5 * MAX_FRAGMENT)));
+        pump(&mut outbox, 3 * MAX_FRAGMENT, &mut wire);
+        outbox.accept(Order::Abort { id: 1 });
+        let mut total = wire.len();
+        let mut seen = Vec::new();
+        while !outbox.is_empty() {
+            pump(&mut outbox, usize::MAX, &mut wire);
+            total += wire.len();
+            seen.extend(read(&mut wire, &mut assembler));
+        }
+        assert_eq!(seen, [expected(2, 5 * MAX_FRAGMENT)]);
+        assert!(total < 20 * MAX_FRAGMENT, "{total} bytes left for a message that was taken back");
+    }
+
+    #[test]
+    fn aborting_what_has_not_begun_or_has_left_says_nothing() {
+        let mut outbox = Outbox::default();
+        outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
+        outbox.accept(Order::Abort { id: 1 });
+        outbox.accept(Order::Abort { id: 9 });
+        assert!(outbox.is_empty());
     }
 }

@@ -30,7 +30,8 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
     let engine = Arc::new(Engine::new(scheduler, max_message, runtime, |epoch_ns| {
         Processes::new(Arc::clone(&keeper), epoch_ns)
     }));
-    let receiver = Arc::new(Receiver { engine: Arc::clone(&engine), keeper, init });
+    let exe = process.setup.exe.clone();
+    let receiver = Arc::new(Receiver { engine: Arc::clone(&engine), keeper, init, exe });
     let thread = Keeper::new(receiver, Arc::new(process)).map_err(os("cannot make an epoll instance"))?;
     let ended = tie_to_runtime(&engine);
     std::thread::Builder::new()

@@ -14,6 +14,10 @@ use super::timers::Timer;
 /// then, and the shell reads sockets before it lets time pass: a worker that lets this run out has lied.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
+/// How long an unclaimed offer is left alone before its run limit is looked into again, however short that is: else
+/// a limit of zero would mean looking all the time.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
 impl<P: Payload> Scheduler<P> {
     /// Hands a task to a worker that is idle (or has just become ready for it).
     pub(super) fn offer(&mut self, worker: WorkerId, id: TaskId, turn: &mut Turn<'_, P>) {
@@ -94,7 +98,7 @@ impl<P: Payload> Scheduler<P> {
         if entry
             .life
             .assignment()
-            .is_none_or(|held| held.offer != offer)
+            .is_none_or(|held| held.offer != offer || held.claim == Claim::Revoked)
         {
             return;
         }
@@ -155,7 +159,7 @@ impl<P: Payload> Scheduler<P> {
                 self.claim_known(worker);
                 self.arm_worker(worker, turn.now.after(ANSWER_LIMIT));
             }
-            (Claim::Done, Evidence::Done) => {}
+            (Claim::Done, Evidence::Done) | (Claim::Revoked, _) => {}
             // A value that cannot be, or a page that went backwards.
             (Claim::Nonsense, _) | (_, Evidence::Nonsense) | (Claim::At(_) | Claim::Done, _) => {
                 held.claim = Claim::Nonsense;
@@ -176,7 +180,7 @@ impl<P: Payload> Scheduler<P> {
         let (offer, overdue) = (held.offer, held.since.after(claim_limit));
         let run_limit = task.options.run_limit.filter(|_| held.stop.is_none());
         if let Some(limit) = run_limit {
-            self.arm_worker(worker, turn.now.after(limit));
+            self.arm_worker(worker, turn.now.after(limit.max(LOOK_AGAIN)));
         }
         if overdue <= turn.now {
             if let Some((held, _)) = self.held(worker) {
@@ -230,12 +234,14 @@ impl<P: Payload> Scheduler<P> {
 
     /// The offer was taken back: the task is free, and so is the worker, unless it was taken back for being silent.
     fn withdrawn(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let max_offers = self.config.max_offers;
         let Some((held, task)) = self.held(worker) else {
             return;
         };
         let ends = held.stop.is_some() || held.withdraw.is_some();
-        if held.silent && !ends && task.offers >= self.config.max_offers {
+        if held.silent && !ends && task.offers >= max_offers {
             // It fails, and its error names the worker's death: so it stays in the worker's hand until that is known.
+            held.claim = Claim::Revoked;
             self.kill(worker, turn);
             return;
         }

@@ -76,6 +76,8 @@ pub(super) enum Claim {
     Unknown,
     /// Since when; the first value seen counts, so that a worker cannot push its time limit away.
     At(Now),
+    /// Taken back before it was claimed. Only a worker that is being killed for its silence keeps such an offer.
+    Revoked,
     /// The worker says that it has answered.
     Done,
     /// The worker broke the protocol; nothing is known.
@@ -136,6 +138,7 @@ impl Assignment {
     /// weighs more: a page that says "unclaimed" of a claimed task is not believed.
     pub(super) fn began(&self, evidence: Option<Evidence>) -> Began {
         match (self.claim, evidence) {
+            (Claim::Revoked, _) => Began::No,
             (Claim::Nonsense, _) | (_, Some(Evidence::Nonsense)) => Began::Unknown,
             (Claim::At(_) | Claim::Done, _) => Began::Yes,
             (Claim::Unknown, Some(Evidence::Claimed { .. } | Evidence::Done)) => Began::Yes,

@@ -114,4 +114,10 @@ impl Queue {
     pub(super) fn is_waiting(&self, task: TaskId) -> bool {
         self.waiting.contains_key(&task)
     }
+
+    /// (queued, waiting, reserved), for tests to hold against the limits.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.ready.len(), self.waiting.len(), self.reserved)
+    }
 }

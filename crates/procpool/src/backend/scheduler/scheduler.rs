@@ -274,6 +274,14 @@ impl<P: Payload> Scheduler<P> {
         self.tasks.get(&task).map(|task| &task.job)
     }
 
+    /// What a worker that has not answered yet was started for, if it is a dedicated one.
+    pub(crate) fn dedicated_job(&self, worker: WorkerId) -> Option<&P::Job> {
+        match self.workers.get(worker)?.life {
+            Life::Starting { bound: Some(task), .. } => self.job(task),
+            _ => None,
+        }
+    }
+
     /// The attempt that an unresolved task is in: 1 for the first, and for tasks that are not known.
     pub(crate) fn attempt(&self, task: TaskId) -> u32 {
         self.tasks.get(&task).map_or(1, |task| task.attempt)

@@ -94,7 +94,7 @@ impl<P: Payload> Scheduler<P> {
                 turn.act(Action::Revoke { worker, offer });
             }
             Claim::At(_) => self.give_grace(worker, turn),
-            Claim::Done | Claim::Nonsense => {}
+            Claim::Done | Claim::Revoked | Claim::Nonsense => {}
         }
     }
 
@@ -137,7 +137,7 @@ impl<P: Payload> Scheduler<P> {
             Life::Idle | Life::Dying { .. } => {}
             Life::Busy(held) => match (held.claim, held.stop.map(|stop| stop.stage)) {
                 // It said that its answer was sent; it was not.
-                (Claim::Done | Claim::Nonsense, _) => self.kill(worker, turn),
+                (Claim::Done | Claim::Revoked | Claim::Nonsense, _) => self.kill(worker, turn),
                 (_, Some(Stage::Grace)) => self.confirm(worker, turn),
                 // The shell owes an answer.
                 (_, Some(Stage::Revoking | Stage::Confirming)) => {}
@@ -174,7 +174,7 @@ impl<P: Payload> Scheduler<P> {
         let Some(held) = entry.life.assignment_mut() else {
             return;
         };
-        if held.claim != Claim::Unknown {
+        if !matches!(held.claim, Claim::Unknown | Claim::Revoked) {
             return;
         }
         held.withdraw.get_or_insert(why);
