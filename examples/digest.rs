@@ -112,7 +112,6 @@ async fn run(options: &Options) -> Result<Vec<Failure>, Box<dyn Error>> {
         screen.bar.inc(1);
     }
     screen.finish()?;
-    drop(digests);
     pool.shutdown().await?;
     Ok(failures)
 }

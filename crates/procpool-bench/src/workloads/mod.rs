@@ -23,7 +23,7 @@ pub(crate) trait Workload {
 /// The workloads that the options ask for.
 pub(crate) fn chosen(options: &Options) -> Vec<Box<dyn Workload>> {
     let all: [Box<dyn Workload>; NAMES.len()] =
-        [Box::new(w1_latency::Latency::new(options.quick)), Box::new(w2_throughput::Throughput)];
+        [Box::new(w1_latency::Latency::new(options.quick)), Box::new(w2_throughput::Throughput::new(options.quick))];
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
     all.into_iter().filter(|workload| wanted(workload.name())).collect()
 }
