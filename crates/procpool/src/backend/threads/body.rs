@@ -10,7 +10,7 @@ use crate::backend::job::Death;
 use crate::backend::scheduler::{Event, WorkerId};
 use crate::backend::worker_name;
 use crate::config::Hook;
-use crate::current;
+use crate::current::{self, Place};
 use crate::task::{Fault, WireEntry};
 use crate::wire::message::{PanicReport, ReplyBody};
 
@@ -26,7 +26,6 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn run(self) {
         let worker = self.worker;
-        let _identity = current::enter_worker(worker_name(worker), worker.slot, worker.generation);
         self.engine.handle(Event::Booted { worker });
         let verdict = match &self.init {
             Some(init) => init.judge(self.call(init.entry(), init.arguments())),
@@ -67,7 +66,14 @@ impl Body {
             return;
         }
         let reply = {
-            let _task = current::enter_task(*task, *attempt, Arc::clone(&self.desk.cancelled));
+            let _place = current::enter(Place {
+                name: worker_name(self.worker).into(),
+                slot: self.worker.slot,
+                generation: self.worker.generation,
+                task: *task,
+                attempt: *attempt,
+                cancelled: Arc::clone(&self.desk.cancelled),
+            });
             self.call(entry, arguments)
         };
         self.desk.done(*offer);
