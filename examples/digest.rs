@@ -182,10 +182,12 @@ struct Screen {
 
 impl Screen {
     fn new(files: u64) -> Result<Self, Box<dyn Error>> {
-        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} files, {per_sec}, {eta} left")?;
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} files, {eta} left")?;
+        let bar = ProgressBar::new(files).with_style(style);
+        bar.tick(); // seen from the start, not from the first result
         let out = io::stdout();
         let shared = out.is_terminal();
-        Ok(Screen { out: BufWriter::new(out), bar: ProgressBar::new(files).with_style(style), shared })
+        Ok(Screen { out: BufWriter::new(out), bar, shared })
     }
 
     fn print(&mut self, digest: &[u8; 32], path: &OsStr) -> io::Result<()> {
