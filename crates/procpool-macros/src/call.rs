@@ -81,16 +81,26 @@ impl Engine {
                 format!("`call!` sends up to {MOST} arguments: put some of them into a struct");
             return Err(Error::new(extra.name.span(), text));
         }
-        let private = &self.private;
-        let values = self.travelling.iter().map(|argument| &argument.value);
+        let span = at(call);
+        let private = self.private(span);
+        // One constructor for each number of arguments, so that errors point at an argument.
+        let constructor = format_ident!("call_{}", self.travelling.len(), span = span);
         let names = self.travelling.iter().map(|argument| &argument.name);
-        let result = quote_spanned!(at(call)=> #private::result(#inner));
-        let span = Span::mixed_site();
+        let values = self.travelling.iter().map(|argument| &argument.value);
         // `let` ends the life of temporaries (a lock's guard in an argument) before the call is awaited.
         Ok(quote_spanned! {span=> {
-            let arguments = (#(#values,)*);
-            #private::call(arguments, |(#(mut #names,)*)| #result, #path)
+            let call = #private::#constructor(#path, #(#values,)* |(#(mut #names,)*)| #inner);
+            call
         }})
+    }
+
+    /// The path of `procpool::__private`, at a place in the source: errors in a call of it then point there.
+    fn private(&self, place: Span) -> TokenStream {
+        let moved = self.private.clone().into_iter().map(|mut token| {
+            token.set_span(token.span().located_at(place));
+            token
+        });
+        moved.collect()
     }
 
     /// `path(arguments)`.
@@ -141,7 +151,7 @@ impl Engine {
         // Parentheses that a receiver needs, `(&x).f()`, would be superfluous in their new place.
         let argument = peel(argument);
         let span = at(argument);
-        let private = &self.private;
+        let private = self.private(span);
         let name = format_ident!("argument_{}", self.travelling.len(), span = span);
         let (value, used) = match argument {
             Expr::Reference(ExprReference {
@@ -168,10 +178,7 @@ impl Engine {
                 };
                 (value, quote_spanned!(span=> #name.get()))
             }
-            _ => (
-                quote_spanned!(span=> #private::argument(#argument)),
-                quote_spanned!(span=> #name),
-            ),
+            value => (value.to_token_stream(), quote_spanned!(span=> #name)),
         };
         self.travelling.push(Travelling { name, value });
         Ok(used)

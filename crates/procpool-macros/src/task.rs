@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::{
     Attribute, Error, Expr, FnArg, ItemFn, LitStr, Pat, Path, Result, ReturnType, Signature, Type,
@@ -88,6 +89,14 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
     let definition = definition(&function, &fields, &ty, &private, span);
     let implementation = implementation(&function, &fields, &ty, &output, &options, span);
     // A registry entry needs one concrete type.
+    // Says which type cannot travel, before serde's derive says it in its own words.
+    let checks = function.sig.generics.params.is_empty().then(|| {
+        let cfg = conditions(&function.attrs);
+        let types = fields.iter().map(|field| &field.ty).chain([&output]);
+        let checks = types
+            .map(|ty| quote_spanned!(ty.span().resolved_at(span)=> #private::travels::<#ty>();));
+        quote_spanned!(span=> #(#cfg)* const _: fn() = || { #(#checks)* };)
+    });
     let registration = function
         .sig
         .generics
@@ -96,6 +105,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
         .then(|| registration(&function, &fields, &ty, &output, &options, span));
     Ok(quote! {
         #function
+        #checks
         #definition
         #implementation
         #registration

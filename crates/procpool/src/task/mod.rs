@@ -24,8 +24,8 @@ mod wire_entry;
 #[cfg(test)]
 mod tests;
 
-pub use argument::{Borrowed, Lend, LendThrough, Lendable, Lent, argument, lend, result};
-pub use call::{Call, call};
+pub use argument::*;
+pub use call::Call;
 pub use init_output::InitOutput;
 pub use job::{Job, Parts};
 pub use registry::{Registration, TASKS};

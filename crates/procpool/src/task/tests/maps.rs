@@ -69,7 +69,7 @@ fn the_same_function_type_in_another_role_is_other_code() {
         x.0
     }
     let mapped = Sent::parts(map_parts(first, (1,)));
-    let called = Sent::job(crate::task::call((1u8,), first, "first"));
+    let called = Sent::job(crate::task::call_1("first", 1u8, first));
     assert_ne!(mapped.entry, called.entry);
     assert_eq!((mapped.run(), called.run()), (1, 1));
 }
