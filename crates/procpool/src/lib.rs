@@ -7,6 +7,9 @@ extern crate self as procpool;
 mod task;
 
 pub use procpool_macros::{main, task};
+pub use task::any_error::AnyError;
+pub use task::codec::CodecError;
+pub use task::json::Json;
 pub use task::{Call, InitOutput, Job, Ship, Task};
 
 /// Stand-in until the entry is merged.
@@ -17,12 +20,10 @@ pub fn init() {}
 #[doc(hidden)]
 pub mod __private {
     pub use crate::task::{
-        Borrowed, Lend, LendThrough, Lendable, Lent, Named, Parts, Registration, TASKS,
-        assert_named, lend, travels,
+        Borrowed, Lend, LendThrough, Lendable, Lent, Named, Parts, Registration, TASKS, assert_named, lend, travels,
     };
     pub use crate::task::{
-        call_0, call_1, call_2, call_3, call_4, call_5, call_6, call_7, call_8, call_9, call_10,
-        call_11, call_12,
+        call_0, call_1, call_2, call_3, call_4, call_5, call_6, call_7, call_8, call_9, call_10, call_11, call_12,
     };
     pub use linkme;
     pub use procpool_macros::call_engine;

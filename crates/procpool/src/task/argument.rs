@@ -34,10 +34,7 @@ impl<T: ?Sized, O: Borrow<T>> Lent<T, O> {
 
 /// Copies what is lent.
 pub fn lend<T: ?Sized + Lendable>(value: &T) -> Lent<T, T::Owned> {
-    Lent {
-        owned: value.to_owned(),
-        lent: PhantomData,
-    }
+    Lent { owned: value.to_owned(), lent: PhantomData }
 }
 
 /// Fails to compile for a type that cannot travel, at the place of the type.
@@ -116,10 +113,7 @@ impl<T: ?Sized + 'static, O: Ship + Borrow<T>> Argument for Lent<T, O> {
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, CodecError> {
         let owned = codec::decode_prefix(bytes)?;
-        Ok(Self {
-            owned,
-            lent: PhantomData,
-        })
+        Ok(Self { owned, lent: PhantomData })
     }
 }
 

@@ -34,11 +34,7 @@ pub struct Call<R> {
 
 impl<R: Ship> Call<R> {
     #[track_caller]
-    pub(super) fn new<A: CallArguments>(
-        arguments: A,
-        code: fn(A) -> R,
-        path: &'static str,
-    ) -> Self {
+    pub(super) fn new<A: CallArguments>(arguments: A, code: fn(A) -> R, path: &'static str) -> Self {
         let parts = Parts {
             entry: Entry::call(code),
             name: TaskName::fixed(path).at(Location::caller()),

@@ -1,5 +1,6 @@
 //! What can run in another process: jobs, how their code is named, and how their values travel.
 
+pub(crate) mod any_error;
 mod argument;
 mod call;
 mod code;
@@ -10,14 +11,12 @@ mod identity_error;
 mod image;
 mod init_output;
 mod job;
+pub(crate) mod json;
 mod map;
 mod name;
 mod registry;
 mod ship;
-#[expect(
-    clippy::module_inception,
-    reason = "the trait `Task` has a file of its own, named after it"
-)]
+#[expect(clippy::module_inception, reason = "the trait `Task` has a file of its own, named after it")]
 mod task;
 mod wire_entry;
 

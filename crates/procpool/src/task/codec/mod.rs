@@ -1,47 +1,38 @@
-//! Stand-in until the real codec is merged: the agreed signatures over plain postcard.
+//! How values become bytes, and never a different value on the way back.
+//!
+//! The leaves are postcard's. postcard alone is not self-describing: where the two halves of a
+//! type's serde implementation disagree, it hands back another value without a word. The layer here
+//! writes what it takes to notice, and turns each such case into a [`CodecError`] that names the
+//! type and says what to do:
+//!
+//! | written | what it catches |
+//! |---|---|
+//! | the field count of structs, tuple structs and their variants | `skip_serializing` and its kin |
+//! | 16 bits of the field names in their order | two skips that cancel out, fields in another order |
+//! | 14 bits of a variant's name and its style, beside its number | serde's two ways of numbering variants |
+//! | 32 bits over the sequence of serde calls, after the value | `deserialize_with` that mirrors nothing |
+//!
+//! Skipping a named field for some values only (`skip_serializing_if`) is refused at once, as are
+//! maps of unknown length, which is what `flatten` makes. Both directions count nesting and
+//! elements without bytes against the same limits, so that bytes from a hostile worker can exhaust
+//! neither stack nor time, and what may be sent can also be received.
+//!
+//! One case is beyond any serde layer: a *tuple* struct with one field that only `Serialize` skips
+//! and another of the same type that only `Deserialize` skips has no names to compare.
+//!
+//! `Vec<u8>`, `String` and `Bytes` by themselves skip all that: a length and the bytes. `()` is no
+//! bytes at all.
 
-use serde::{Serialize, de::DeserializeOwned};
+mod access;
+mod compound;
+mod decode;
+mod encode;
+mod error;
+mod limits;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod value;
 
-/// A value did not encode or decode.
-#[derive(Debug, thiserror::Error)]
-#[error("{text}")]
-pub struct CodecError {
-    text: String,
-}
-
-impl CodecError {
-    fn new<T>(error: &postcard::Error) -> Self {
-        Self {
-            text: format!("{}: {error}", std::any::type_name::<T>()),
-        }
-    }
-}
-
-pub(crate) fn encode<T: Serialize + 'static>(
-    value: &T,
-    out: &mut Vec<u8>,
-) -> Result<(), CodecError> {
-    let bytes = postcard::to_stdvec(value).map_err(|error| CodecError::new::<T>(&error))?;
-    out.extend_from_slice(&bytes);
-    Ok(())
-}
-
-pub(crate) fn decode<T: DeserializeOwned + 'static>(mut bytes: &[u8]) -> Result<T, CodecError> {
-    let value = decode_prefix(&mut bytes)?;
-    if bytes.is_empty() {
-        Ok(value)
-    } else {
-        Err(CodecError {
-            text: "bytes left over".into(),
-        })
-    }
-}
-
-pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
-    bytes: &mut &[u8],
-) -> Result<T, CodecError> {
-    let (value, rest) =
-        postcard::take_from_bytes(bytes).map_err(|error| CodecError::new::<T>(&error))?;
-    *bytes = rest;
-    Ok(value)
-}
+pub use error::CodecError;
+pub(crate) use value::{decode, decode_prefix, encode};
