@@ -220,6 +220,11 @@ pub(crate) fn parent_id() -> u32 {
     rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs())
 }
 
+/// Whether the calling thread is the one that the process began with.
+pub(crate) fn is_main_thread() -> bool {
+    rustix::thread::gettid() == rustix::process::getpid()
+}
+
 /// The user this process acts as.
 pub(crate) fn user_id() -> u32 {
     rustix::process::geteuid().as_raw()
