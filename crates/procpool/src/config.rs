@@ -40,7 +40,9 @@ impl Workers {
     pub(crate) fn checked(self) -> Result<Self, PoolError> {
         let Workers { min, max } = self;
         if min > max {
-            return Err(invalid(format!("workers is the empty range {min}..={max}; its start must not exceed its end")));
+            return Err(invalid(format!(
+                "workers is the empty range {min}..={max}; its start must not exceed its end"
+            )));
         }
         if max == 0 || max > MAX_WORKERS as usize {
             return Err(invalid(format!("workers is {max}; it must be from 1 to {MAX_WORKERS}")));

@@ -13,8 +13,8 @@ use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
 use super::outcome::{Tally, outcome};
 use super::scheduler::{
-    Action, CancelReason, Closing, Evidence, Event, Now, OfferId, Placement, Refused, Scheduler, SchedulerConfig, TaskId,
-    TaskOptions, Unavailable, WorkerId,
+    Action, CancelReason, Closing, Event, Evidence, Now, OfferId, Placement, Refused, Scheduler, SchedulerConfig,
+    TaskId, TaskOptions, Unavailable, WorkerId,
 };
 use super::seam::Backend;
 use super::view;
@@ -86,12 +86,7 @@ struct After<W: Workers> {
 
 impl<W: Workers> After<W> {
     fn new() -> Self {
-        After {
-            later: W::Later::default(),
-            resolved: Vec::new(),
-            warmed: Vec::new(),
-            ended: Vec::new(),
-        }
+        After { later: W::Later::default(), resolved: Vec::new(), warmed: Vec::new(), ended: Vec::new() }
     }
 
     fn finish(self) {

@@ -3,13 +3,13 @@
 mod completion;
 mod engine;
 mod job;
-mod outcome;
 pub(crate) mod local;
+mod outcome;
 pub(crate) mod scheduler;
 mod seam;
 mod sentinel;
-mod view;
 pub(crate) mod threads;
+mod view;
 
 pub(crate) use completion::{Completion, Outcome, completion};
 pub(crate) use engine::{Engine, Workers};

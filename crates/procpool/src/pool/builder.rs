@@ -289,7 +289,11 @@ impl PoolBuilder {
         if entry::depth() >= entry::MAX_DEPTH {
             return Err(PoolError::new(
                 PoolErrorKind::TooDeep,
-                format!("pools are nested {} deep in tasks of pools; the limit is {}", entry::depth() + 1, entry::MAX_DEPTH),
+                format!(
+                    "pools are nested {} deep in tasks of pools; the limit is {}",
+                    entry::depth() + 1,
+                    entry::MAX_DEPTH
+                ),
             ));
         }
         Ok(())
@@ -336,6 +340,9 @@ fn default_workers() -> Workers {
 
 impl std::fmt::Debug for PoolBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PoolBuilder").field("workers", &self.workers).field("scheduler", &self.scheduler).finish_non_exhaustive()
+        f.debug_struct("PoolBuilder")
+            .field("workers", &self.workers)
+            .field("scheduler", &self.scheduler)
+            .finish_non_exhaustive()
     }
 }
