@@ -176,7 +176,6 @@ impl<I: Iterator, R> Map<I, R> {
 
     /// The future of all results; what `.await` calls. Also here by name, since with `StreamExt` in scope the trait's
     /// method is ambiguous.
-    #[expect(clippy::should_implement_trait, reason = "it does; this is the inherent twin")]
     pub fn into_future(self) -> MapFuture<I, R> {
         MapFuture { map: self, results: Vec::new() }
     }

@@ -46,6 +46,9 @@ pub(crate) trait Workers: Send + 'static {
     fn finish(later: Self::Later);
 }
 
+/// What a caller of `ready` is told.
+type Warm = Result<(), PoolError>;
+
 /// A task on its way to a worker.
 pub(crate) struct Offered<'a> {
     pub(crate) task: TaskId,
@@ -70,7 +73,7 @@ struct State<W: Workers> {
     actions: Vec<Action<Work>>,
     batch: Vec<Action<Work>>,
     tally: Tally,
-    warming: Vec<oneshot::Sender<Result<(), PoolError>>>,
+    warming: Vec<oneshot::Sender<Warm>>,
     closing: Vec<oneshot::Sender<Report>>,
     told_to_close: bool,
     closed: bool,
@@ -80,7 +83,7 @@ struct State<W: Workers> {
 struct After<W: Workers> {
     later: W::Later,
     resolved: Vec<(TaskId, Submission, Outcome)>,
-    warmed: Vec<(oneshot::Sender<Result<(), PoolError>>, Result<(), PoolError>)>,
+    warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
     ended: Vec<(oneshot::Sender<Report>, Report)>,
 }
 
@@ -149,15 +152,6 @@ impl<W: Workers> Engine<W> {
     /// Tells the scheduler a fact and carries out what it decides.
     pub(crate) fn handle(&self, event: Event<Work>) {
         self.update(|state, now| state.scheduler.handle(event, now, &mut state.actions));
-    }
-
-    /// Tells the scheduler several facts under one lock.
-    pub(crate) fn handle_all(&self, events: impl IntoIterator<Item = Event<Work>>) {
-        self.update(|state, now| {
-            for event in events {
-                state.scheduler.handle(event, now, &mut state.actions);
-            }
-        });
     }
 
     /// Changes the workers together with a fact about them, so that nobody sees one without the other.

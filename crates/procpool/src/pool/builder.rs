@@ -15,7 +15,7 @@ use crate::config::{Hook, ProcessConfig, Stderr, Workers, default_scheduler, def
 use crate::entry;
 use crate::error::{PoolError, PoolErrorKind};
 use crate::sys::process::EnvChanges;
-use crate::task::{InitOutput, Job};
+use crate::task::{InitOutput, Job, check_duplicates};
 use crate::wire::message::{ExeIdentity, PROTOCOL, Setup, SignalPolicy};
 
 /// Settings of a pool: made by [`Pool::builder`](crate::Pool::builder). Everything has a default; what is wrong is
@@ -285,6 +285,9 @@ impl PoolBuilder {
                  statement (in tests, add the dev-dependency feature `test-harness`). Workers run this same \
                  executable, and without that they would run its main",
             ));
+        }
+        if let Err(duplicate) = check_duplicates() {
+            return Err(PoolError::new(PoolErrorKind::DuplicateTask, duplicate.to_string()).with_source(duplicate));
         }
         if entry::depth() >= entry::MAX_DEPTH {
             return Err(PoolError::new(
