@@ -2,8 +2,10 @@
 
 mod ending;
 mod ledger;
+mod process;
 mod puppet;
 mod queueing;
+mod show;
 mod sim;
 mod source;
 mod staying;

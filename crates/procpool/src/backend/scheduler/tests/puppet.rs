@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::ledger::{Test, ms};
-use super::world::show;
+use super::show::show;
 
 pub(super) struct Puppet {
     pub(super) scheduler: Scheduler<Test>,
