@@ -379,3 +379,27 @@ fn killing_waits_for_deaths_and_nothing_else() {
     assert_eq!(pool.exited(w(1), None), NOTHING);
     assert_eq!(pool.exited(w(2), None), ["closed"]);
 }
+
+#[test]
+fn a_close_does_not_wait_for_workers_that_are_starting() {
+    let mut pool = Puppet::with_workers(1, config(2));
+    pool.submit(PLAIN);
+    pool.submit(PLAIN);
+    pool.reply(w(0));
+    pool.tell(DRAIN);
+    assert_eq!(pool.reply(w(0)), ["t2 replied", "retire 0.0", "kill 1.0"]);
+    assert_eq!(pool.exited(w(0), None), NOTHING);
+    assert_eq!(pool.exited(w(1), None), ["closed"]);
+}
+
+#[test]
+fn a_close_answers_whoever_waits_for_the_pool_to_be_warm() {
+    let mut pool = Puppet::new(SchedulerConfig {
+        min_workers: 1,
+        ..config(2)
+    });
+    pool.tell(Event::Warm);
+    assert_eq!(pool.tell(DRAIN), ["not warm: Closed", "kill 0.0"]);
+    assert_eq!(pool.tell(Event::Warm), ["not warm: Closed"]);
+    assert_eq!(pool.exited(w(0), None), ["closed"]);
+}

@@ -127,7 +127,8 @@ impl World {
         let task = *task;
         *slot = Evidence::Claimed { at: now };
         process.running = Some(task);
-        self.ledger.claimed(task, self.scheduler.attempt(task), now);
+        self.ledger
+            .claimed(worker, task, self.scheduler.attempt(task), now);
         self.note(|| format!("  ({worker:?} claims {offer:?} {task:?})"));
         let how = if self.source.chance(self.faults.crash) {
             self.source

@@ -125,11 +125,9 @@ fn act(world: &mut World, reserved: &mut u32) {
             let options = options(world, true);
             world.submit(options);
         }
-        34..36 => {
-            if *reserved > 0 {
-                *reserved -= 1;
-                world.unreserve();
-            }
+        34..36 if *reserved > 0 => {
+            *reserved -= 1;
+            world.unreserve();
         }
         36 => {
             let min = world.source.pick(3) as u32;

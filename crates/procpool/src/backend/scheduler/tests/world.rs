@@ -41,6 +41,7 @@ impl World {
             scheduler: Scheduler::new(config),
             ledger: Ledger {
                 max: config.max_workers.max(1),
+                max_offers: config.max_offers,
                 ..Ledger::default()
             },
             source,
@@ -101,7 +102,7 @@ impl World {
         match &event {
             Event::Warm => (self.ledger.asked, self.ledger.warming) = (true, true),
             Event::Resize { min, max } => self.ledger.max = (*max).max(*min).max(1),
-            Event::Close { .. } => self.ledger.closing = true,
+            Event::Close { how } => self.ledger.close(*how),
             Event::Cancel { task, .. } => {
                 if let Some(task) = self.ledger.tasks.get_mut(task) {
                     task.cancel_asked = true;
@@ -122,6 +123,9 @@ impl World {
             );
         }
         self.after_event();
+        if tick {
+            self.ledger.check_patience(self.now);
+        }
     }
 
     /// Enters and carries out all decisions, then checks what must hold after every event.
@@ -372,6 +376,25 @@ impl World {
             queued == 0 || s.workers.tally().ready >= self.ledger.max,
             "a task waits, and there is room"
         );
+        for id in &self.ledger.unresolved {
+            let task = &self.ledger.tasks[id];
+            let limit = task
+                .options
+                .run_limit
+                .is_some_and(|limit| limit < Now::NEVER.0);
+            assert!(!task.cancel_asked, "{id:?} was cancelled, and that is all");
+            assert!(
+                task.runs == 0 || !limit,
+                "{id:?} runs without end, against its limit"
+            );
+        }
+        let (tally, config) = (s.workers.tally(), &s.config);
+        if s.workers.top_idle().is_some() {
+            assert!(tally.kept() <= self.ledger.max, "too many stay");
+            let kept = config.idle_timeout.is_none() || tally.kept() <= config.min_workers;
+            assert!(kept, "idle, not needed, and still there");
+        }
+        assert_eq!(tally.starting + tally.dying + tally.leaving, 0);
         assert!(!self.ledger.warming, "nobody said whether the pool is warm");
         assert_eq!(s.next_deadline(), None);
     }
