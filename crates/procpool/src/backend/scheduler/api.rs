@@ -137,7 +137,8 @@ pub(crate) enum Event<P: Payload> {
         offer: OfferId,
         reply: P::Reply,
     },
-    /// The answer to [`Action::Revoke`] and [`Action::Inspect`].
+    /// The answer to [`Action::Revoke`] and [`Action::Inspect`]. A worker's answers come in the order of the questions:
+    /// a page that seems to go backwards is taken for a lie.
     Evidence {
         worker: WorkerId,
         offer: OfferId,
