@@ -91,7 +91,9 @@ pub(crate) fn failure(reply: ReplyBody) -> Result<bytes::Bytes, Box<Failure>> {
     let (kind, detail, panic) = match reply {
         ReplyBody::Value(bytes) => return Ok(bytes),
         ReplyBody::Panicked(report) => (ErrorKind::Panicked, None, Some(report)),
-        ReplyBody::Undecodable(text) => (ErrorKind::Decode, Some(format!("the arguments, in the worker: {text}")), None),
+        ReplyBody::Undecodable(text) => {
+            (ErrorKind::Decode, Some(format!("the arguments, in the worker: {text}")), None)
+        }
         ReplyBody::Unencodable(text) => (ErrorKind::Encode, Some(format!("the result: {text}")), None),
         ReplyBody::TooLarge { len, limit } => {
             (ErrorKind::TooLarge, Some(format!("the result takes {len} bytes, max_message is {limit}")), None)

@@ -44,7 +44,7 @@ pub(crate) trait Payload {
     /// resolution cannot be written.
     type Job;
     /// What a worker answered.
-    type Reply: Debug;
+    type Reply;
     /// Why a worker ended: exit status, signal, last words.
     type Death: Clone + Debug;
 }
@@ -133,7 +133,8 @@ pub(crate) enum Event<P: Payload> {
     Ready { worker: WorkerId },
     /// An answer to this offer arrived whole.
     Replied { worker: WorkerId, offer: OfferId, reply: P::Reply },
-    /// The answer to [`Action::Revoke`] and [`Action::Inspect`].
+    /// The answer to [`Action::Revoke`] and [`Action::Inspect`]. A worker's answers come in the order of the questions:
+    /// a page that seems to go backwards is taken for a lie.
     Evidence { worker: WorkerId, offer: OfferId, evidence: Evidence },
     /// The worker broke the protocol, or closed its socket while it lives. It will be killed.
     Broken { worker: WorkerId },

@@ -1,8 +1,8 @@
 //! The end of a pool.
 
 use super::api::{Action, Closing, Now, Payload, TaskId, Unavailable, WorkerId};
+use super::core::{Scheduler, Turn};
 use super::life::{Claim, Halt, Life, Stage, Stop, Withdraw};
-use super::scheduler::{Scheduler, Turn};
 use super::tasks::Place;
 use super::timers::Timer;
 

@@ -1,8 +1,8 @@
 //! What a worker's end means for the task it held and for the workers to come.
 
 use super::api::{Began, Evidence, Payload, Placement, Resolution, TaskId, Unavailable, WorkerId};
+use super::core::{Scheduler, Turn};
 use super::life::{Assignment, Before, Halt, Hold, Life};
-use super::scheduler::{Scheduler, Turn};
 use super::tasks::{Lost, Task};
 use super::timers::Timer;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::api::{Action, Began, Evidence, Now, OfferId, Payload, Placement, Resolution, TaskId, WorkerId};
+use super::core::{Scheduler, Turn};
 use super::life::{Assignment, Claim, Halt, Life, Stage, Stop, Withdraw};
-use super::scheduler::{Scheduler, Turn};
 use super::tasks::{Place, Task};
 use super::timers::Timer;
 

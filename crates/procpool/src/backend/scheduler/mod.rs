@@ -2,11 +2,12 @@
 
 mod api;
 mod closing;
+mod core;
 mod endings;
 mod handover;
 mod life;
 mod queue;
-mod scheduler;
+
 mod staffing;
 mod starts;
 mod stopping;
@@ -18,4 +19,4 @@ mod workers;
 mod tests;
 
 pub(crate) use api::*;
-pub(crate) use scheduler::Scheduler;
+pub(crate) use core::Scheduler;

@@ -1,8 +1,8 @@
 //! How many workers there are: start, growth, shrinking, replacement.
 
 use super::api::{Action, Now, Payload, Placement, TaskId, Unavailable, WorkerId};
+use super::core::{Scheduler, Turn};
 use super::life::Life;
-use super::scheduler::{Scheduler, Turn};
 use super::tasks::Place;
 use super::timers::Timer;
 

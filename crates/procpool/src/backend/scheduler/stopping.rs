@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::api::{Action, Began, CancelReason, Payload, Resolution, TaskId, WorkerId};
+use super::core::{Scheduler, Turn};
 use super::life::{Claim, Halt, Hold, Life, Stage, Stop, Withdraw};
-use super::scheduler::{Scheduler, Turn};
 use super::tasks::{Place, Task};
 
 impl<P: Payload> Scheduler<P> {

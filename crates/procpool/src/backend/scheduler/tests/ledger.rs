@@ -23,6 +23,8 @@ pub(super) struct TaskRecord {
     pub(super) runs: u32,
     pub(super) last_claim: Now,
     pub(super) offered: bool,
+    /// Offers in this attempt.
+    pub(super) offers: (u32, u32),
     pub(super) resolved: bool,
     pub(super) cancel_asked: bool,
     /// A worker broke the page while it had this task.
@@ -52,6 +54,11 @@ pub(super) struct Ledger {
     pub(super) asked: bool,
     pub(super) warming: bool,
     pub(super) closing: bool,
+    /// Told to drop what has not begun: from then on nothing may begin.
+    pub(super) dropping: bool,
+    /// When a close runs out of patience.
+    pub(super) deadline: Option<Now>,
+    pub(super) max_offers: u32,
     pub(super) closed: bool,
     pub(super) offers: u64,
     pub(super) resolved: u64,
@@ -65,6 +72,7 @@ impl Ledger {
             runs: 0,
             last_claim: now,
             offered: false,
+            offers: (1, 0),
             resolved: false,
             cancel_asked: false,
             obscured: false,
@@ -160,6 +168,8 @@ impl Ledger {
         assert_eq!(record.options.placement, placement);
         assert!(record.runs < attempt, "{task:?} ran {} times before attempt {attempt}", record.runs);
         record.offered = true;
+        record.offers = if record.offers.0 == attempt { (attempt, record.offers.1 + 1) } else { (attempt, 1) };
+        assert!(record.offers.1 <= self.max_offers, "{task:?} was offered too often");
         let worker = self.workers.get_mut(&id).unwrap();
         worker.held = Some((offer, task));
         worker.revoking = false;
@@ -172,7 +182,10 @@ impl Ledger {
     }
 
     /// The world saw a claim.
-    pub(super) fn claimed(&mut self, task: TaskId, attempt: u32, now: Now) {
+    pub(super) fn claimed(&mut self, worker: WorkerId, task: TaskId, attempt: u32, now: Now) {
+        // A worker that is being killed may get to it yet; its evidence will say so.
+        let doomed = self.workers[&worker].killed;
+        assert!(doomed || !self.dropping, "{task:?} begins after all such were dropped");
         let record = self.tasks.get_mut(&task).unwrap();
         assert!(!record.resolved, "{task:?} runs after it was resolved");
         record.runs += 1;
@@ -228,6 +241,30 @@ impl Ledger {
                 assert!(self.closing);
                 truth(began);
             }
+        }
+    }
+
+    /// Told how to close.
+    pub(super) fn close(&mut self, how: Closing) {
+        self.closing = true;
+        let deadline = match how {
+            Closing::Drain { deadline } => deadline,
+            Closing::DropQueued { deadline } => {
+                self.dropping = true;
+                deadline
+            }
+            Closing::Kill => {
+                self.dropping = true;
+                None
+            }
+        };
+        self.deadline = self.deadline.into_iter().chain(deadline).min();
+    }
+
+    /// When a close has run out of patience, nobody is left who was not killed.
+    pub(super) fn check_patience(&self, now: Now) {
+        if self.deadline.is_some_and(|at| at <= now) {
+            assert!(self.present.iter().all(|id| self.workers[id].killed), "the deadline has passed");
         }
     }
 

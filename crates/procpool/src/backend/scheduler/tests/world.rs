@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::super::*;
 use super::ledger::{Ledger, Test, ms};
+use super::process::{Ending, Happening, Process};
+use super::show::show;
 use super::source::Source;
 
 /// How bad this world is, in percent.
@@ -18,46 +20,6 @@ pub(super) struct Faults {
     pub(super) stray: u64,
 }
 
-/// Something that will happen.
-#[derive(Clone, Copy, Debug)]
-enum Happening {
-    Spawned,
-    Booted,
-    Ready,
-    Claims(OfferId),
-    Ends(OfferId, Ending),
-    Answer(OfferId, TaskId),
-    Evidence(OfferId, Evidence),
-    Broken,
-    /// The process ends; the shell learns of it later.
-    Dies(&'static str),
-    Exited,
-}
-
-/// How a run ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    Answers,
-    Crashes,
-    /// It writes its answer, and dies before it says so.
-    AnswersAndCrashes,
-    Hangs,
-    /// Says that it has answered, and has not.
-    PretendsToBeDone,
-    BreaksThePage,
-}
-
-#[derive(Debug)]
-struct Process {
-    exists: bool,
-    alive: bool,
-    dying: Option<&'static str>,
-    page: Option<(OfferId, TaskId, Evidence)>,
-    running: Option<TaskId>,
-    /// When the last question about its page is answered.
-    answered: Now,
-}
-
 pub(super) struct World {
     pub(super) scheduler: Scheduler<Test>,
     pub(super) ledger: Ledger,
@@ -68,7 +30,7 @@ pub(super) struct World {
     pub(super) trace: Option<Vec<String>>,
     agenda: BTreeMap<(Now, u64), (WorkerId, Happening)>,
     sequence: u64,
-    processes: BTreeMap<WorkerId, Process>,
+    pub(super) processes: BTreeMap<WorkerId, Process>,
     actions: Vec<Action<Test>>,
     pub(super) acted: u64,
 }
@@ -77,7 +39,7 @@ impl World {
     pub(super) fn new(config: SchedulerConfig, faults: Faults, source: Source) -> Self {
         World {
             scheduler: Scheduler::new(config),
-            ledger: Ledger { max: config.max_workers.max(1), ..Ledger::default() },
+            ledger: Ledger { max: config.max_workers.max(1), max_offers: config.max_offers, ..Ledger::default() },
             source,
             faults,
             now: Now::default(),
@@ -91,13 +53,13 @@ impl World {
         }
     }
 
-    fn note(&mut self, line: impl FnOnce() -> String) {
+    pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(format!("{:>6} {}", self.now.0.as_millis(), line()));
         }
     }
 
-    fn plan(&mut self, worker: WorkerId, delay: u64, what: Happening) {
+    pub(super) fn plan(&mut self, worker: WorkerId, delay: u64, what: Happening) {
         self.sequence += 1;
         self.agenda.insert((self.now.after(ms(delay)), self.sequence), (worker, what));
     }
@@ -130,7 +92,7 @@ impl World {
         match &event {
             Event::Warm => (self.ledger.asked, self.ledger.warming) = (true, true),
             Event::Resize { min, max } => self.ledger.max = (*max).max(*min).max(1),
-            Event::Close { .. } => self.ledger.closing = true,
+            Event::Close { how } => self.ledger.close(*how),
             Event::Cancel { task, .. } => {
                 if let Some(task) = self.ledger.tasks.get_mut(task) {
                     task.cancel_asked = true;
@@ -146,6 +108,9 @@ impl World {
             assert!(self.scheduler.next_deadline().is_none_or(|at| at > self.now), "a due timer was left");
         }
         self.after_event();
+        if tick {
+            self.ledger.check_patience(self.now);
+        }
     }
 
     /// Enters and carries out all decisions, then checks what must hold after every event.
@@ -262,7 +227,7 @@ impl World {
     }
 
     /// The shell's promise: what has been sent is read before time passes, and before an exit is told.
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         let sent: Vec<_> = self
             .agenda
             .iter()
@@ -276,7 +241,7 @@ impl World {
         }
     }
 
-    fn answer(&mut self, worker: WorkerId, offer: OfferId, task: TaskId) {
+    pub(super) fn answer(&mut self, worker: WorkerId, offer: OfferId, task: TaskId) {
         let record = self.ledger.workers.get_mut(&worker).unwrap();
         if record.gone {
             return;
@@ -285,151 +250,6 @@ impl World {
             record.held = None;
         }
         self.tell(Event::Replied { worker, offer, reply: (task, offer) });
-    }
-
-    fn happen(&mut self, worker: WorkerId, what: Happening) {
-        let (alive, exists) =
-            self.processes.get(&worker).map_or((false, false), |process| (process.alive, process.exists));
-        match what {
-            Happening::Spawned => self.spawned(worker),
-            Happening::Answer(offer, task) => self.answer(worker, offer, task),
-            Happening::Evidence(offer, evidence) => {
-                let record = self.ledger.workers.get_mut(&worker).unwrap();
-                if evidence == Evidence::Revoked && !record.killed && record.held.is_some_and(|(held, _)| held == offer)
-                {
-                    record.held = None;
-                }
-                self.tell(Event::Evidence { worker, offer, evidence });
-            }
-            Happening::Exited => self.exited(worker),
-            _ if !alive => {}
-            Happening::Dies(why) if exists => self.dies(worker, why),
-            // Killed before there was a process: it is once there is.
-            Happening::Dies(_) => self.plan(worker, 1, what),
-            Happening::Booted => {
-                self.tell(Event::Booted { worker });
-                self.go_on_or(worker, Happening::Ready);
-            }
-            Happening::Ready => {
-                self.ledger.workers.get_mut(&worker).unwrap().ready = true;
-                self.tell(Event::Ready { worker });
-            }
-            Happening::Broken => self.tell(Event::Broken { worker }),
-            Happening::Claims(offer) => self.claims(worker, offer),
-            Happening::Ends(offer, how) => self.ends(worker, offer, how),
-        }
-    }
-
-    fn spawned(&mut self, worker: WorkerId) {
-        if self.source.chance(self.faults.spawn) {
-            self.processes.remove(&worker);
-            self.ledger.workers.get_mut(&worker).unwrap().gone = true;
-            self.ledger.present.remove(&worker);
-            self.tell(Event::SpawnFailed { worker, death: "no process" });
-            return;
-        }
-        self.processes.get_mut(&worker).unwrap().exists = true;
-        self.tell(Event::Spawned { worker });
-        self.go_on_or(worker, Happening::Booted);
-    }
-
-    /// The next step of a start, unless the worker dies, hangs or breaks the protocol instead.
-    fn go_on_or(&mut self, worker: WorkerId, next: Happening) {
-        let delay = self.source.pick(8);
-        if !self.source.chance(self.faults.start) {
-            self.plan(worker, delay, next);
-            return;
-        }
-        match self.source.pick(3) {
-            0 => self.plan(worker, delay, Happening::Dies("while it started")),
-            1 => self.plan(worker, delay, Happening::Broken),
-            _ => {}
-        }
-    }
-
-    fn claims(&mut self, worker: WorkerId, offer: OfferId) {
-        let now = self.now;
-        let process = self.processes.get_mut(&worker).unwrap();
-        let Some((on_page, task, slot)) = &mut process.page else {
-            return;
-        };
-        if *on_page != offer || !matches!(slot, Evidence::Offered { .. }) {
-            return;
-        }
-        let task = *task;
-        *slot = Evidence::Claimed { at: now };
-        process.running = Some(task);
-        self.ledger.claimed(task, self.scheduler.attempt(task), now);
-        self.note(|| format!("  ({worker:?} claims {offer:?} {task:?})"));
-        let how = if self.source.chance(self.faults.crash) {
-            self.source.of(&[Ending::Crashes, Ending::AnswersAndCrashes])
-        } else if self.source.chance(self.faults.hang) {
-            Ending::Hangs
-        } else if self.source.chance(self.faults.lie) {
-            self.source.of(&[Ending::PretendsToBeDone, Ending::BreaksThePage])
-        } else {
-            Ending::Answers
-        };
-        let delay = self.source.pick(30);
-        self.plan(worker, delay, Happening::Ends(offer, how));
-    }
-
-    fn ends(&mut self, worker: WorkerId, offer: OfferId, how: Ending) {
-        let process = self.processes.get_mut(&worker).unwrap();
-        let Some((on_page, task, slot)) = &mut process.page else {
-            return;
-        };
-        if *on_page != offer || !matches!(slot, Evidence::Claimed { .. }) {
-            return;
-        }
-        let task = *task;
-        match how {
-            Ending::Hangs => return,
-            Ending::BreaksThePage => *slot = Evidence::Nonsense,
-            Ending::Answers | Ending::PretendsToBeDone => *slot = Evidence::Done,
-            Ending::Crashes | Ending::AnswersAndCrashes => {}
-        }
-        if how != Ending::Crashes {
-            process.running = None;
-        }
-        if how == Ending::BreaksThePage {
-            self.ledger.tasks.get_mut(&task).unwrap().obscured = true;
-        }
-        // Whoever looks finds nonsense; if nobody does, the worker is found out by its socket.
-        if matches!(how, Ending::BreaksThePage | Ending::PretendsToBeDone) {
-            let delay = 50 + self.source.pick(100);
-            self.plan(worker, delay, Happening::Broken);
-        }
-        if matches!(how, Ending::Answers | Ending::AnswersAndCrashes) {
-            let delay = self.source.pick(4);
-            self.plan(worker, delay, Happening::Answer(offer, task));
-        }
-        if matches!(how, Ending::Crashes | Ending::AnswersAndCrashes) {
-            self.dies(worker, "crashed");
-        }
-    }
-
-    fn dies(&mut self, worker: WorkerId, why: &'static str) {
-        let process = self.processes.get_mut(&worker).unwrap();
-        process.alive = false;
-        process.dying = Some(why);
-        self.note(|| format!("  ({worker:?} dies: {why})"));
-        let delay = self.source.pick(5);
-        self.plan(worker, delay, Happening::Exited);
-    }
-
-    fn exited(&mut self, worker: WorkerId) {
-        self.drain();
-        let Some(process) = self.processes.remove(&worker) else {
-            return;
-        };
-        let held = self.scheduler.offer_of(worker).map(|(offer, _)| offer);
-        let evidence = process.page.filter(|(offer, ..)| Some(*offer) == held).map(|(.., evidence)| evidence);
-        let record = self.ledger.workers.get_mut(&worker).unwrap();
-        record.gone = true;
-        record.held = None;
-        self.ledger.present.remove(&worker);
-        self.tell(Event::Exited { worker, evidence, death: process.dying.unwrap_or("?") });
     }
 
     /// Something out of order: late, doubled, or about somebody who never was.
@@ -463,48 +283,20 @@ impl World {
         let queued = self.ledger.unresolved.iter().filter(|id| !hung(id)).count();
         assert_eq!(queued, s.queue.len(), "a task waits for something that will not come");
         assert!(queued == 0 || s.workers.tally().ready >= self.ledger.max, "a task waits, and there is room");
+        for id in &self.ledger.unresolved {
+            let task = &self.ledger.tasks[id];
+            let limit = task.options.run_limit.is_some_and(|limit| limit < Now::NEVER.0);
+            assert!(!task.cancel_asked, "{id:?} was cancelled, and that is all");
+            assert!(!hung(id) || !limit, "{id:?} runs without end, against its limit");
+        }
+        let (tally, config) = (s.workers.tally(), &s.config);
+        if s.workers.top_idle().is_some() {
+            assert!(tally.kept() <= self.ledger.max, "too many stay");
+            let kept = config.idle_timeout.is_none() || tally.kept() <= config.min_workers;
+            assert!(kept, "idle, not needed, and still there");
+        }
+        assert_eq!(tally.starting + tally.dying + tally.leaving, 0);
         assert!(!self.ledger.warming, "nobody said whether the pool is warm");
         assert_eq!(s.next_deadline(), None);
-    }
-}
-
-/// One line for an action.
-pub(super) fn show(action: &Action<Test>) -> String {
-    let name = |worker: &WorkerId| format!("{}.{}", worker.slot, worker.generation);
-    match action {
-        Action::Spawn { worker, placement } => format!("spawn {} {placement:?}", name(worker)),
-        Action::Offer { worker, task, .. } => format!("offer {} t{}", name(worker), task.0),
-        Action::Revoke { worker, .. } => format!("revoke {}", name(worker)),
-        Action::Inspect { worker, .. } => format!("inspect {}", name(worker)),
-        Action::SetCancel { worker, .. } => format!("set cancel {}", name(worker)),
-        Action::Kill { worker } => format!("kill {}", name(worker)),
-        Action::Retire { worker } => format!("retire {}", name(worker)),
-        Action::Resolve { task, resolution, .. } => format!("t{} {}", task.0, show_end(resolution)),
-        Action::Warmed { result: Ok(()) } => "warm".into(),
-        Action::Warmed { result: Err(why) } => format!("not warm: {why:?}"),
-        Action::Closed => "closed".into(),
-    }
-}
-
-fn show_end(resolution: &Resolution<Test>) -> String {
-    let by = |killed: &Option<(WorkerId, &'static str)>| {
-        killed.map_or(String::new(), |(worker, death)| format!(", {}.{} {death}", worker.slot, worker.generation))
-    };
-    match resolution {
-        Resolution::Replied { .. } => "replied".into(),
-        Resolution::Cancelled { began, killed, .. } => {
-            format!("cancelled, began {began:?}{}", by(killed))
-        }
-        Resolution::TimedOut { killed, .. } => format!("timed out{}", by(killed)),
-        Resolution::QueueTimedOut { .. } => "queue timed out".into(),
-        Resolution::WorkerDied { worker, began, death } => {
-            format!("worker died, began {began:?}{}", by(&Some((*worker, death))))
-        }
-        Resolution::QueueFull => "queue full".into(),
-        Resolution::Unavailable(Unavailable::Closed) => "closed".into(),
-        Resolution::Unavailable(Unavailable::StartFailed { failures, death }) => {
-            format!("start failed {failures}: {death}")
-        }
-        Resolution::ShutDown { began } => format!("shut down, began {began:?}"),
     }
 }
