@@ -44,10 +44,7 @@ fn elsewhere(name: &str) {
         .expect("the test binary runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert!(
-        stdout.contains("1 passed") || !output.status.success(),
-        "no test is called `{name}`: {stdout}"
-    );
+    assert!(stdout.contains("1 passed") || !output.status.success(), "no test is called `{name}`: {stdout}");
     assert!(
         output.status.success(),
         "{} ({}): \n--- stdout\n{stdout}\n--- stderr\n{stderr}",

@@ -15,17 +15,11 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
     };
     let call: TokenStream = input.collect();
     if call.is_empty() {
-        return Err(Error::new(
-            Span::call_site(),
-            "`call!` takes a call: `call!(f(a, b))`",
-        ));
+        return Err(Error::new(Span::call_site(), "`call!` takes a call: `call!(f(a, b))`"));
     }
     let procpool = procpool.stream();
     let call: Expr = syn::parse2(call)?;
-    let mut engine = Engine {
-        private: quote!(#procpool::__private),
-        travelling: Vec::new(),
-    };
+    let mut engine = Engine { private: quote!(#procpool::__private), travelling: Vec::new() };
     engine.call(peel(&call))
 }
 
@@ -44,9 +38,7 @@ fn peel(mut expr: &Expr) -> &Expr {
 fn is_literal(expr: &Expr) -> bool {
     match peel(expr) {
         Expr::Lit(_) => true,
-        Expr::Unary(unary) => {
-            matches!(unary.op, UnOp::Neg(_)) && matches!(peel(&unary.expr), Expr::Lit(_))
-        }
+        Expr::Unary(unary) => matches!(unary.op, UnOp::Neg(_)) && matches!(peel(&unary.expr), Expr::Lit(_)),
         Expr::Reference(reference) => reference.mutability.is_none() && is_literal(&reference.expr),
         _ => false,
     }
@@ -77,20 +69,29 @@ impl Engine {
             other => return Err(not_a_call(other)),
         };
         if let Some(extra) = self.travelling.get(MOST) {
-            let text =
-                format!("`call!` sends up to {MOST} arguments: put some of them into a struct");
+            let text = format!("`call!` sends up to {MOST} arguments: put some of them into a struct");
             return Err(Error::new(extra.name.span(), text));
         }
-        let private = &self.private;
-        let values = self.travelling.iter().map(|argument| &argument.value);
+        let span = at(call);
+        let private = self.private(span);
+        // One constructor for each number of arguments, so that errors point at an argument.
+        let constructor = format_ident!("call_{}", self.travelling.len(), span = span);
         let names = self.travelling.iter().map(|argument| &argument.name);
-        let result = quote_spanned!(at(call)=> #private::result(#inner));
-        let span = Span::mixed_site();
+        let values = self.travelling.iter().map(|argument| &argument.value);
         // `let` ends the life of temporaries (a lock's guard in an argument) before the call is awaited.
         Ok(quote_spanned! {span=> {
-            let arguments = (#(#values,)*);
-            #private::call(arguments, |(#(mut #names,)*)| #result, #path)
+            let call = #private::#constructor(#path, #(#values,)* |(#(mut #names,)*)| #inner);
+            call
         }})
+    }
+
+    /// The path of `procpool::__private`, at a place in the source: errors in a call of it then point there.
+    fn private(&self, place: Span) -> TokenStream {
+        let moved = self.private.clone().into_iter().map(|mut token| {
+            token.set_span(token.span().located_at(place));
+            token
+        });
+        moved.collect()
     }
 
     /// `path(arguments)`.
@@ -100,34 +101,18 @@ impl Engine {
             Expr::Path(path) => shown(&path.path),
             _ => "closure".to_owned(),
         };
-        let arguments = call
-            .args
-            .iter()
-            .map(|argument| self.argument(argument))
-            .collect::<Result<Vec<_>>>()?;
+        let arguments = call.args.iter().map(|argument| self.argument(argument)).collect::<Result<Vec<_>>>()?;
         let attributes = &call.attrs;
         let mut inner = quote!(#(#attributes)* #function);
-        call.paren_token
-            .surround(&mut inner, |tokens| tokens.extend(quote!(#(#arguments),*)));
+        call.paren_token.surround(&mut inner, |tokens| tokens.extend(quote!(#(#arguments),*)));
         Ok((inner, path))
     }
 
     /// `receiver.method(arguments)`: the receiver travels first.
     fn method(&mut self, call: &ExprMethodCall) -> Result<(TokenStream, String)> {
         let receiver = self.argument(&call.receiver)?;
-        let arguments = call
-            .args
-            .iter()
-            .map(|argument| self.argument(argument))
-            .collect::<Result<Vec<_>>>()?;
-        let ExprMethodCall {
-            attrs,
-            dot_token,
-            method,
-            turbofish,
-            paren_token,
-            ..
-        } = call;
+        let arguments = call.args.iter().map(|argument| self.argument(argument)).collect::<Result<Vec<_>>>()?;
+        let ExprMethodCall { attrs, dot_token, method, turbofish, paren_token, .. } = call;
         let mut inner = quote!(#(#attrs)* #receiver #dot_token #method #turbofish);
         paren_token.surround(&mut inner, |tokens| tokens.extend(quote!(#(#arguments),*)));
         Ok((inner, method.to_string()))
@@ -141,13 +126,10 @@ impl Engine {
         // Parentheses that a receiver needs, `(&x).f()`, would be superfluous in their new place.
         let argument = peel(argument);
         let span = at(argument);
-        let private = &self.private;
+        let private = self.private(span);
         let name = format_ident!("argument_{}", self.travelling.len(), span = span);
         let (value, used) = match argument {
-            Expr::Reference(ExprReference {
-                mutability: Some(_),
-                ..
-            }) => {
+            Expr::Reference(ExprReference { mutability: Some(_), .. }) => {
                 return Err(Error::new_spanned(
                     argument,
                     "a `&mut` argument cannot reach another process: pass it by value and return it",
@@ -168,10 +150,7 @@ impl Engine {
                 };
                 (value, quote_spanned!(span=> #name.get()))
             }
-            _ => (
-                quote_spanned!(span=> #private::argument(#argument)),
-                quote_spanned!(span=> #name),
-            ),
+            value => (value.to_token_stream(), quote_spanned!(span=> #name)),
         };
         self.travelling.push(Travelling { name, value });
         Ok(used)
@@ -184,11 +163,7 @@ fn is_self(expr: &Expr) -> bool {
 
 /// A path as a name: without generic arguments and without `crate::`.
 fn shown(path: &Path) -> String {
-    let segments = path
-        .segments
-        .iter()
-        .map(|segment| segment.ident.to_string())
-        .filter(|segment| segment != "crate");
+    let segments = path.segments.iter().map(|segment| segment.ident.to_string()).filter(|segment| segment != "crate");
     segments.collect::<Vec<_>>().join("::")
 }
 
@@ -198,15 +173,9 @@ fn not_a_call(expr: &Expr) -> Error {
             "`call!` takes only the call, which happens in another process: \
              what is done with its result stands outside, `pool.run(call!(f(a))).await?`"
         }
-        Expr::Closure(_) => {
-            "`call!` takes a call, `call!(f(a))`, not a closure: give the code a name, `fn f`"
-        }
-        Expr::Path(_) => {
-            "`call!` takes a call: write the arguments too, `call!(f(a, b))`, or `call!(f())`"
-        }
-        Expr::Macro(_) => {
-            "`call!` takes a call of a function, not of a macro: put it into a function"
-        }
+        Expr::Closure(_) => "`call!` takes a call, `call!(f(a))`, not a closure: give the code a name, `fn f`",
+        Expr::Path(_) => "`call!` takes a call: write the arguments too, `call!(f(a, b))`, or `call!(f())`",
+        Expr::Macro(_) => "`call!` takes a call of a function, not of a macro: put it into a function",
         Expr::Struct(_) => "a value that implements `Task` needs no `call!`: `pool.run(value)`",
         _ => "`call!` takes a call of a function or method: `call!(f(a, b))`",
     };

@@ -18,12 +18,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
     }
 
     let function: ItemFn = syn::parse2(item)?;
-    let ItemFn {
-        attrs,
-        vis,
-        sig,
-        block,
-    } = &function;
+    let ItemFn { attrs, vis, sig, block } = &function;
     if sig.asyncness.is_none() {
         return Err(Error::new_spanned(
             sig.fn_token,
@@ -31,24 +26,15 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
         ));
     }
     if !sig.inputs.is_empty() {
-        return Err(Error::new_spanned(
-            &sig.inputs,
-            "the main function takes no arguments",
-        ));
+        return Err(Error::new_spanned(&sig.inputs, "the main function takes no arguments"));
     }
     if !sig.generics.params.is_empty() || sig.generics.where_clause.is_some() {
-        return Err(Error::new_spanned(
-            &sig.generics,
-            "the main function is not generic",
-        ));
+        return Err(Error::new_spanned(&sig.generics, "the main function is not generic"));
     }
 
     // tokio's macro expands to paths below the crate that it is told, so the user needs no dependency on tokio.
     let path = quote!(#procpool::__private::tokio);
-    let crate_name = LitStr::new(
-        &path.to_token_stream().to_string().replace(' ', ""),
-        Span::mixed_site(),
-    );
+    let crate_name = LitStr::new(&path.to_token_stream().to_string().replace(' ', ""), Span::mixed_site());
     let name = &sig.ident;
     let output = &sig.output;
     let span = Span::mixed_site();

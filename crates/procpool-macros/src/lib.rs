@@ -11,9 +11,7 @@ use proc_macro::TokenStream;
 #[doc(hidden)]
 #[proc_macro]
 pub fn call_engine(input: TokenStream) -> TokenStream {
-    call::expand(input.into())
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    call::expand(input.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Makes a type of a function, so that a call of it is a value: `power { x: 4 }` is a job.
@@ -52,9 +50,7 @@ pub fn call_engine(input: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
-    task::expand(options.into(), item.into())
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    task::expand(options.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Starts a program that uses pools: `procpool::init()`, and then what `#[tokio::main]` does.
@@ -76,7 +72,5 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
-    entry::expand(options.into(), item.into())
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    entry::expand(options.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -13,10 +13,7 @@ pub(crate) fn parse(options: TokenStream) -> Result<Vec<MetaNameValue>> {
         .into_iter()
         .map(|meta| match meta {
             Meta::NameValue(pair) => Ok(pair),
-            other => Err(Error::new_spanned(
-                other,
-                "an option is written `name = value`",
-            )),
+            other => Err(Error::new_spanned(other, "an option is written `name = value`")),
         })
         .collect()
 }
@@ -24,10 +21,7 @@ pub(crate) fn parse(options: TokenStream) -> Result<Vec<MetaNameValue>> {
 /// The value of an option as a string literal.
 pub(crate) fn string(option: &MetaNameValue) -> Result<&LitStr> {
     match &option.value {
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(text),
-            ..
-        }) => Ok(text),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
         other => Err(Error::new_spanned(other, "a string is expected here")),
     }
 }

@@ -2,10 +2,11 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::{
-    Attribute, Error, Expr, FnArg, ItemFn, LitStr, Pat, Path, Result, ReturnType, Signature, Type,
-    TypeImplTrait, parse_quote_spanned,
+    Attribute, Error, Expr, FnArg, ItemFn, LitStr, Pat, Path, Result, ReturnType, Signature, Type, TypeImplTrait,
+    parse_quote_spanned,
 };
 
 use crate::options;
@@ -18,11 +19,7 @@ struct Options {
 
 impl Options {
     fn parse(options: TokenStream) -> Result<Self> {
-        let mut parsed = Self {
-            procpool: options::default_crate(),
-            ty: None,
-            name: None,
-        };
+        let mut parsed = Self { procpool: options::default_crate(), ty: None, name: None };
         for option in options::parse(options)? {
             if option.path.is_ident("crate") {
                 parsed.procpool = options::crate_path(&option)?;
@@ -50,10 +47,7 @@ impl Options {
 fn stable_name(name: &LitStr) -> Result<LitStr> {
     let text = name.value();
     if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Error::new_spanned(
-            name,
-            "a stable name is not empty and has no white space",
-        ));
+        return Err(Error::new_spanned(name, "a stable name is not empty and has no white space"));
     }
     Ok(name.clone())
 }
@@ -88,14 +82,18 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
     let definition = definition(&function, &fields, &ty, &private, span);
     let implementation = implementation(&function, &fields, &ty, &output, &options, span);
     // A registry entry needs one concrete type.
-    let registration = function
-        .sig
-        .generics
-        .params
-        .is_empty()
-        .then(|| registration(&function, &fields, &ty, &output, &options, span));
+    // Says which type cannot travel, before serde's derive says it in its own words.
+    let checks = function.sig.generics.params.is_empty().then(|| {
+        let cfg = conditions(&function.attrs);
+        let types = fields.iter().map(|field| &field.ty).chain([&output]);
+        let checks = types.map(|ty| quote_spanned!(ty.span().resolved_at(span)=> #private::travels::<#ty>();));
+        quote_spanned!(span=> #(#cfg)* const _: fn() = || { #(#checks)* };)
+    });
+    let registration =
+        function.sig.generics.params.is_empty().then(|| registration(&function, &fields, &ty, &output, &options, span));
     Ok(quote! {
         #function
+        #checks
         #definition
         #implementation
         #registration
@@ -111,22 +109,13 @@ fn check(sig: &Signature) -> Result<()> {
         ));
     }
     if let Some(token) = &sig.unsafety {
-        return Err(Error::new_spanned(
-            token,
-            "a task is a safe function: wrap the unsafe one in it",
-        ));
+        return Err(Error::new_spanned(token, "a task is a safe function: wrap the unsafe one in it"));
     }
     if let Some(token) = &sig.variadic {
-        return Err(Error::new_spanned(
-            token,
-            "a task has a fixed number of arguments",
-        ));
+        return Err(Error::new_spanned(token, "a task has a fixed number of arguments"));
     }
     if let Some(lifetime) = sig.generics.lifetimes().next() {
-        return Err(Error::new_spanned(
-            lifetime,
-            "a task owns its arguments and its result: it has no lifetimes",
-        ));
+        return Err(Error::new_spanned(lifetime, "a task owns its arguments and its result: it has no lifetimes"));
     }
     if let ReturnType::Type(_, output) = &sig.output {
         refuse_impl(
@@ -134,10 +123,7 @@ fn check(sig: &Signature) -> Result<()> {
             "a task's result needs a type that can be named: return it, or `Box` it into an enum or struct",
         )?;
         if let Type::Reference(reference) = &**output {
-            return Err(Error::new_spanned(
-                reference,
-                owned_advice("a task returns an owned value", &reference.elem),
-            ));
+            return Err(Error::new_spanned(reference, owned_advice("a task returns an owned value", &reference.elem)));
         }
     }
     Ok(())
@@ -152,8 +138,7 @@ fn refuse_impl(ty: &Type, advice: &str) -> Result<()> {
     }
     let mut find = Find(None);
     find.visit_type(ty);
-    find.0
-        .map_or(Ok(()), |found| Err(Error::new_spanned(found, advice)))
+    find.0.map_or(Ok(()), |found| Err(Error::new_spanned(found, advice)))
 }
 
 fn owned_advice(rule: &str, referent: &Type) -> String {
@@ -177,7 +162,8 @@ fn fields(sig: &mut Signature) -> Result<Vec<Field>> {
             let argument = match input {
                 FnArg::Typed(argument) => argument,
                 FnArg::Receiver(receiver) => {
-                    let text = "a method is no task: implement `procpool::Task` for the type, or use `call!(value.method())`";
+                    let text =
+                        "a method is no task: implement `procpool::Task` for the type, or use `call!(value.method())`";
                     return Err(Error::new_spanned(receiver, text));
                 }
             };
@@ -195,7 +181,8 @@ fn fields(sig: &mut Signature) -> Result<Vec<Field>> {
             let name = match &*argument.pat {
                 Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => name.ident.clone(),
                 pattern => {
-                    let text = "the argument is a field of the task's type: give it a plain name, and take it apart inside";
+                    let text =
+                        "the argument is a field of the task's type: give it a plain name, and take it apart inside";
                     return Err(Error::new_spanned(pattern, text));
                 }
             };
@@ -216,14 +203,8 @@ fn check_generics(sig: &Signature, fields: &[Field], name: Option<&LitStr>) -> R
         ));
     }
     for parameter in sig.generics.type_params() {
-        if !fields
-            .iter()
-            .any(|field| mentions(&field.ty, &parameter.ident))
-        {
-            let text = format!(
-                "no argument mentions `{0}`, so the task's type cannot know it",
-                parameter.ident
-            );
+        if !fields.iter().any(|field| mentions(&field.ty, &parameter.ident)) {
+            let text = format!("no argument mentions `{0}`, so the task's type cannot know it", parameter.ident);
             return Err(Error::new_spanned(parameter, text));
         }
     }
@@ -244,42 +225,23 @@ fn mentions(ty: &Type, parameter: &Ident) -> bool {
 
 /// The attributes that decide whether the function exists at all.
 fn conditions(attributes: &[Attribute]) -> Vec<&Attribute> {
-    attributes
-        .iter()
-        .filter(|attr| attr.path().is_ident("cfg"))
-        .collect()
+    attributes.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
 }
 
 /// The type: the arguments as fields, as visible as the function.
-fn definition(
-    function: &ItemFn,
-    fields: &[Field],
-    ty: &Ident,
-    private: &TokenStream,
-    span: Span,
-) -> TokenStream {
-    let ItemFn {
-        vis, sig, attrs, ..
-    } = function;
+fn definition(function: &ItemFn, fields: &[Field], ty: &Ident, private: &TokenStream, span: Span) -> TokenStream {
+    let ItemFn { vis, sig, attrs, .. } = function;
     let cfg = conditions(attrs);
     let docs = attrs.iter().filter(|attr| attr.path().is_ident("doc"));
     let called = plain(&sig.ident);
-    let summary = format!(
-        "A call of the function [`{called}`](fn@{called}) as a value: a task that a pool can run."
-    );
+    let summary = format!("A call of the function [`{called}`](fn@{called}) as a value: a task that a pool can run.");
     let generics = &sig.generics;
     let bounds = &generics.where_clause;
     let serde = path_string(&quote!(#private::serde), span);
-    let fields = fields.iter().map(
-        |Field {
-             attributes,
-             name,
-             ty,
-         }| {
-            let doc = format!("The argument `{}`.", plain(name));
-            quote_spanned!(span=> #(#attributes)* #[doc = #doc] #vis #name: #ty)
-        },
-    );
+    let fields = fields.iter().map(|Field { attributes, name, ty }| {
+        let doc = format!("The argument `{}`.", plain(name));
+        quote_spanned!(span=> #(#attributes)* #[doc = #doc] #vis #name: #ty)
+    });
     quote_spanned! {span=>
         #(#cfg)*
         #(#docs)*
@@ -304,31 +266,19 @@ fn implementation(
     let sig = &function.sig;
     let cfg = conditions(&function.attrs);
     let called = &sig.ident;
-    let shown = options
-        .name
-        .as_ref()
-        .map_or_else(|| plain(called), LitStr::value);
+    let shown = options.name.as_ref().map_or_else(|| plain(called), LitStr::value);
 
     let mut generics = sig.generics.clone();
     if !generics.params.is_empty() {
-        let parameters: Vec<_> = generics
-            .type_params()
-            .map(|parameter| parameter.ident.clone())
-            .collect();
+        let parameters: Vec<_> = generics.type_params().map(|parameter| parameter.ident.clone()).collect();
         let clause = generics.make_where_clause();
         for parameter in parameters {
-            clause
-                .predicates
-                .push(parse_quote_spanned!(span=> #parameter: #procpool::Ship));
+            clause.predicates.push(parse_quote_spanned!(span=> #parameter: #procpool::Ship));
         }
         // What the parameters' bounds do not say of the result and of the fields: `T::Item` travels, too.
-        clause
-            .predicates
-            .push(parse_quote_spanned!(span=> #output: #procpool::Ship));
+        clause.predicates.push(parse_quote_spanned!(span=> #output: #procpool::Ship));
         for Field { ty, .. } in fields {
-            clause
-                .predicates
-                .push(parse_quote_spanned!(span=> #ty: #procpool::Ship));
+            clause.predicates.push(parse_quote_spanned!(span=> #ty: #procpool::Ship));
         }
     }
     let (declared, used, bounds) = generics.split_for_impl();
@@ -394,9 +344,7 @@ fn schema(fields: &[Field], output: &Type) -> u64 {
     text.push_str(&format!("->{}", output.to_token_stream()));
     text.bytes()
         .filter(|byte| !byte.is_ascii_whitespace())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// A name without `r#`.

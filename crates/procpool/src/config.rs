@@ -40,7 +40,9 @@ impl Workers {
     pub(crate) fn checked(self) -> Result<Self, PoolError> {
         let Workers { min, max } = self;
         if min > max {
-            return Err(invalid(format!("workers is the empty range {min}..={max}; its start must not exceed its end")));
+            return Err(invalid(format!(
+                "workers is the empty range {min}..={max}; its start must not exceed its end"
+            )));
         }
         if max == 0 || max > MAX_WORKERS as usize {
             return Err(invalid(format!("workers is {max}; it must be from 1 to {MAX_WORKERS}")));
@@ -125,11 +127,10 @@ impl Hook {
                 Ok(output) => output.into_result(),
                 Err(error) => Err(format!("its result: {error}")),
             },
-            Err((_, _, Some(panic))) => {
-                let location = panic.location.map(|location| format!(", at {location}")).unwrap_or_default();
-                Err(format!("it panicked: {}{location}", panic.message))
-            }
-            Err((kind, detail, None)) => Err(detail.unwrap_or_else(|| format!("{kind:?}"))),
+            Err(failure) => Err(match failure.panic {
+                Some(panic) => format!("it panicked: {}", crate::error::WorkerPanic::from(panic)),
+                None => failure.detail.unwrap_or_else(|| format!("{:?}", failure.kind)),
+            }),
         };
         Ok(Hook { name: name.as_str().to_owned(), entry, arguments: bytes, judge: Box::new(judge) })
     }

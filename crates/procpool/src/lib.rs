@@ -39,8 +39,10 @@ pub use task::{Call, InitOutput, Job, Ship, Task};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::task::{
-        Borrowed, Lend, LendThrough, Lendable, Lent, Named, Parts, Registration, TASKS, argument, assert_named, call,
-        lend, result,
+        Borrowed, Lend, LendThrough, Lendable, Lent, Named, Parts, Registration, TASKS, assert_named, lend, travels,
+    };
+    pub use crate::task::{
+        call_0, call_1, call_2, call_3, call_4, call_5, call_6, call_7, call_8, call_9, call_10, call_11, call_12,
     };
     pub use linkme;
     pub use procpool_macros::call_engine;

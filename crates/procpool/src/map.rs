@@ -13,8 +13,8 @@ use bytes::Bytes;
 use futures::stream::{FuturesUnordered, Stream};
 use tokio_util::sync::CancellationToken;
 
-use crate::panics;
 use crate::error::{ErrorKind, Facts, RunError, Started};
+use crate::panics;
 use crate::pool::{PoolHandle, Run, RunOptions};
 use crate::task::codec::encode;
 use crate::task::{Job, Parts, Ship, map_parts, map_with_parts};
@@ -107,11 +107,7 @@ impl<R> Running<R> {
 }
 
 impl<I: Iterator, R> Map<I, R> {
-    fn new(
-        pool: Arc<PoolHandle>,
-        items: I,
-        make: Maker<I::Item, R>,
-    ) -> Self {
+    fn new(pool: Arc<PoolHandle>, items: I, make: Maker<I::Item, R>) -> Self {
         // Enough that every worker finds its next item waiting, also when results come out of order.
         let window = (pool.max_workers() as usize * 4).max(16);
         Map {
@@ -180,7 +176,6 @@ impl<I: Iterator, R> Map<I, R> {
 
     /// The future of all results; what `.await` calls. Also here by name, since with `StreamExt` in scope the trait's
     /// method is ambiguous.
-    #[expect(clippy::should_implement_trait, reason = "it does; this is the inherent twin")]
     pub fn into_future(self) -> MapFuture<I, R> {
         MapFuture { map: self, results: Vec::new() }
     }
@@ -238,7 +233,8 @@ where
             Err(error) => {
                 let detail = Some(format!("the context: {error}"));
                 let facts = Facts { detail, source: Some(error.into()), ..Facts::default() };
-                let mut map = Map::new(pool, items, Maker::Boxed(Box::new(move |item| map_with_parts(f, Bytes::new(), item))));
+                let mut map =
+                    Map::new(pool, items, Maker::Boxed(Box::new(move |item| map_with_parts(f, Bytes::new(), item))));
                 map.items = None;
                 map.broken = Some(RunError::new(ErrorKind::Encode, Started::No, facts));
                 map

@@ -50,9 +50,8 @@ impl<R: Send + 'static> Process<R> {
         let terms =
             Terms { placement: Placement::Dedicated, admission: Admission::Wait, watch: Some(Arc::clone(&watch)) };
         let parts = job.into_parts();
-        let ticket = submit(&backend, parts, &RunOptions::default(), terms).map_err(|error| {
-            PoolError::new(PoolErrorKind::StartFailed, error.to_string()).with_source(error)
-        })?;
+        let ticket = submit(&backend, parts, &RunOptions::default(), terms)
+            .map_err(|error| PoolError::new(PoolErrorKind::StartFailed, error.to_string()).with_source(error))?;
         let pid = watch.wait_started().map_err(|why| PoolError::new(PoolErrorKind::StartFailed, why))?;
         Ok(Process { handle: JoinHandle::started(ticket), watch, pid })
     }

@@ -13,8 +13,8 @@ use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
 use super::outcome::{Tally, outcome};
 use super::scheduler::{
-    Action, CancelReason, Closing, Evidence, Event, Now, OfferId, Placement, Refused, Scheduler, SchedulerConfig, TaskId,
-    TaskOptions, Unavailable, WorkerId,
+    Action, CancelReason, Closing, Event, Evidence, Now, OfferId, Placement, Refused, Scheduler, SchedulerConfig,
+    TaskId, TaskOptions, Unavailable, WorkerId,
 };
 use super::seam::Backend;
 use super::view;
@@ -46,6 +46,9 @@ pub(crate) trait Workers: Send + 'static {
     fn finish(later: Self::Later);
 }
 
+/// What a caller of `ready` is told.
+type Warm = Result<(), PoolError>;
+
 /// A task on its way to a worker.
 pub(crate) struct Offered<'a> {
     pub(crate) task: TaskId,
@@ -70,7 +73,7 @@ struct State<W: Workers> {
     actions: Vec<Action<Work>>,
     batch: Vec<Action<Work>>,
     tally: Tally,
-    warming: Vec<oneshot::Sender<Result<(), PoolError>>>,
+    warming: Vec<oneshot::Sender<Warm>>,
     closing: Vec<oneshot::Sender<Report>>,
     told_to_close: bool,
     closed: bool,
@@ -80,18 +83,13 @@ struct State<W: Workers> {
 struct After<W: Workers> {
     later: W::Later,
     resolved: Vec<(TaskId, Submission, Outcome)>,
-    warmed: Vec<(oneshot::Sender<Result<(), PoolError>>, Result<(), PoolError>)>,
+    warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
     ended: Vec<(oneshot::Sender<Report>, Report)>,
 }
 
 impl<W: Workers> After<W> {
     fn new() -> Self {
-        After {
-            later: W::Later::default(),
-            resolved: Vec::new(),
-            warmed: Vec::new(),
-            ended: Vec::new(),
-        }
+        After { later: W::Later::default(), resolved: Vec::new(), warmed: Vec::new(), ended: Vec::new() }
     }
 
     fn finish(self) {
@@ -103,10 +101,10 @@ impl<W: Workers> After<W> {
         }
         // A waiter that has gone away does not want to know.
         for (waiter, result) in self.warmed {
-            drop(waiter.send(result));
+            let _ = waiter.send(result);
         }
         for (waiter, report) in self.ended {
-            drop(waiter.send(report));
+            let _ = waiter.send(report);
         }
     }
 }
@@ -154,15 +152,6 @@ impl<W: Workers> Engine<W> {
     /// Tells the scheduler a fact and carries out what it decides.
     pub(crate) fn handle(&self, event: Event<Work>) {
         self.update(|state, now| state.scheduler.handle(event, now, &mut state.actions));
-    }
-
-    /// Tells the scheduler several facts under one lock.
-    pub(crate) fn handle_all(&self, events: impl IntoIterator<Item = Event<Work>>) {
-        self.update(|state, now| {
-            for event in events {
-                state.scheduler.handle(event, now, &mut state.actions);
-            }
-        });
     }
 
     /// Changes the workers together with a fact about them, so that nobody sees one without the other.
@@ -344,7 +333,7 @@ impl<W: Workers> Backend for Engine<W> {
             None
         });
         if let Some((sender, report)) = done {
-            drop(sender.send(report));
+            let _ = sender.send(report);
         }
         receiver
     }

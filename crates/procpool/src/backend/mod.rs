@@ -3,17 +3,17 @@
 mod completion;
 mod engine;
 mod job;
-mod outcome;
 pub(crate) mod local;
+mod outcome;
 pub(crate) mod scheduler;
 mod seam;
 mod sentinel;
-mod view;
 pub(crate) mod threads;
+mod view;
 
-pub(crate) use completion::{Completion, Outcome, completion};
-pub(crate) use engine::{Engine, Workers};
-pub(crate) use job::{Death, Submission, Work};
+pub(crate) use completion::{Completion, completion};
+pub(crate) use engine::Engine;
+pub(crate) use job::Submission;
 pub(crate) use outcome::failure;
 pub(crate) use seam::Backend;
 pub(crate) use sentinel::tie_to_runtime;

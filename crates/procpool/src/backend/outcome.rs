@@ -6,7 +6,7 @@ use super::scheduler::{Began, CancelReason, Counts, Resolution, TaskId, Unavaila
 use super::view::worker_name;
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::pool::Report;
-use crate::wire::message::ReplyBody;
+use crate::wire::message::{PanicReport, ReplyBody};
 
 /// What a caller is told about the end of its task.
 pub(super) fn outcome(
@@ -20,8 +20,14 @@ pub(super) fn outcome(
             let worker = Facts { worker: Some(worker_name(worker)), pid: pid(worker), ..Facts::default() };
             match failure(reply) {
                 Ok(value) => return Ok(value),
-                Err((kind, detail, panic)) => {
-                    (kind, Started::Yes, Facts { detail, panic: panic.map(Into::into), ..worker })
+                Err(failure) => {
+                    let Failure { kind, detail, panic } = *failure;
+                    // What does not decode, or is not found, was claimed and did not run.
+                    let started = match kind {
+                        ErrorKind::Decode | ErrorKind::UnknownCode => Started::No,
+                        _ => Started::Yes,
+                    };
+                    (kind, started, Facts { detail, panic: panic.map(Into::into), ..worker })
                 }
             }
         }
@@ -73,11 +79,16 @@ fn unavailable(why: &Unavailable<Work>) -> (ErrorKind, Started, Facts) {
     }
 }
 
-type Failure = (ErrorKind, Option<String>, Option<crate::wire::message::PanicReport>);
+/// An answer that is no value.
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) detail: Option<String>,
+    pub(crate) panic: Option<PanicReport>,
+}
 
 /// A value, or what kind of failure the worker told of.
-pub(crate) fn failure(reply: ReplyBody) -> Result<bytes::Bytes, Failure> {
-    Err(match reply {
+pub(crate) fn failure(reply: ReplyBody) -> Result<bytes::Bytes, Box<Failure>> {
+    let (kind, detail, panic) = match reply {
         ReplyBody::Value(bytes) => return Ok(bytes),
         ReplyBody::Panicked(report) => (ErrorKind::Panicked, None, Some(report)),
         ReplyBody::Undecodable(text) => (ErrorKind::Decode, Some(format!("the arguments, in the worker: {text}")), None),
@@ -86,7 +97,8 @@ pub(crate) fn failure(reply: ReplyBody) -> Result<bytes::Bytes, Failure> {
             (ErrorKind::TooLarge, Some(format!("the result takes {len} bytes, max_message is {limit}")), None)
         }
         ReplyBody::UnknownCode(text) => (ErrorKind::UnknownCode, Some(text), None),
-    })
+    };
+    Err(Box::new(Failure { kind, detail, panic }))
 }
 
 impl From<Began> for Started {

@@ -28,6 +28,8 @@ pub enum PoolErrorKind {
     NoRuntime,
     /// A value of the builder is out of range.
     InvalidConfig,
+    /// Two tasks of this program have the same stable name.
+    DuplicateTask,
     /// Pools nested in tasks of pools nested in tasks … too deep.
     TooDeep,
     /// No worker could be started, or every one died before it was ready.

@@ -15,7 +15,7 @@ use crate::config::{Hook, ProcessConfig, Stderr, Workers, default_scheduler, def
 use crate::entry;
 use crate::error::{PoolError, PoolErrorKind};
 use crate::sys::process::EnvChanges;
-use crate::task::{InitOutput, Job};
+use crate::task::{InitOutput, Job, check_duplicates};
 use crate::wire::message::{ExeIdentity, PROTOCOL, Setup, SignalPolicy};
 
 /// Settings of a pool: made by [`Pool::builder`](crate::Pool::builder). Everything has a default; what is wrong is
@@ -286,10 +286,17 @@ impl PoolBuilder {
                  executable, and without that they would run its main",
             ));
         }
+        if let Err(duplicate) = check_duplicates() {
+            return Err(PoolError::new(PoolErrorKind::DuplicateTask, duplicate.to_string()).with_source(duplicate));
+        }
         if entry::depth() >= entry::MAX_DEPTH {
             return Err(PoolError::new(
                 PoolErrorKind::TooDeep,
-                format!("pools are nested {} deep in tasks of pools; the limit is {}", entry::depth() + 1, entry::MAX_DEPTH),
+                format!(
+                    "pools are nested {} deep in tasks of pools; the limit is {}",
+                    entry::depth() + 1,
+                    entry::MAX_DEPTH
+                ),
             ));
         }
         Ok(())
@@ -336,6 +343,9 @@ fn default_workers() -> Workers {
 
 impl std::fmt::Debug for PoolBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PoolBuilder").field("workers", &self.workers).field("scheduler", &self.scheduler).finish_non_exhaustive()
+        f.debug_struct("PoolBuilder")
+            .field("workers", &self.workers)
+            .field("scheduler", &self.scheduler)
+            .finish_non_exhaustive()
     }
 }

@@ -29,8 +29,9 @@ impl Services {
         if let Some(handle) = &self.runtime {
             return Ok(handle.clone());
         }
-        let os =
-            |error: std::io::Error| PoolError::new(PoolErrorKind::Os, "cannot start the global pool").with_source(error);
+        let os = |error: std::io::Error| {
+            PoolError::new(PoolErrorKind::Os, "cannot start the global pool").with_source(error)
+        };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(os)?;
         let handle = runtime.handle().clone();
         std::thread::Builder::new()
@@ -60,7 +61,8 @@ fn service(
 
 /// The backend of all one-off processes.
 pub(crate) fn processes() -> Result<Arc<dyn Backend>, PoolError> {
-    let pool = service(|services| &mut services.processes, |runtime| Pool::builder().processes_only().build_on(runtime))?;
+    let pool =
+        service(|services| &mut services.processes, |runtime| Pool::builder().processes_only().build_on(runtime))?;
     Ok(Arc::clone(pool.handle().backend()))
 }
 

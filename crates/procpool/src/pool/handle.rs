@@ -89,7 +89,6 @@ impl Pool {
     /// let pool = procpool::Pool::builder().workers(1..=4).idle_timeout(Duration::from_secs(30)).build()?;
     /// # Ok(()) }
     /// ```
-    #[must_use]
     pub fn builder() -> PoolBuilder {
         PoolBuilder::new()
     }

@@ -42,13 +42,8 @@ impl Report {
     /// Whether every submitted task is accounted for exactly once and every worker that was started has ended.
     #[must_use]
     pub fn balances(&self) -> bool {
-        let outcomes = self.succeeded
-            + self.failed
-            + self.cancelled
-            + self.timed_out
-            + self.crashed
-            + self.refused
-            + self.dropped;
+        let outcomes =
+            self.succeeded + self.failed + self.cancelled + self.timed_out + self.crashed + self.refused + self.dropped;
         self.submitted == outcomes && self.workers_started == self.workers_ended
     }
 }

@@ -30,10 +30,6 @@ pub(crate) struct Terms {
     pub(crate) watch: Option<Arc<Watch>>,
 }
 
-impl Terms {
-    pub(crate) const QUEUED: Terms = Terms { placement: Placement::Shared, admission: Admission::Wait, watch: None };
-}
-
 /// Encodes a job and hands it over; from then on its progress depends on nobody.
 pub(crate) fn submit<R>(
     backend: &Arc<dyn Backend>,

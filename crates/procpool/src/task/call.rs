@@ -32,6 +32,19 @@ pub struct Call<R> {
     pub(super) parts: Parts<R>,
 }
 
+impl<R: Ship> Call<R> {
+    #[track_caller]
+    pub(super) fn new<A: CallArguments>(arguments: A, code: fn(A) -> R, path: &'static str) -> Self {
+        let parts = Parts {
+            entry: Entry::call(code),
+            name: TaskName::fixed(path).at(Location::caller()),
+            arguments: Arguments::new(move |out| arguments.encode(out)),
+            decode: codec::decode,
+        };
+        Self { parts }
+    }
+}
+
 impl<R> Call<R> {
     /// Names the task in errors, snapshots and traces. Without it the name is the function's path.
     ///
@@ -59,25 +72,6 @@ impl<R> fmt::Debug for Call<R> {
             call.field("location", &format_args!("{location}"));
         }
         call.finish_non_exhaustive()
-    }
-}
-
-/// What `call!` expands to. Only a closure that captures nothing becomes a function pointer, so the arguments are all that
-/// travels.
-#[doc(hidden)]
-#[track_caller]
-pub fn call<A: CallArguments, R: Ship>(
-    arguments: A,
-    code: fn(A) -> R,
-    path: &'static str,
-) -> Call<R> {
-    Call {
-        parts: Parts {
-            entry: Entry::call(code),
-            name: TaskName::fixed(path).at(Location::caller()),
-            arguments: Arguments::new(move |out| arguments.encode(out)),
-            decode: codec::decode,
-        },
     }
 }
 

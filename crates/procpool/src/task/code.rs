@@ -1,8 +1,5 @@
 //! Code that was found, ready to run.
-#![expect(
-    unsafe_code,
-    reason = "pairs a descriptor with the function of its type"
-)]
+#![expect(unsafe_code, reason = "pairs a descriptor with the function of its type")]
 
 use crate::task::codec::CodecError;
 use crate::task::descriptor::{Descriptor, Function};
@@ -41,10 +38,7 @@ impl Code {
     pub(super) unsafe fn new(descriptor: &'static Descriptor, function: Option<Function>) -> Self {
         /// Stands in for the function that a task does not have; never called.
         fn none() {}
-        Self {
-            descriptor,
-            function: function.unwrap_or(none),
-        }
+        Self { descriptor, function: function.unwrap_or(none) }
     }
 
     /// Decodes `arguments`, runs the task, and appends its encoded result to `out`. `step` hears of each step as it begins.
@@ -56,12 +50,7 @@ impl Code {
     /// # Panics
     ///
     /// A panic of the task, or of a user's `Serialize` or `Deserialize`, unwinds through here.
-    pub(crate) fn run(
-        &self,
-        arguments: &[u8],
-        out: &mut Vec<u8>,
-        step: &mut dyn FnMut(Step),
-    ) -> Result<(), Fault> {
+    pub(crate) fn run(&self, arguments: &[u8], out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<(), Fault> {
         // SAFETY: `new` was promised that `function` is the descriptor's.
         unsafe { self.descriptor.run(self.function, arguments, out, step) }
     }

@@ -1,8 +1,5 @@
 //! A task's code as a `'static` value: what it is, and how to decode, run and encode it.
-#![expect(
-    unsafe_code,
-    reason = "calls code by its address, once its identity is proven"
-)]
+#![expect(unsafe_code, reason = "calls code by its address, once its identity is proven")]
 
 use std::any::TypeId;
 use std::mem::{offset_of, transmute};
@@ -12,8 +9,7 @@ use crate::task::code::{Fault, Step};
 use crate::task::{Ship, Task, codec};
 
 /// Marks a descriptor in the image: "procpool" as bytes, and nothing a compiler would place by chance.
-pub(super) const MAGIC: u64 =
-    u64::from_le_bytes(*b"procpool").rotate_left(17) ^ 0x9e37_79b9_7f4a_7c15;
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"procpool").rotate_left(17) ^ 0x9e37_79b9_7f4a_7c15;
 
 /// The version of the layout below and of what crosses the wire to name code.
 pub(super) const VERSION: u32 = 1;
@@ -112,22 +108,13 @@ impl Header {
     }
 }
 
-const _: () = assert!(
-    size_of::<TypeId>().is_multiple_of(size_of::<u32>())
-        && align_of::<TypeId>() >= align_of::<u32>()
-);
 const _: () =
-    assert!(align_of::<Descriptor>() >= align_of::<u64>() || cfg!(target_pointer_width = "32"));
+    assert!(size_of::<TypeId>().is_multiple_of(size_of::<u32>()) && align_of::<TypeId>() >= align_of::<u32>());
+const _: () = assert!(align_of::<Descriptor>() >= align_of::<u64>() || cfg!(target_pointer_width = "32"));
 
 impl Descriptor {
     const fn new(kind: Kind, type_id: TypeId, run: Run) -> Self {
-        Self {
-            magic: MAGIC,
-            version: VERSION,
-            kind,
-            type_id,
-            run,
-        }
+        Self { magic: MAGIC, version: VERSION, kind, type_id, run }
     }
 
     pub(super) fn header(&'static self) -> Header {
@@ -158,55 +145,39 @@ impl Descriptor {
 struct Of<K>(std::marker::PhantomData<K>);
 
 impl<T: Task> Of<T> {
-    const TASK: &'static Descriptor =
-        &Descriptor::new(Kind::Task, TypeId::of::<T>(), run_task::<T>);
+    const TASK: &'static Descriptor = &Descriptor::new(Kind::Task, TypeId::of::<T>(), run_task::<T>);
 }
 
 impl<A: CallArguments, R: Ship> Of<fn(A) -> R> {
-    const CALL: &'static Descriptor =
-        &Descriptor::new(Kind::Call, TypeId::of::<fn(A) -> R>(), run_call::<A, R>);
+    const CALL: &'static Descriptor = &Descriptor::new(Kind::Call, TypeId::of::<fn(A) -> R>(), run_call::<A, R>);
 }
 
 impl<A: Ship, R: Ship> Of<fn(A) -> R> {
-    const MAP: &'static Descriptor =
-        &Descriptor::new(Kind::Map, TypeId::of::<fn(A) -> R>(), run_map::<A, R>);
+    const MAP: &'static Descriptor = &Descriptor::new(Kind::Map, TypeId::of::<fn(A) -> R>(), run_map::<A, R>);
 }
 
 impl<C: Ship, A: Ship, R: Ship> Of<fn(&C, A) -> R> {
-    const MAP_WITH: &'static Descriptor = &Descriptor::new(
-        Kind::MapWith,
-        TypeId::of::<fn(&C, A) -> R>(),
-        run_map_with::<C, A, R>,
-    );
+    const MAP_WITH: &'static Descriptor =
+        &Descriptor::new(Kind::MapWith, TypeId::of::<fn(&C, A) -> R>(), run_map_with::<C, A, R>);
 }
 
 pub(super) const fn of_task<T: Task>() -> &'static Descriptor {
     Of::<T>::TASK
 }
 
-pub(super) fn of_call<A: CallArguments, R: Ship>(
-    function: fn(A) -> R,
-) -> (&'static Descriptor, Function) {
+pub(super) fn of_call<A: CallArguments, R: Ship>(function: fn(A) -> R) -> (&'static Descriptor, Function) {
     // SAFETY: function pointers have one layout, and it is called only after `run_call` turned it back into its own type.
-    (Of::<fn(A) -> R>::CALL, unsafe {
-        transmute::<fn(A) -> R, Function>(function)
-    })
+    (Of::<fn(A) -> R>::CALL, unsafe { transmute::<fn(A) -> R, Function>(function) })
 }
 
 pub(super) fn of_map<A: Ship, R: Ship>(function: fn(A) -> R) -> (&'static Descriptor, Function) {
     // SAFETY: function pointers have one layout, and it is called only after `run_map` turned it back into its own type.
-    (Of::<fn(A) -> R>::MAP, unsafe {
-        transmute::<fn(A) -> R, Function>(function)
-    })
+    (Of::<fn(A) -> R>::MAP, unsafe { transmute::<fn(A) -> R, Function>(function) })
 }
 
-pub(super) fn of_map_with<C: Ship, A: Ship, R: Ship>(
-    function: fn(&C, A) -> R,
-) -> (&'static Descriptor, Function) {
+pub(super) fn of_map_with<C: Ship, A: Ship, R: Ship>(function: fn(&C, A) -> R) -> (&'static Descriptor, Function) {
     // SAFETY: function pointers have one layout, and it is called only after `run_map_with` turned it back.
-    (Of::<fn(&C, A) -> R>::MAP_WITH, unsafe {
-        transmute::<fn(&C, A) -> R, Function>(function)
-    })
+    (Of::<fn(&C, A) -> R>::MAP_WITH, unsafe { transmute::<fn(&C, A) -> R, Function>(function) })
 }
 
 fn finish<R: Ship>(result: R, out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<(), Fault> {
@@ -281,8 +252,7 @@ impl Mix {
 
     pub(super) const fn add(&mut self, word: u64) {
         // The odd constant of wyhash and a fold of the product's halves: every input bit reaches every output bit.
-        let product =
-            ((self.0 ^ word) as u128 ^ 0x2d35_8dcc_aa6c_78a5).wrapping_mul(0x8bb8_4b93_962e_acc9);
+        let product = ((self.0 ^ word) as u128 ^ 0x2d35_8dcc_aa6c_78a5).wrapping_mul(0x8bb8_4b93_962e_acc9);
         self.0 = (product as u64 ^ (product >> 64) as u64).rotate_left(29) ^ word;
     }
 

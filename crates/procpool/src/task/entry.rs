@@ -1,8 +1,5 @@
 //! The code of a job, in the process that submits it.
-#![expect(
-    unsafe_code,
-    reason = "pairs a descriptor with the function of its type"
-)]
+#![expect(unsafe_code, reason = "pairs a descriptor with the function of its type")]
 
 use crate::task::argument::CallArguments;
 use crate::task::code::Code;
@@ -20,34 +17,22 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(super) fn task<T: Task>() -> Self {
-        Self {
-            descriptor: descriptor::of_task::<T>(),
-            function: None,
-        }
+        Self { descriptor: descriptor::of_task::<T>(), function: None }
     }
 
     pub(super) fn call<A: CallArguments, R: Ship>(function: fn(A) -> R) -> Self {
         let (descriptor, function) = descriptor::of_call(function);
-        Self {
-            descriptor,
-            function: Some(function),
-        }
+        Self { descriptor, function: Some(function) }
     }
 
     pub(super) fn map<A: Ship, R: Ship>(function: fn(A) -> R) -> Self {
         let (descriptor, function) = descriptor::of_map(function);
-        Self {
-            descriptor,
-            function: Some(function),
-        }
+        Self { descriptor, function: Some(function) }
     }
 
     pub(super) fn map_with<C: Ship, A: Ship, R: Ship>(function: fn(&C, A) -> R) -> Self {
         let (descriptor, function) = descriptor::of_map_with(function);
-        Self {
-            descriptor,
-            function: Some(function),
-        }
+        Self { descriptor, function: Some(function) }
     }
 
     /// The name of this code for another process that runs the same executable.

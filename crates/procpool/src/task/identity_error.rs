@@ -43,36 +43,19 @@ impl fmt::Display for IdentityError {
                 }
                 f.write_str("; workers run the executable itself and cannot find it: link the code statically")
             }
-            Self::NoImage => {
-                f.write_str("the segments of the main executable cannot be read on this system")
-            }
+            Self::NoImage => f.write_str("the segments of the main executable cannot be read on this system"),
             Self::Malformed => f.write_str("the name of the task's code is damaged"),
-            Self::Version { found } => write!(
-                f,
-                "the name of the task's code is of version {found}{other}"
-            ),
+            Self::Version { found } => write!(f, "the name of the task's code is of version {found}{other}"),
             Self::DescriptorOutOfBounds => {
-                write!(
-                    f,
-                    "the task's code is not within the executable's read-only data{other}"
-                )
+                write!(f, "the task's code is not within the executable's read-only data{other}")
             }
-            Self::Misaligned => write!(
-                f,
-                "the task's code is not where a descriptor can lie{other}"
-            ),
+            Self::Misaligned => write!(f, "the task's code is not where a descriptor can lie{other}"),
             Self::NoDescriptor => {
                 write!(f, "no task's code lies at the place that was named{other}")
             }
-            Self::OtherCode => write!(
-                f,
-                "the code of another task lies at the place that was named{other}"
-            ),
+            Self::OtherCode => write!(f, "the code of another task lies at the place that was named{other}"),
             Self::FunctionOutOfBounds => {
-                write!(
-                    f,
-                    "the task's function is not within the executable's code{other}"
-                )
+                write!(f, "the task's function is not within the executable's code{other}")
             }
         }
     }

@@ -1,8 +1,5 @@
 //! The main executable in memory: where its read-only data and its code lie.
-#![expect(
-    unsafe_code,
-    reason = "asks the dynamic loader for the program's segments"
-)]
+#![expect(unsafe_code, reason = "asks the dynamic loader for the program's segments")]
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ops::Range;
@@ -40,12 +37,7 @@ impl Image {
 
     fn of(object: &Object<'_>) -> Self {
         let base = object.base;
-        let mut image = Self {
-            base,
-            read_only: Vec::new(),
-            code: Vec::new(),
-            build_id: None,
-        };
+        let mut image = Self { base, read_only: Vec::new(), code: Vec::new(), build_id: None };
         let mut writable = Vec::new();
         let mut relocated = false;
         for header in object.headers {
@@ -89,24 +81,15 @@ impl Image {
         let Some(end) = address.checked_add(len) else {
             return false;
         };
-        self.regions(region)
-            .iter()
-            .any(|range| range.start <= address && end <= range.end)
+        self.regions(region).iter().any(|range| range.start <= address && end <= range.end)
     }
 
     /// The offset of the `len` bytes at `address`.
-    pub(super) fn offset_of(
-        &self,
-        address: usize,
-        len: usize,
-        region: Region,
-    ) -> Result<u64, IdentityError> {
+    pub(super) fn offset_of(&self, address: usize, len: usize, region: Region) -> Result<u64, IdentityError> {
         if self.contains(address, len, region) {
             Ok(address.wrapping_sub(self.base) as u64)
         } else {
-            Err(IdentityError::Outside {
-                object: object_at(address),
-            })
+            Err(IdentityError::Outside { object: object_at(address) })
         }
     }
 
@@ -151,23 +134,17 @@ impl Object<'_> {
 
     /// The note `NT_GNU_BUILD_ID` of the main program, whose segments `mapped` stay mapped while the process runs.
     fn build_id(&self, mapped: &[Range<usize>]) -> Option<&'static [u8]> {
-        self.headers
-            .iter()
-            .filter(|header| header.p_type == PT_NOTE)
-            .find_map(|header| {
-                let range = self.range(header.p_vaddr, header.p_filesz)?;
-                if !mapped
-                    .iter()
-                    .any(|outer| outer.start <= range.start && range.end <= outer.end)
-                {
-                    return None;
-                }
-                let start = std::ptr::with_exposed_provenance::<u8>(range.start);
-                // SAFETY: the range lies within a read-only segment of the main program, which is never unmapped or written.
-                let notes = unsafe { std::slice::from_raw_parts(start, range.len()) };
-                let align = if header.p_align == 8 { 8 } else { 4 };
-                build_id_in(notes, align)
-            })
+        self.headers.iter().filter(|header| header.p_type == PT_NOTE).find_map(|header| {
+            let range = self.range(header.p_vaddr, header.p_filesz)?;
+            if !mapped.iter().any(|outer| outer.start <= range.start && range.end <= outer.end) {
+                return None;
+            }
+            let start = std::ptr::with_exposed_provenance::<u8>(range.start);
+            // SAFETY: the range lies within a read-only segment of the main program, which is never unmapped or written.
+            let notes = unsafe { std::slice::from_raw_parts(start, range.len()) };
+            let align = if header.p_align == 8 { 8 } else { 4 };
+            build_id_in(notes, align)
+        })
     }
 }
 
@@ -176,12 +153,7 @@ fn build_id_in(mut notes: &[u8], align: usize) -> Option<&[u8]> {
     const NT_GNU_BUILD_ID: u32 = 3;
     loop {
         let (head, rest) = notes.split_at_checked(12)?;
-        let word = |at: usize| {
-            head.get(at..at + 4)?
-                .try_into()
-                .ok()
-                .map(u32::from_ne_bytes)
-        };
+        let word = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
         let name_len = usize::try_from(word(0)?).ok()?;
         let len = usize::try_from(word(4)?).ok()?;
         let name = rest.get(..name_len)?;
@@ -199,8 +171,7 @@ fn build_id_in(mut notes: &[u8], align: usize) -> Option<&[u8]> {
 /// The file of the mapped object that `address` lies in, if it is not the main program.
 fn object_at(address: usize) -> Option<String> {
     find_object(|object, _| {
-        (object.holds(address) && !object.name.is_empty())
-            .then(|| object.name.to_string_lossy().into_owned())
+        (object.holds(address) && !object.name.is_empty()).then(|| object.name.to_string_lossy().into_owned())
     })
 }
 
@@ -229,28 +200,16 @@ fn find_object<T>(search: impl FnMut(&Object<'_>, usize) -> Option<T>) -> Option
             return 0;
         }
         // SAFETY: the loader's headers: `dlpi_phnum` of them, valid and unchanged during this call.
-        let headers =
-            unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+        let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
         let name = if info.dlpi_name.is_null() {
             c""
         } else {
             // SAFETY: the loader's string, nul-terminated, valid during this call.
             unsafe { CStr::from_ptr(info.dlpi_name) }
         };
-        #[expect(
-            clippy::useless_conversion,
-            clippy::allow_attributes,
-            reason = "the width differs between targets"
-        )]
+        #[expect(clippy::useless_conversion, clippy::allow_attributes, reason = "the width differs between targets")]
         let base = usize::try_from(info.dlpi_addr).unwrap_or(usize::MAX);
-        state.found = (state.search)(
-            &Object {
-                base,
-                name,
-                headers,
-            },
-            state.nth,
-        );
+        state.found = (state.search)(&Object { base, name, headers }, state.nth);
         state.nth += 1;
         c_int::from(state.found.is_some())
     }
@@ -261,11 +220,7 @@ fn find_object<T>(search: impl FnMut(&Object<'_>, usize) -> Option<T>) -> Option
         each::<T, F>
     }
 
-    let mut state = Search {
-        search,
-        nth: 0,
-        found: None,
-    };
+    let mut state = Search { search, nth: 0, found: None };
     let each = callback(&state);
     // SAFETY: `each` gets `state`, which outlives the call, and does not unwind: the searches above do not panic.
     unsafe { libc::dl_iterate_phdr(Some(each), (&raw mut state).cast()) };
@@ -289,17 +244,8 @@ mod tests {
         assert!(image.contains(constant, 32, Region::ReadOnly));
         assert!(!image.contains(constant, 32, Region::Code) || image.code == image.read_only);
         assert!(image.contains(function, 1, Region::Code));
-        for outside in [
-            stack,
-            (&raw const *heap).addr(),
-            0,
-            usize::MAX,
-            image.base.wrapping_sub(1),
-        ] {
-            assert!(
-                !image.contains(outside, 1, Region::ReadOnly),
-                "{outside:#x}"
-            );
+        for outside in [stack, (&raw const *heap).addr(), 0, usize::MAX, image.base.wrapping_sub(1)] {
+            assert!(!image.contains(outside, 1, Region::ReadOnly), "{outside:#x}");
             assert!(!image.contains(outside, 1, Region::Code), "{outside:#x}");
         }
     }
@@ -309,10 +255,7 @@ mod tests {
         let image = Image::main().unwrap();
         for range in &image.read_only {
             let last = range.end - 1;
-            let next = image
-                .read_only
-                .iter()
-                .any(|other| other.contains(&range.end) && other.contains(&last));
+            let next = image.read_only.iter().any(|other| other.contains(&range.end) && other.contains(&last));
             assert!(next || !image.contains(last, 2, Region::ReadOnly));
         }
         assert_eq!(image.address_of(u64::MAX, 1, Region::ReadOnly), None);
@@ -325,10 +268,7 @@ mod tests {
         let strlen = libc::strlen as *const () as usize;
         match image.offset_of(strlen, 1, Region::Code) {
             Err(IdentityError::Outside { object }) => assert!(object.unwrap().contains("libc")),
-            Ok(_) => assert!(
-                cfg!(target_feature = "crt-static"),
-                "libc is not part of the program"
-            ),
+            Ok(_) => assert!(cfg!(target_feature = "crt-static"), "libc is not part of the program"),
             Err(other) => panic!("{other}"),
         }
     }
@@ -336,10 +276,7 @@ mod tests {
     #[test]
     fn a_build_id_is_found_behind_another_note_and_damage_is_none() {
         let mut notes = Vec::new();
-        for (kind, name, description) in [
-            (1u32, &b"Other\0"[..], &b"abcde"[..]),
-            (3, b"GNU\0", b"\x01\x02\x03\x04"),
-        ] {
+        for (kind, name, description) in [(1u32, &b"Other\0"[..], &b"abcde"[..]), (3, b"GNU\0", b"\x01\x02\x03\x04")] {
             notes.extend((name.len() as u32).to_ne_bytes());
             notes.extend((description.len() as u32).to_ne_bytes());
             notes.extend(kind.to_ne_bytes());

@@ -80,10 +80,7 @@ pub struct Parts<R> {
 
 impl<R> fmt::Debug for Parts<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts")
-            .field("name", &self.name)
-            .field("entry", &self.entry)
-            .finish_non_exhaustive()
+        f.debug_struct("Parts").field("name", &self.name).field("entry", &self.entry).finish_non_exhaustive()
     }
 }
 
@@ -91,9 +88,7 @@ impl<R> fmt::Debug for Parts<R> {
 pub(crate) struct Arguments(Box<dyn FnOnce(&mut Vec<u8>) -> Result<(), CodecError> + Send>);
 
 impl Arguments {
-    pub(super) fn new(
-        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError> + Send + 'static,
-    ) -> Self {
+    pub(super) fn new(encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError> + Send + 'static) -> Self {
         Self(Box::new(encode))
     }
 

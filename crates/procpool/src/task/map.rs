@@ -17,11 +17,7 @@ pub(crate) fn map_parts<A: Ship, R: Ship>(function: fn(A) -> R, item: A) -> Part
 }
 
 /// What `map_with` makes of each item. `context` is a `C` that [`codec::encode`] wrote, once for all items.
-pub(crate) fn map_with_parts<C: Ship, A: Ship, R: Ship>(
-    function: fn(&C, A) -> R,
-    context: Bytes,
-    item: A,
-) -> Parts<R> {
+pub(crate) fn map_with_parts<C: Ship, A: Ship, R: Ship>(function: fn(&C, A) -> R, context: Bytes, item: A) -> Parts<R> {
     Parts {
         entry: Entry::map_with(function),
         name: TaskName::fixed("map_with"),

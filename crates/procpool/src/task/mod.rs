@@ -16,18 +16,15 @@ mod map;
 mod name;
 mod registry;
 mod ship;
-#[expect(
-    clippy::module_inception,
-    reason = "the trait `Task` has a file of its own, named after it"
-)]
+#[expect(clippy::module_inception, reason = "the trait `Task` has a file of its own, named after it")]
 mod task;
 mod wire_entry;
 
 #[cfg(test)]
 mod tests;
 
-pub use argument::{Borrowed, Lend, LendThrough, Lendable, Lent, argument, lend, result};
-pub use call::{Call, call};
+pub use argument::*;
+pub use call::Call;
 pub use init_output::InitOutput;
 pub use job::{Job, Parts};
 pub use registry::{Registration, TASKS};

@@ -15,34 +15,22 @@ pub(crate) struct TaskName {
 impl TaskName {
     /// A name known at compile time.
     pub(crate) const fn fixed(text: &'static str) -> Self {
-        Self {
-            text: Cow::Borrowed(text),
-            location: None,
-        }
+        Self { text: Cow::Borrowed(text), location: None }
     }
 
     /// A name that the caller chose.
     pub(crate) fn chosen(text: Cow<'static, str>) -> Self {
-        Self {
-            text,
-            location: None,
-        }
+        Self { text, location: None }
     }
 
     /// The name of a type without the paths of its modules: `Scale<Vec<u8>>`.
     pub(crate) fn of_type<T: ?Sized>() -> Self {
-        Self {
-            text: without_paths(type_name::<T>()),
-            location: None,
-        }
+        Self { text: without_paths(type_name::<T>()), location: None }
     }
 
     /// The same name, made at `location`.
     pub(crate) fn at(self, location: &'static Location<'static>) -> Self {
-        Self {
-            location: Some(location),
-            ..self
-        }
+        Self { location: Some(location), ..self }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -95,21 +83,9 @@ mod tests {
     #[test]
     fn a_types_name_comes_without_the_paths_of_its_modules() {
         assert_eq!(TaskName::of_type::<Plain>().as_str(), "Plain");
-        assert!(matches!(
-            TaskName::of_type::<Plain>().text,
-            Cow::Borrowed(_)
-        ));
-        assert_eq!(
-            TaskName::of_type::<Wrap<Vec<u8>>>().as_str(),
-            "Wrap<Vec<u8>>"
-        );
-        assert_eq!(
-            TaskName::of_type::<Wrap<(Plain, [Plain; 2])>>().as_str(),
-            "Wrap<(Plain, [Plain; 2])>"
-        );
-        assert_eq!(
-            TaskName::of_type::<Wrap<&'static str>>().to_string(),
-            "Wrap<&str>"
-        );
+        assert!(matches!(TaskName::of_type::<Plain>().text, Cow::Borrowed(_)));
+        assert_eq!(TaskName::of_type::<Wrap<Vec<u8>>>().as_str(), "Wrap<Vec<u8>>");
+        assert_eq!(TaskName::of_type::<Wrap<(Plain, [Plain; 2])>>().as_str(), "Wrap<(Plain, [Plain; 2])>");
+        assert_eq!(TaskName::of_type::<Wrap<&'static str>>().to_string(), "Wrap<&str>");
     }
 }

@@ -27,12 +27,7 @@ impl Registration {
     /// is where.
     #[must_use]
     pub const fn of<T: Named>(schema: u64, place: &'static str) -> Self {
-        Self {
-            name: T::STABLE_NAME,
-            schema,
-            place,
-            descriptor: descriptor::of_task::<T>(),
-        }
+        Self { name: T::STABLE_NAME, schema, place, descriptor: descriptor::of_task::<T>() }
     }
 }
 
@@ -56,13 +51,7 @@ pub(crate) fn check_duplicates() -> Result<(), DuplicateTask> {
 fn duplicate(tasks: &[Registration]) -> Option<DuplicateTask> {
     let mut sorted: Vec<_> = tasks.iter().map(|task| (task.name, task.place)).collect();
     sorted.sort_unstable();
-    let pair = sorted
-        .array_windows()
-        .find(|[(one, _), (other, _)]| one == other)?;
+    let pair = sorted.array_windows().find(|[(one, _), (other, _)]| one == other)?;
     let [(name, first), (_, second)] = *pair;
-    Some(DuplicateTask {
-        name,
-        first,
-        second,
-    })
+    Some(DuplicateTask { name, first, second })
 }

@@ -26,10 +26,7 @@ impl WireEntry {
     /// The length of [`to_bytes`](Self::to_bytes).
     pub(crate) const LEN: usize = 40;
 
-    pub(super) fn of(
-        descriptor: &'static Descriptor,
-        function: Option<Function>,
-    ) -> Result<Self, IdentityError> {
+    pub(super) fn of(descriptor: &'static Descriptor, function: Option<Function>) -> Result<Self, IdentityError> {
         let image = Image::main().ok_or(IdentityError::NoImage)?;
         let header = descriptor.header();
         let at = std::ptr::from_ref(descriptor).addr();
@@ -55,9 +52,7 @@ impl WireEntry {
     pub(crate) fn resolve(&self) -> Result<Code, IdentityError> {
         let image = Image::main().ok_or(IdentityError::NoImage)?;
         if self.version != VERSION {
-            return Err(IdentityError::Version {
-                found: self.version,
-            });
+            return Err(IdentityError::Version { found: self.version });
         }
         let kind = Kind::from_bits(self.kind).ok_or(IdentityError::Malformed)?;
         let address = image
@@ -77,9 +72,7 @@ impl WireEntry {
             return Err(IdentityError::OtherCode);
         }
         let function = if kind.takes_function() {
-            let address = image
-                .address_of(self.function, 1, Region::Code)
-                .ok_or(IdentityError::FunctionOutOfBounds)?;
+            let address = image.address_of(self.function, 1, Region::Code).ok_or(IdentityError::FunctionOutOfBounds)?;
             let function = std::ptr::with_exposed_provenance::<()>(address);
             // SAFETY: not null, since it lies in a mapped segment. It is called only as the type of the descriptor, which
             // it had where this entry was made: `to_bytes` seals the two offsets together.

@@ -96,8 +96,7 @@ impl Worker {
             Ok(code) => self.call(&code, arguments),
         };
         // What a task has printed is out before its caller hears of it. Nobody to print to is no reason to fail.
-        // Caught, since the other end of stdout may be code of the task's own.
-        let _ = catch_unwind(|| std::io::stdout().flush());
+        let _ = std::io::stdout().flush();
         let failure = failure.or_else(|| {
             let len = self.reply.len() as u64 - 1;
             (len > self.max_message).then_some(ReplyBody::TooLarge { len, limit: self.max_message })

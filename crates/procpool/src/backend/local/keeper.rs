@@ -33,10 +33,17 @@ use crate::wire::page::ParentPage;
 
 /// What the keeper is asked to do.
 pub(super) enum Command {
-    Spawn { worker: WorkerId, watch: Option<Arc<Watch>> },
-    Kill { worker: WorkerId },
+    Spawn {
+        worker: WorkerId,
+        watch: Option<Arc<Watch>>,
+    },
+    Kill {
+        worker: WorkerId,
+    },
     /// Nothing more comes from this worker: it is dead, or will be.
-    Hangup { worker: WorkerId },
+    Hangup {
+        worker: WorkerId,
+    },
     /// No task and no worker is left.
     End,
 }

@@ -33,7 +33,9 @@ pub(crate) struct Outgoing {
 pub(crate) enum Order {
     Send(Outgoing),
     /// What has not left yet of the message with this id need not leave.
-    Abort { id: u64 },
+    Abort {
+        id: u64,
+    },
 }
 
 /// The bytes on their way to one worker.

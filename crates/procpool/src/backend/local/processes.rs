@@ -190,4 +190,3 @@ impl Workers for Processes {
         }
     }
 }
-

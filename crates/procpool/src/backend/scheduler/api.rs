@@ -132,25 +132,13 @@ pub(crate) enum Event<P: Payload> {
     /// The worker takes tasks from now on.
     Ready { worker: WorkerId },
     /// An answer to this offer arrived whole.
-    Replied {
-        worker: WorkerId,
-        offer: OfferId,
-        reply: P::Reply,
-    },
+    Replied { worker: WorkerId, offer: OfferId, reply: P::Reply },
     /// The answer to [`Action::Revoke`] and [`Action::Inspect`].
-    Evidence {
-        worker: WorkerId,
-        offer: OfferId,
-        evidence: Evidence,
-    },
+    Evidence { worker: WorkerId, offer: OfferId, evidence: Evidence },
     /// The worker broke the protocol, or closed its socket while it lives. It will be killed.
     Broken { worker: WorkerId },
     /// The worker is gone; everything it sent has been read. `evidence` is about the offer it held, if any.
-    Exited {
-        worker: WorkerId,
-        evidence: Option<Evidence>,
-        death: P::Death,
-    },
+    Exited { worker: WorkerId, evidence: Option<Evidence>, death: P::Death },
     /// Start workers up to the minimum, and keep it from now on. Answered by [`Action::Warmed`].
     Warm,
     /// Use this many workers from now on.
@@ -175,16 +163,9 @@ pub(crate) enum Closing {
 /// Decisions for the shell to carry out, in order.
 pub(crate) enum Action<P: Payload> {
     /// Start a worker. Answered by `Spawned` or `SpawnFailed`.
-    Spawn {
-        worker: WorkerId,
-        placement: Placement,
-    },
+    Spawn { worker: WorkerId, placement: Placement },
     /// Send the task's frame and mark its slot of the page `Offered`.
-    Offer {
-        worker: WorkerId,
-        offer: OfferId,
-        task: TaskId,
-    },
+    Offer { worker: WorkerId, offer: OfferId, task: TaskId },
     /// Try to take an unclaimed offer back, and answer with `Evidence` (`Revoked`, `Claimed`, `Done` or `Nonsense`).
     Revoke { worker: WorkerId, offer: OfferId },
     /// Read the page and answer with `Evidence` (whatever stands there; `Revoked` too, where a revocation has just
@@ -198,12 +179,7 @@ pub(crate) enum Action<P: Payload> {
     Retire { worker: WorkerId },
     /// The task is over: tell its caller. Exactly one for each submitted task. `attempts` counts the attempt in
     /// which it ended, from 1, also where that attempt had not begun.
-    Resolve {
-        task: TaskId,
-        job: P::Job,
-        resolution: Resolution<P>,
-        attempts: u32,
-    },
+    Resolve { task: TaskId, job: P::Job, resolution: Resolution<P>, attempts: u32 },
     /// The pool has its minimum of ready workers (`Ok`), or cannot get there. One answer for all that asked so far.
     Warmed { result: Result<(), Unavailable<P>> },
     /// Closed: no task and no worker is left. Exactly once; afterwards there are only refusals (of submissions, of
@@ -224,10 +200,9 @@ pub(crate) enum Unavailable<P: Payload> {
 impl<P: Payload> Clone for Unavailable<P> {
     fn clone(&self) -> Self {
         match self {
-            Unavailable::StartFailed { failures, death } => Unavailable::StartFailed {
-                failures: *failures,
-                death: death.clone(),
-            },
+            Unavailable::StartFailed { failures, death } => {
+                Unavailable::StartFailed { failures: *failures, death: death.clone() }
+            }
             Unavailable::Closed => Unavailable::Closed,
         }
     }
@@ -248,24 +223,13 @@ pub(crate) enum Resolution<P: Payload> {
     /// A worker answered.
     Replied { worker: WorkerId, reply: P::Reply },
     /// It was asked to stop, and has. `killed`: who was killed for it (or died of itself meanwhile), with the facts.
-    Cancelled {
-        why: CancelReason,
-        began: Began,
-        killed: Option<(WorkerId, P::Death)>,
-    },
+    Cancelled { why: CancelReason, began: Began, killed: Option<(WorkerId, P::Death)> },
     /// It ran longer than its limit and was stopped.
-    TimedOut {
-        limit: Duration,
-        killed: Option<(WorkerId, P::Death)>,
-    },
+    TimedOut { limit: Duration, killed: Option<(WorkerId, P::Death)> },
     /// It was not claimed within its queue limit.
     QueueTimedOut { limit: Duration },
     /// Its worker ended, or broke the protocol, with the task in hand; retries (if any) are used up.
-    WorkerDied {
-        worker: WorkerId,
-        began: Began,
-        death: P::Death,
-    },
+    WorkerDied { worker: WorkerId, began: Began, death: P::Death },
     /// Queue and waiting list are full.
     QueueFull,
     /// No worker can be had.

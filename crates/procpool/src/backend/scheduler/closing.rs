@@ -40,11 +40,7 @@ impl<P: Payload> Scheduler<P> {
             Closing::Kill => (Level::Kill, None),
         };
         let before = self.close.as_ref().map(|close| close.level);
-        let close = self.close.get_or_insert(Close {
-            level,
-            timer: None,
-            over: false,
-        });
+        let close = self.close.get_or_insert(Close { level, timer: None, over: false });
         if close.over {
             return;
         }
@@ -58,9 +54,7 @@ impl<P: Payload> Scheduler<P> {
         }
         if self.warming {
             self.warming = false;
-            turn.act(Action::Warmed {
-                result: Err(Unavailable::Closed),
-            });
+            turn.act(Action::Warmed { result: Err(Unavailable::Closed) });
         }
         // Nobody is let go for idleness: all go when the work is done.
         self.timers.disarm(&mut self.idle_timer, Timer::Idle);
@@ -113,26 +107,16 @@ impl<P: Payload> Scheduler<P> {
 
     /// Notes that the kill which follows is the task's end; it is not asked first, and gets no grace.
     fn mark_shut_down(&mut self, worker: WorkerId) {
-        let held = self
-            .workers
-            .get_mut(worker)
-            .and_then(|worker| worker.life.assignment_mut());
+        let held = self.workers.get_mut(worker).and_then(|worker| worker.life.assignment_mut());
         if let Some(held) = held
             && held.claim != Claim::Nonsense
         {
-            held.stop.get_or_insert(Stop {
-                halt: Halt::ShutDown,
-                stage: Stage::Confirming,
-            });
+            held.stop.get_or_insert(Stop { halt: Halt::ShutDown, stage: Stage::Confirming });
         }
     }
 
     fn places(&self) -> Vec<(TaskId, Place)> {
-        let mut places: Vec<_> = self
-            .tasks
-            .iter()
-            .map(|(&id, task)| (id, task.place))
-            .collect();
+        let mut places: Vec<_> = self.tasks.iter().map(|(&id, task)| (id, task.place)).collect();
         // The table has no order, and decisions must not depend on chance.
         places.sort_unstable_by_key(|&(id, _)| id);
         places

@@ -18,13 +18,7 @@ impl<P: Payload> Scheduler<P> {
     }
 
     /// A worker is gone (or never came to be): the moment of truth for its task.
-    pub(super) fn exited(
-        &mut self,
-        id: WorkerId,
-        evidence: Option<Evidence>,
-        death: P::Death,
-        turn: &mut Turn<'_, P>,
-    ) {
+    pub(super) fn exited(&mut self, id: WorkerId, evidence: Option<Evidence>, death: P::Death, turn: &mut Turn<'_, P>) {
         self.disarm_worker(id);
         let Some(worker) = self.workers.remove(id) else {
             return;
@@ -32,9 +26,7 @@ impl<P: Payload> Scheduler<P> {
         self.counts.workers_ended += 1;
         let shared = worker.placement == Placement::Shared;
         match worker.life {
-            Life::Starting {
-                bound: Some(task), ..
-            } => self.unborn(id, task, None, death, turn),
+            Life::Starting { bound: Some(task), .. } => self.unborn(id, task, None, death, turn),
             Life::Starting { bound: None, .. } => self.start_failed(death, turn),
             // Somebody killed an idle worker, or it left as it was told: nobody's failure.
             Life::Idle | Life::Retiring => {}
@@ -42,9 +34,7 @@ impl<P: Payload> Scheduler<P> {
             Life::Dying { hold, was } => match hold {
                 Hold::Offer(held) => self.bereaved(id, held, evidence, death, true, turn),
                 Hold::Bound(task, halt) => self.unborn(id, task, halt, death, turn),
-                Hold::Nothing if was == Before::FailingStart && shared => {
-                    self.start_failed(death, turn)
-                }
+                Hold::Nothing if was == Before::FailingStart && shared => self.start_failed(death, turn),
                 Hold::Nothing => {}
             },
         }
@@ -53,36 +43,20 @@ impl<P: Payload> Scheduler<P> {
     /// A shared worker died before it was ready, and nobody asked for it.
     fn start_failed(&mut self, death: P::Death, turn: &mut Turn<'_, P>) {
         if let Some(pause) = self.starts.failed(death, &self.config) {
-            self.timers.arm(
-                &mut self.starts.blocked,
-                turn.now.after(pause),
-                Timer::Backoff,
-            );
+            self.timers.arm(&mut self.starts.blocked, turn.now.after(pause), Timer::Backoff);
         }
     }
 
     /// A dedicated worker is gone before it was ready. There is no backoff: each was asked for by somebody, who now
     /// learns why there is none.
-    fn unborn(
-        &mut self,
-        worker: WorkerId,
-        id: TaskId,
-        halt: Option<Halt>,
-        death: P::Death,
-        turn: &mut Turn<'_, P>,
-    ) {
+    fn unborn(&mut self, worker: WorkerId, id: TaskId, halt: Option<Halt>, death: P::Death, turn: &mut Turn<'_, P>) {
         let Some(task) = self.tasks.remove(&id) else {
             return;
         };
         let resolution = match halt {
             Some(halt) => Self::halted(&task, halt, Began::No, Some((worker, death))),
             None => {
-                return self.end_unavailable(
-                    id,
-                    task,
-                    Unavailable::StartFailed { failures: 1, death },
-                    turn,
-                );
+                return self.end_unavailable(id, task, Unavailable::StartFailed { failures: 1, death }, turn);
             }
         };
         self.end(id, task, resolution, turn);
@@ -98,11 +72,7 @@ impl<P: Payload> Scheduler<P> {
         turn: &mut Turn<'_, P>,
     ) {
         let resolution = match task.lost.take() {
-            Some(lost) => Resolution::WorkerDied {
-                worker: lost.worker,
-                began: lost.began,
-                death: lost.death,
-            },
+            Some(lost) => Resolution::WorkerDied { worker: lost.worker, began: lost.began, death: lost.death },
             None => Resolution::Unavailable(why),
         };
         self.end(id, task, resolution, turn);
@@ -141,32 +111,16 @@ impl<P: Payload> Scheduler<P> {
             }
         }
         let began = task.began(began);
-        let dropped = self
-            .close
-            .as_ref()
-            .is_some_and(|close| close.drops_queued());
+        let dropped = self.close.as_ref().is_some_and(|close| close.drops_queued());
         if task.attempt > task.options.retries || dropped {
-            self.end(
-                id,
-                task,
-                Resolution::WorkerDied {
-                    worker,
-                    began,
-                    death,
-                },
-                turn,
-            );
+            self.end(id, task, Resolution::WorkerDied { worker, began, death }, turn);
             return;
         }
         // The queue limit is about the first claim; after that it has no say.
         self.timers.disarm(&mut task.queue_timer, Timer::Queue(id));
         task.attempt += 1;
         task.offers = 0;
-        task.lost = Some(Box::new(Lost {
-            worker,
-            began,
-            death,
-        }));
+        task.lost = Some(Box::new(Lost { worker, began, death }));
         self.counts.retried += 1;
         self.requeue(id, task, turn);
     }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::api::{
-    Action, Began, Evidence, Now, OfferId, Payload, Placement, Resolution, TaskId, WorkerId,
-};
+use super::api::{Action, Began, Evidence, Now, OfferId, Payload, Placement, Resolution, TaskId, WorkerId};
 use super::life::{Assignment, Claim, Halt, Life, Stage, Stop, Withdraw};
 use super::scheduler::{Scheduler, Turn};
 use super::tasks::{Place, Task};
@@ -30,19 +28,13 @@ impl<P: Payload> Scheduler<P> {
         task.since = turn.now;
         task.offers += 1;
         let run_limit = task.options.run_limit;
-        self.workers.change(worker, turn.now, |_| {
-            (Life::Busy(Assignment::new(id, offer, turn.now)), ())
-        });
+        self.workers.change(worker, turn.now, |_| (Life::Busy(Assignment::new(id, offer, turn.now)), ()));
         if let Some(limit) = run_limit {
             // It cannot be claimed before now, so nothing has to be looked at sooner.
             self.arm_worker(worker, turn.now.after(limit));
         }
         self.watch_claims(turn.now);
-        turn.act(Action::Offer {
-            worker,
-            offer,
-            task: id,
-        });
+        turn.act(Action::Offer { worker, offer, task: id });
     }
 
     /// The claim watch costs the hot path one comparison: while its timer is armed, it is armed for some offer that
@@ -59,9 +51,7 @@ impl<P: Payload> Scheduler<P> {
         self.claims_timer = None;
         let mut next: Option<Now> = None;
         for worker in self.workers.ids() {
-            let Some(Life::Busy(held)) =
-                self.workers.get_mut(worker).map(|worker| &mut worker.life)
-            else {
+            let Some(Life::Busy(held)) = self.workers.get_mut(worker).map(|worker| &mut worker.life) else {
                 continue;
             };
             if !held.unverified() {
@@ -70,10 +60,7 @@ impl<P: Payload> Scheduler<P> {
             let due = held.since.after(self.config.claim_limit);
             if due <= turn.now {
                 held.watched = true;
-                turn.act(Action::Inspect {
-                    worker,
-                    offer: held.offer,
-                });
+                turn.act(Action::Inspect { worker, offer: held.offer });
             } else {
                 next = Some(next.map_or(due, |next| next.min(due)));
             }
@@ -85,21 +72,11 @@ impl<P: Payload> Scheduler<P> {
 
     /// An answer has arrived. It counts in every phase in which the offer is still held: also when the task is being
     /// stopped, and when its worker is being killed.
-    pub(super) fn replied(
-        &mut self,
-        worker: WorkerId,
-        offer: OfferId,
-        reply: P::Reply,
-        turn: &mut Turn<'_, P>,
-    ) {
+    pub(super) fn replied(&mut self, worker: WorkerId, offer: OfferId, reply: P::Reply, turn: &mut Turn<'_, P>) {
         let Some(entry) = self.workers.get_mut(worker) else {
             return;
         };
-        if entry
-            .life
-            .assignment()
-            .is_none_or(|held| held.offer != offer || held.claim == Claim::Revoked)
-        {
+        if entry.life.assignment().is_none_or(|held| held.offer != offer || held.claim == Claim::Revoked) {
             return;
         }
         entry.tasks_done = entry.tasks_done.saturating_add(1);
@@ -113,11 +90,7 @@ impl<P: Payload> Scheduler<P> {
     }
 
     /// Takes the offer out of a worker's hand.
-    pub(super) fn release(
-        &mut self,
-        worker: WorkerId,
-        turn: &mut Turn<'_, P>,
-    ) -> Option<Assignment> {
+    pub(super) fn release(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) -> Option<Assignment> {
         let held = self.workers.change(worker, turn.now, Life::release)??;
         self.disarm_worker(worker);
         Some(held)
@@ -125,16 +98,9 @@ impl<P: Payload> Scheduler<P> {
 
     /// Evidence about an offer. What is decided depends on what is known and wanted now, and not on the question that
     /// was asked: questions and answers may cross with cancels, time limits and each other.
-    pub(super) fn evidence(
-        &mut self,
-        worker: WorkerId,
-        offer: OfferId,
-        evidence: Evidence,
-        turn: &mut Turn<'_, P>,
-    ) {
+    pub(super) fn evidence(&mut self, worker: WorkerId, offer: OfferId, evidence: Evidence, turn: &mut Turn<'_, P>) {
         // A dying worker is looked at once more when it is gone; that is when its task is judged.
-        let Some(Life::Busy(held)) = self.workers.get_mut(worker).map(|worker| &mut worker.life)
-        else {
+        let Some(Life::Busy(held)) = self.workers.get_mut(worker).map(|worker| &mut worker.life) else {
             return;
         };
         if held.offer != offer {
@@ -189,8 +155,7 @@ impl<P: Payload> Scheduler<P> {
             }
             turn.act(Action::Revoke { worker, offer });
         } else if self.claims_timer.is_none_or(|at| overdue < at) {
-            self.timers
-                .arm(&mut self.claims_timer, overdue, Timer::Claims);
+            self.timers.arm(&mut self.claims_timer, overdue, Timer::Claims);
         }
     }
 
@@ -220,10 +185,7 @@ impl<P: Payload> Scheduler<P> {
             (None, Some(limit)) => {
                 let due = at.after(limit);
                 if due <= turn.now {
-                    held.stop = Some(Stop {
-                        halt: Halt::RunLimit(limit),
-                        stage: Stage::Revoking,
-                    });
+                    held.stop = Some(Stop { halt: Halt::RunLimit(limit), stage: Stage::Revoking });
                     self.give_grace(worker, turn);
                 } else {
                     self.arm_worker(worker, due);
@@ -267,9 +229,7 @@ impl<P: Payload> Scheduler<P> {
         match (held.stop, held.withdraw) {
             (Some(stop), _) => Some(Self::halted(task, stop.halt, Began::No, None)),
             (None, Some(Withdraw::QueueLimit(limit))) => Some(Resolution::QueueTimedOut { limit }),
-            (None, Some(Withdraw::ShutDown)) => {
-                Some(Self::halted(task, Halt::ShutDown, Began::No, None))
-            }
+            (None, Some(Withdraw::ShutDown)) => Some(Self::halted(task, Halt::ShutDown, Began::No, None)),
             (None, None) => None,
         }
     }
@@ -277,11 +237,7 @@ impl<P: Payload> Scheduler<P> {
     /// A task that lost its worker goes back to where it was in the queue: it has had its turn to wait. A dedicated
     /// one gets a fresh worker.
     pub(super) fn requeue(&mut self, id: TaskId, mut task: Task<P>, turn: &mut Turn<'_, P>) {
-        if self
-            .close
-            .as_ref()
-            .is_some_and(|close| close.drops_queued())
-        {
+        if self.close.as_ref().is_some_and(|close| close.drops_queued()) {
             let resolution = Self::halted(&task, Halt::ShutDown, Began::No, None);
             self.end(id, task, resolution, turn);
             return;

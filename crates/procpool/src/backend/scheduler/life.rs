@@ -157,22 +157,14 @@ impl Life {
     /// The offer in hand, also of a worker that is dying with it.
     pub(super) fn assignment(&self) -> Option<&Assignment> {
         match self {
-            Life::Busy(assignment)
-            | Life::Dying {
-                hold: Hold::Offer(assignment),
-                ..
-            } => Some(assignment),
+            Life::Busy(assignment) | Life::Dying { hold: Hold::Offer(assignment), .. } => Some(assignment),
             _ => None,
         }
     }
 
     pub(super) fn assignment_mut(&mut self) -> Option<&mut Assignment> {
         match self {
-            Life::Busy(assignment)
-            | Life::Dying {
-                hold: Hold::Offer(assignment),
-                ..
-            } => Some(assignment),
+            Life::Busy(assignment) | Life::Dying { hold: Hold::Offer(assignment), .. } => Some(assignment),
             _ => None,
         }
     }
@@ -181,16 +173,9 @@ impl Life {
     pub(super) fn release(self) -> (Life, Option<Assignment>) {
         match self {
             Life::Busy(assignment) => (Life::Idle, Some(assignment)),
-            Life::Dying {
-                hold: Hold::Offer(assignment),
-                was,
-            } => (
-                Life::Dying {
-                    hold: Hold::Nothing,
-                    was,
-                },
-                Some(assignment),
-            ),
+            Life::Dying { hold: Hold::Offer(assignment), was } => {
+                (Life::Dying { hold: Hold::Nothing, was }, Some(assignment))
+            }
             other => (other, None),
         }
     }
@@ -201,24 +186,11 @@ impl Life {
         match self {
             Life::Starting { bound, .. } => Life::Dying {
                 hold: bound.map_or(Hold::Nothing, |task| Hold::Bound(task, halt)),
-                was: if to_blame {
-                    Before::FailingStart
-                } else {
-                    Before::Member
-                },
+                was: if to_blame { Before::FailingStart } else { Before::Member },
             },
-            Life::Idle => Life::Dying {
-                hold: Hold::Nothing,
-                was: Before::Member,
-            },
-            Life::Busy(assignment) => Life::Dying {
-                hold: Hold::Offer(assignment),
-                was: Before::Member,
-            },
-            Life::Retiring => Life::Dying {
-                hold: Hold::Nothing,
-                was: Before::Retiring,
-            },
+            Life::Idle => Life::Dying { hold: Hold::Nothing, was: Before::Member },
+            Life::Busy(assignment) => Life::Dying { hold: Hold::Offer(assignment), was: Before::Member },
+            Life::Retiring => Life::Dying { hold: Hold::Nothing, was: Before::Retiring },
             dying @ Life::Dying { .. } => dying,
         }
     }

@@ -31,13 +31,7 @@ pub(super) enum Entry {
 
 impl Queue {
     pub(super) fn new(limit: usize, waiting_limit: usize) -> Self {
-        Queue {
-            ready: BTreeSet::new(),
-            waiting: BTreeMap::new(),
-            reserved: 0,
-            limit,
-            waiting_limit,
-        }
+        Queue { ready: BTreeSet::new(), waiting: BTreeMap::new(), reserved: 0, limit, waiting_limit }
     }
 
     fn has_place(&self) -> bool {

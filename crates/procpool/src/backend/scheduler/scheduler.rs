@@ -1,9 +1,8 @@
 //! The scheduler itself: what it knows, and where its events go.
 
 use super::api::{
-    Action, Admission, Closing, Counts, Event, Now, OfferId, Payload, Placement, Refused,
-    Resolution, SchedulerConfig, TaskId, TaskOptions, TaskPhase, Unavailable, WorkerId,
-    WorkerPhase, WorkerView,
+    Action, Admission, Closing, Counts, Event, Now, OfferId, Payload, Placement, Refused, Resolution, SchedulerConfig,
+    TaskId, TaskOptions, TaskPhase, Unavailable, WorkerId, WorkerPhase, WorkerView,
 };
 use super::closing::Close;
 use super::life::{Life, Stop};
@@ -127,11 +126,7 @@ impl<P: Payload> Scheduler<P> {
     /// An accepted task goes where it can: to its own worker, to an idle one, or it is in the queue already.
     fn accept(&mut self, id: TaskId, mut task: Task<P>, turn: &mut Turn<'_, P>) {
         if let Some(limit) = task.options.queue_limit {
-            self.timers.arm(
-                &mut task.queue_timer,
-                turn.now.after(limit),
-                Timer::Queue(id),
-            );
+            self.timers.arm(&mut task.queue_timer, turn.now.after(limit), Timer::Queue(id));
         }
         let dedicated = task.options.placement == Placement::Dedicated;
         self.tasks.insert(id, task);
@@ -173,22 +168,10 @@ impl<P: Payload> Scheduler<P> {
             Event::SpawnFailed { worker, death } => self.exited(worker, None, death, turn),
             Event::Booted { worker } => self.booted(worker, turn),
             Event::Ready { worker } => self.ready(worker, turn),
-            Event::Replied {
-                worker,
-                offer,
-                reply,
-            } => self.replied(worker, offer, reply, turn),
-            Event::Evidence {
-                worker,
-                offer,
-                evidence,
-            } => self.evidence(worker, offer, evidence, turn),
+            Event::Replied { worker, offer, reply } => self.replied(worker, offer, reply, turn),
+            Event::Evidence { worker, offer, evidence } => self.evidence(worker, offer, evidence, turn),
             Event::Broken { worker } => self.broken(worker, turn),
-            Event::Exited {
-                worker,
-                evidence,
-                death,
-            } => self.exited(worker, evidence, death, turn),
+            Event::Exited { worker, evidence, death } => self.exited(worker, evidence, death, turn),
             Event::Warm => self.warm(turn),
             Event::Resize { min, max } => self.resize(min, max, turn),
             Event::Close { how } => self.close(how, turn),
@@ -237,13 +220,7 @@ impl<P: Payload> Scheduler<P> {
     }
 
     /// The one way for a task to end.
-    pub(super) fn end(
-        &mut self,
-        id: TaskId,
-        mut task: Task<P>,
-        resolution: Resolution<P>,
-        turn: &mut Turn<'_, P>,
-    ) {
+    pub(super) fn end(&mut self, id: TaskId, mut task: Task<P>, resolution: Resolution<P>, turn: &mut Turn<'_, P>) {
         self.timers.disarm(&mut task.queue_timer, Timer::Queue(id));
         let count = match &resolution {
             Resolution::Replied { .. } => &mut self.counts.replied,
@@ -256,12 +233,7 @@ impl<P: Payload> Scheduler<P> {
             Resolution::ShutDown { .. } => &mut self.counts.shut_down,
         };
         *count += 1;
-        turn.act(Action::Resolve {
-            task: id,
-            job: task.job,
-            resolution,
-            attempts: task.attempt,
-        });
+        turn.act(Action::Resolve { task: id, job: task.job, resolution, attempts: task.attempt });
     }
 
     /// When [`Event::Tick`] is due next, at the latest.

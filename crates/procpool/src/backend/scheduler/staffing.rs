@@ -13,12 +13,7 @@ impl<P: Payload> Scheduler<P> {
             self.answer_warm(turn);
             self.watch_idle();
         }
-        if self.queue.len() > 0
-            && self
-                .close
-                .as_ref()
-                .is_none_or(|close| !close.drops_queued())
-        {
+        if self.queue.len() > 0 && self.close.as_ref().is_none_or(|close| !close.drops_queued()) {
             self.refuse_pending(turn);
         }
         while self.wants_worker() && self.may_spawn() {
@@ -55,20 +50,8 @@ impl<P: Payload> Scheduler<P> {
         self.config.max_workers.max(self.config.min_workers).max(1)
     }
 
-    fn spawn(
-        &mut self,
-        placement: Placement,
-        bound: Option<TaskId>,
-        turn: &mut Turn<'_, P>,
-    ) -> WorkerId {
-        let worker = self.workers.add(
-            placement,
-            Life::Starting {
-                booted: false,
-                bound,
-            },
-            turn.now,
-        );
+    fn spawn(&mut self, placement: Placement, bound: Option<TaskId>, turn: &mut Turn<'_, P>) -> WorkerId {
+        let worker = self.workers.add(placement, Life::Starting { booted: false, bound }, turn.now);
         self.arm_worker(worker, turn.now.after(self.config.start_limit));
         self.counts.workers_spawned += 1;
         turn.act(Action::Spawn { worker, placement });
@@ -107,16 +90,7 @@ impl<P: Payload> Scheduler<P> {
     /// The worker said hello; its initialiser runs.
     pub(super) fn booted(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
         let booted = self.workers.change(worker, turn.now, |life| match life {
-            Life::Starting {
-                booted: false,
-                bound,
-            } => (
-                Life::Starting {
-                    booted: true,
-                    bound,
-                },
-                true,
-            ),
+            Life::Starting { booted: false, bound } => (Life::Starting { booted: true, bound }, true),
             other => (other, false),
         });
         if booted == Some(true) {
@@ -150,10 +124,7 @@ impl<P: Payload> Scheduler<P> {
         let Some(entry) = self.workers.get(worker) else {
             return;
         };
-        let worn = self
-            .config
-            .max_tasks
-            .is_some_and(|max| entry.tasks_done >= max);
+        let worn = self.config.max_tasks.is_some_and(|max| entry.tasks_done >= max);
         let dedicated = entry.placement == Placement::Dedicated;
         if worn || dedicated || self.workers.tally().kept() > self.max_workers() {
             self.retire(worker, turn);
@@ -174,9 +145,7 @@ impl<P: Payload> Scheduler<P> {
 
     pub(super) fn warm(&mut self, turn: &mut Turn<'_, P>) {
         if self.close.is_some() {
-            turn.act(Action::Warmed {
-                result: Err(Unavailable::Closed),
-            });
+            turn.act(Action::Warmed { result: Err(Unavailable::Closed) });
             return;
         }
         self.warm = true;

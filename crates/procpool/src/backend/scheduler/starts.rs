@@ -16,12 +16,7 @@ pub(super) struct Starts<P: Payload> {
 
 impl<P: Payload> Starts<P> {
     pub(super) fn new() -> Self {
-        Starts {
-            failures: 0,
-            last_death: None,
-            pause: Duration::ZERO,
-            blocked: None,
-        }
+        Starts { failures: 0, last_death: None, pause: Duration::ZERO, blocked: None }
     }
 
     /// A worker died before it was ready. Returns how long to pause, unless a pause is going on: workers started
@@ -69,9 +64,6 @@ impl<P: Payload> Starts<P> {
             return None;
         }
         let death = self.last_death.clone()?;
-        Some(Unavailable::StartFailed {
-            failures: self.failures,
-            death,
-        })
+        Some(Unavailable::StartFailed { failures: self.failures, death })
     }
 }

@@ -53,10 +53,7 @@ impl<P: Payload> Scheduler<P> {
         match self.workers.get_mut(worker).map(|worker| &mut worker.life) {
             Some(Life::Starting { .. }) => self.kill_for(worker, Some(halt), false, turn),
             // It is being killed already. The first reason counts; having failed to start is none of the task's.
-            Some(Life::Dying {
-                hold: Hold::Bound(_, why),
-                ..
-            }) => {
+            Some(Life::Dying { hold: Hold::Bound(_, why), .. }) => {
                 why.get_or_insert(halt);
             }
             _ => {}
@@ -77,11 +74,7 @@ impl<P: Payload> Scheduler<P> {
         }
         let offer = held.offer;
         // An answer that is on its way counts; until it comes, or its time is up, there is nothing to do.
-        let stage = if held.claim == Claim::Done {
-            Stage::Confirming
-        } else {
-            Stage::Revoking
-        };
+        let stage = if held.claim == Claim::Done { Stage::Confirming } else { Stage::Revoking };
         held.stop = Some(Stop { halt, stage });
         if !busy {
             return;
@@ -142,10 +135,7 @@ impl<P: Payload> Scheduler<P> {
                 // The shell owes an answer.
                 (_, Some(Stage::Revoking | Stage::Confirming)) => {}
                 // The run limit counts from the claim, and only the page knows when that was.
-                (_, None) => turn.act(Action::Inspect {
-                    worker,
-                    offer: held.offer,
-                }),
+                (_, None) => turn.act(Action::Inspect { worker, offer: held.offer }),
             },
         }
     }
@@ -180,10 +170,7 @@ impl<P: Payload> Scheduler<P> {
         held.withdraw.get_or_insert(why);
         if busy && !held.revoking {
             held.revoking = true;
-            turn.act(Action::Revoke {
-                worker,
-                offer: held.offer,
-            });
+            turn.act(Action::Revoke { worker, offer: held.offer });
         }
     }
 
@@ -193,13 +180,7 @@ impl<P: Payload> Scheduler<P> {
     }
 
     /// Kills a worker, if that has not been done. What it holds is judged when it is gone.
-    pub(super) fn kill_for(
-        &mut self,
-        worker: WorkerId,
-        halt: Option<Halt>,
-        to_blame: bool,
-        turn: &mut Turn<'_, P>,
-    ) {
+    pub(super) fn kill_for(&mut self, worker: WorkerId, halt: Option<Halt>, to_blame: bool, turn: &mut Turn<'_, P>) {
         let killed = self.workers.change(worker, turn.now, |life| {
             let alive = !matches!(life, Life::Dying { .. });
             (life.kill(halt, to_blame), alive)

@@ -74,8 +74,6 @@ impl Hasher for IdHasher {
 
     fn write_u64(&mut self, id: u64) {
         // 2^64 / golden ratio; the rotation brings the well mixed high bits down to where the table looks.
-        self.0 = (self.0 ^ id)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(26);
+        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
     }
 }

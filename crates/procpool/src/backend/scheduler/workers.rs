@@ -45,11 +45,7 @@ impl Tally {
         match life {
             Life::Starting { .. } => &mut self.starting,
             Life::Idle | Life::Busy(_) => &mut self.ready,
-            Life::Retiring
-            | Life::Dying {
-                was: Before::Retiring,
-                ..
-            } => &mut self.leaving,
+            Life::Retiring | Life::Dying { was: Before::Retiring, .. } => &mut self.leaving,
             Life::Dying { .. } => &mut self.dying,
         }
     }
@@ -85,21 +81,12 @@ impl Workers {
             }
         };
         let slot = &mut self.slots[index as usize];
-        let id = WorkerId {
-            slot: index,
-            generation: slot.next,
-        };
+        let id = WorkerId { slot: index, generation: slot.next };
         slot.next = slot.next.wrapping_add(1);
         if placement == Placement::Shared {
             *self.tally.part(&life) += 1;
         }
-        slot.worker = Some(Worker {
-            placement,
-            life,
-            since: now,
-            tasks_done: 0,
-            timer: None,
-        });
+        slot.worker = Some(Worker { placement, life, since: now, tasks_done: 0, timer: None });
         self.present += 1;
         id
     }
@@ -122,30 +109,17 @@ impl Workers {
     /// The worker of this name; `None` for one that has ended, also when its slot has been filled again.
     pub(super) fn get(&self, id: WorkerId) -> Option<&Worker> {
         let slot = self.slots.get(id.slot as usize)?;
-        if slot.next.wrapping_sub(1) == id.generation {
-            slot.worker.as_ref()
-        } else {
-            None
-        }
+        if slot.next.wrapping_sub(1) == id.generation { slot.worker.as_ref() } else { None }
     }
 
     /// As [`get`](Self::get). The life may be changed in place only within a variant; see [`change`](Self::change).
     pub(super) fn get_mut(&mut self, id: WorkerId) -> Option<&mut Worker> {
         let slot = self.slots.get_mut(id.slot as usize)?;
-        if slot.next.wrapping_sub(1) == id.generation {
-            slot.worker.as_mut()
-        } else {
-            None
-        }
+        if slot.next.wrapping_sub(1) == id.generation { slot.worker.as_mut() } else { None }
     }
 
     /// Moves a worker on in its life. All transitions go through here: the tally and the idle stack follow.
-    pub(super) fn change<R>(
-        &mut self,
-        id: WorkerId,
-        now: Now,
-        step: impl FnOnce(Life) -> (Life, R),
-    ) -> Option<R> {
+    pub(super) fn change<R>(&mut self, id: WorkerId, now: Now, step: impl FnOnce(Life) -> (Life, R)) -> Option<R> {
         let slot = self.slots.get_mut(id.slot as usize)?;
         if slot.next.wrapping_sub(1) != id.generation {
             return None;
@@ -186,10 +160,7 @@ impl Workers {
 
     fn id_of(&self, slot: u32) -> Option<WorkerId> {
         let entry = self.slots.get(slot as usize)?;
-        entry.worker.as_ref().map(|_| WorkerId {
-            slot,
-            generation: entry.next.wrapping_sub(1),
-        })
+        entry.worker.as_ref().map(|_| WorkerId { slot, generation: entry.next.wrapping_sub(1) })
     }
 
     /// The idle shared worker that worked last.
@@ -217,10 +188,7 @@ impl Workers {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
         (0..).zip(&self.slots).filter_map(|(slot, entry)| {
-            let id = WorkerId {
-                slot,
-                generation: entry.next.wrapping_sub(1),
-            };
+            let id = WorkerId { slot, generation: entry.next.wrapping_sub(1) };
             entry.worker.as_ref().map(|worker| (id, worker))
         })
     }

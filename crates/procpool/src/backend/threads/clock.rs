@@ -14,8 +14,13 @@ use crate::config::Hook;
 use crate::sync::lock;
 
 pub(super) enum Command {
-    Spawn { worker: WorkerId, desk: Arc<Desk> },
-    Abandon { worker: WorkerId },
+    Spawn {
+        worker: WorkerId,
+        desk: Arc<Desk>,
+    },
+    Abandon {
+        worker: WorkerId,
+    },
     /// No task and no worker is left.
     End,
 }
@@ -44,9 +49,7 @@ impl ClockHandle {
         let mut called = lock(&self.called);
         if !*called {
             called = match timeout {
-                Some(timeout) => {
-                    self.waker.wait_timeout(called, timeout).unwrap_or_else(PoisonError::into_inner).0
-                }
+                Some(timeout) => self.waker.wait_timeout(called, timeout).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.waker.wait(called).unwrap_or_else(PoisonError::into_inner),
             };
         }

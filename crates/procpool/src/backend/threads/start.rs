@@ -23,8 +23,7 @@ pub(crate) struct ThreadsConfig {
 pub(crate) fn start(config: ThreadsConfig, runtime: Handle) -> Result<Arc<dyn Backend>, PoolError> {
     let ThreadsConfig { scheduler, init, exit, max_message } = config;
     let handle = Arc::new(ClockHandle::default());
-    let engine =
-        Arc::new(Engine::new(scheduler, max_message, runtime, |_| Threads::new(Arc::clone(&handle))));
+    let engine = Arc::new(Engine::new(scheduler, max_message, runtime, |_| Threads::new(Arc::clone(&handle))));
     let clock = Clock { engine: Arc::clone(&engine), handle, init, exit, max_message };
     let ended = tie_to_runtime(&engine);
     std::thread::Builder::new()

@@ -65,7 +65,7 @@ impl Workers for Threads {
             offer,
             task: task.task.0,
             attempt: task.attempt,
-            entry: task.job.entry.clone(),
+            entry: task.job.entry,
             arguments: task.job.arguments.clone(),
         };
         desk.offer(assignment, task.now);

@@ -31,24 +31,8 @@ fn optional(v: Option<u8>, k: Vec<u8>) -> usize {
     v.map_or(0, usize::from) + k.len()
 }
 #[expect(clippy::too_many_arguments, reason = "the most that a call may send")]
-fn twelve(
-    a: u8,
-    b: u8,
-    c: u8,
-    d: u8,
-    e: u8,
-    f: u8,
-    g: u8,
-    h: u8,
-    i: u8,
-    j: u8,
-    k: u8,
-    l: u8,
-) -> u32 {
-    [a, b, c, d, e, f, g, h, i, j, k, l]
-        .map(u32::from)
-        .iter()
-        .sum()
+fn twelve(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8, l: u8) -> u32 {
+    [a, b, c, d, e, f, g, h, i, j, k, l].map(u32::from).iter().sum()
 }
 fn lent<T: ?Sized + ToOwned>(x: &T) -> T::Owned {
     x.to_owned()
@@ -128,15 +112,9 @@ fn values_literals_and_no_arguments() {
     run_here(call!(nothing()));
     assert_eq!(run_here(call!(power(4))), 256);
     let (a, b) = (1u8, 2u8);
-    assert_eq!(
-        run_here(call!(twelve(a, b, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12))),
-        78
-    );
+    assert_eq!(run_here(call!(twelve(a, b, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12))), 78);
     let [c, d, e, f, g, h, i, j, k, l] = [3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
-    assert_eq!(
-        run_here(call!(twelve(a, b, c, d, e, f, g, h, i, j, k, l))),
-        78
-    );
+    assert_eq!(run_here(call!(twelve(a, b, c, d, e, f, g, h, i, j, k, l))), 78);
     assert_eq!(run_here(call!(parse("12".into()))), Ok(12));
     assert!(run_here(call!(parse("x".to_string()))).is_err());
     assert_eq!(run_here(call!(same::<String>("a".to_string()))), "a");
@@ -166,10 +144,7 @@ fn shared_references_are_lent() {
     assert_eq!(run_here(call!(lent(&v))), [1, 2, 3]);
     assert_eq!(run_here(call!(lent(&7))), 7);
     let map = BTreeMap::from([("k".to_owned(), 1)]);
-    assert_eq!(
-        run_here(call!(sizes(&map, &[1, 2], &name, &name, &None))),
-        7
-    );
+    assert_eq!(run_here(call!(sizes(&map, &[1, 2], &name, &name, &None))), 7);
     assert_eq!(name, "bob");
 }
 
@@ -199,10 +174,7 @@ fn in_generic_functions_and_macros() {
     assert_eq!(run_here(prepared(3)), 27);
     // The macro's own names do not meet the user's.
     let (arguments, argument_0) = (2u64, 3u64);
-    assert_eq!(
-        run_here(call!(total(&[arguments, argument_0], argument_0))),
-        15
-    );
+    assert_eq!(run_here(call!(total(&[arguments, argument_0], argument_0))), 15);
     fn argument(x: u64) -> u64 {
         x
     }
@@ -213,11 +185,7 @@ fn in_generic_functions_and_macros() {
 fn many_calls_of_borrowed_words() {
     let words = ["abcd".to_string(), "efgh".into()];
     let width = 3;
-    let cuts: Vec<_> = words
-        .iter()
-        .map(|word| call!(cut(&word[..], width)))
-        .map(run_here)
-        .collect();
+    let cuts: Vec<_> = words.iter().map(|word| call!(cut(&word[..], width))).map(run_here).collect();
     assert_eq!(cuts, ["abc", "efg"]);
 }
 
@@ -241,30 +209,15 @@ async fn questions_and_awaits_in_arguments() {
 fn a_call_is_named_by_its_path_and_place() {
     let name = |job: Sent<_>| job.name;
     assert_eq!(name(Sent::job(call!(power(1)))), "power");
-    assert_eq!(
-        name(Sent::job(call!(crate::task::tests::calls::power(1)))),
-        "task::tests::calls::power"
-    );
-    assert_eq!(
-        name(Sent::job(call!(power(1)).name("the first"))),
-        "the first"
-    );
-    assert_eq!(
-        name(Sent::job(call!(power(1)).name(format!("no {}", 1)))),
-        "no 1"
-    );
+    assert_eq!(name(Sent::job(call!(crate::task::tests::calls::power(1)))), "task::tests::calls::power");
+    assert_eq!(name(Sent::job(call!(power(1)).name("the first"))), "the first");
+    assert_eq!(name(Sent::job(call!(power(1)).name(format!("no {}", 1)))), "no 1");
     assert_eq!(Sent::job(call!(same::<u8>(1))).name, "same");
-    assert_eq!(
-        Sent::job(call!(<Page as Shape>::area(1))).name,
-        "Shape::area"
-    );
+    assert_eq!(Sent::job(call!(<Page as Shape>::area(1))).name, "Shape::area");
     assert_eq!(Sent::job(call!(Page::new("a").len(1))).name, "len");
     let (job, line) = (Sent::job(call!(power(1)).name("kept")), line!());
     let location = job.location.unwrap();
-    assert!(
-        location.contains("calls.rs") && location.contains(&format!(":{line}:")),
-        "{location}"
-    );
+    assert!(location.contains("calls.rs") && location.contains(&format!(":{line}:")), "{location}");
     assert!(format!("{:?}", call!(power(1))).contains("power"));
 }
 
@@ -289,10 +242,7 @@ fn arguments_that_do_not_decode_are_a_fault_and_never_run() {
     let text = String::from("text");
     let sent = Sent::job(call!(never(text, u8::MAX)));
     for cut in 0..sent.arguments.len() {
-        assert!(
-            matches!(sent.run_on(&sent.arguments[..cut]), Err(Fault::Decode(_))),
-            "{cut}"
-        );
+        assert!(matches!(sent.run_on(&sent.arguments[..cut]), Err(Fault::Decode(_))), "{cut}");
     }
     let longer = [&sent.arguments[..], &[0]].concat();
     assert!(matches!(sent.run_on(&longer), Err(Fault::Decode(_))));
@@ -304,14 +254,7 @@ fn a_panic_of_the_task_unwinds_to_the_caller() {
         panic!("boom {x}")
     }
     let sent = Sent::job(call!(boom(7)));
-    let panic = std::panic::catch_unwind(|| {
-        sent.entry
-            .resolve()
-            .unwrap()
-            .run(&sent.arguments, &mut Vec::new(), &mut |_| ())
-    });
-    assert_eq!(
-        panic.unwrap_err().downcast_ref::<String>().unwrap(),
-        "boom 7"
-    );
+    let panic =
+        std::panic::catch_unwind(|| sent.entry.resolve().unwrap().run(&sent.arguments, &mut Vec::new(), &mut |_| ()));
+    assert_eq!(panic.unwrap_err().downcast_ref::<String>().unwrap(), "boom 7");
 }

@@ -41,63 +41,18 @@ fn each_field_is_checked() {
         assert!(good.resolve().is_ok());
         let step = align_of::<Descriptor>() as u64;
         let version = VERSION + 1;
-        assert_eq!(
-            error(WireEntry { version, ..good }),
-            E::Version { found: version }
-        );
+        assert_eq!(error(WireEntry { version, ..good }), E::Version { found: version });
         assert_eq!(error(WireEntry { kind: 0, ..good }), E::Malformed);
         assert_eq!(error(WireEntry { kind: 99, ..good }), E::Malformed);
-        assert_eq!(
-            error(WireEntry {
-                descriptor: good.descriptor + 1,
-                ..good
-            }),
-            E::Misaligned
-        );
-        assert_eq!(
-            error(WireEntry {
-                descriptor: good.descriptor - step,
-                ..good
-            }),
-            E::NoDescriptor
-        );
-        assert_eq!(
-            error(WireEntry {
-                descriptor: u64::MAX,
-                ..good
-            }),
-            E::DescriptorOutOfBounds
-        );
-        assert_eq!(
-            error(WireEntry {
-                descriptor: 1 << 40,
-                ..good
-            }),
-            E::DescriptorOutOfBounds
-        );
-        assert_eq!(
-            error(WireEntry {
-                type_hash: good.type_hash ^ 1,
-                ..good
-            }),
-            E::OtherCode
-        );
+        assert_eq!(error(WireEntry { descriptor: good.descriptor + 1, ..good }), E::Misaligned);
+        assert_eq!(error(WireEntry { descriptor: good.descriptor - step, ..good }), E::NoDescriptor);
+        assert_eq!(error(WireEntry { descriptor: u64::MAX, ..good }), E::DescriptorOutOfBounds);
+        assert_eq!(error(WireEntry { descriptor: 1 << 40, ..good }), E::DescriptorOutOfBounds);
+        assert_eq!(error(WireEntry { type_hash: good.type_hash ^ 1, ..good }), E::OtherCode);
     }
-    assert_eq!(
-        error(WireEntry {
-            function: 1,
-            ..task()
-        }),
-        E::FunctionOutOfBounds
-    );
+    assert_eq!(error(WireEntry { function: 1, ..task() }), E::FunctionOutOfBounds);
     for outside in [0, function().descriptor, u64::MAX, 1 << 40] {
-        assert_eq!(
-            error(WireEntry {
-                function: outside,
-                ..function()
-            }),
-            E::FunctionOutOfBounds
-        );
+        assert_eq!(error(WireEntry { function: outside, ..function() }), E::FunctionOutOfBounds);
     }
 }
 
@@ -108,28 +63,12 @@ fn the_hash_binds_argument_and_result_types() {
     }
     let other = Sent::job(call!(narrow(2))).entry;
     assert_ne!(other.type_hash, function().type_hash);
-    assert_eq!(
-        error(WireEntry {
-            descriptor: other.descriptor,
-            ..function()
-        }),
-        IdentityError::OtherCode
-    );
+    assert_eq!(error(WireEntry { descriptor: other.descriptor, ..function() }), IdentityError::OtherCode);
     let other = Sent::job(two {}).entry;
-    assert_eq!(
-        error(WireEntry {
-            descriptor: other.descriptor,
-            ..task()
-        }),
-        IdentityError::OtherCode
-    );
+    assert_eq!(error(WireEntry { descriptor: other.descriptor, ..task() }), IdentityError::OtherCode);
     // A task's descriptor does not do for a function, whatever the hash says.
     assert_eq!(
-        error(WireEntry {
-            descriptor: task().descriptor,
-            type_hash: task().type_hash,
-            ..function()
-        }),
+        error(WireEntry { descriptor: task().descriptor, type_hash: task().type_hash, ..function() }),
         IdentityError::OtherCode
     );
 }
@@ -154,13 +93,8 @@ fn each_flipped_bit_of_the_bytes_is_noticed() {
 fn code_on_the_heap_stands_for_code_of_a_plugin_and_is_refused() {
     let image = Image::main().unwrap();
     let boxed = Box::new(0u64);
-    let refused = image
-        .offset_of((&raw const *boxed).addr(), 8, Region::ReadOnly)
-        .unwrap_err();
-    assert!(
-        refused.to_string().contains("outside the main executable"),
-        "{refused}"
-    );
+    let refused = image.offset_of((&raw const *boxed).addr(), 8, Region::ReadOnly).unwrap_err();
+    assert!(refused.to_string().contains("outside the main executable"), "{refused}");
 }
 
 #[test]
@@ -168,11 +102,7 @@ fn code_outside_the_executable_still_runs_in_this_process() {
     let parts = crate::Job::into_parts(call!(power(3)));
     let (mut arguments, mut out) = (Vec::new(), Vec::new());
     parts.arguments.encode(&mut arguments).unwrap();
-    parts
-        .entry
-        .to_code()
-        .run(&arguments, &mut out, &mut |_| ())
-        .unwrap();
+    parts.entry.to_code().run(&arguments, &mut out, &mut |_| ()).unwrap();
     assert_eq!((parts.decode)(&out).unwrap(), 27);
     assert_eq!(one {}.run(), 1);
 }

@@ -35,11 +35,7 @@ impl<R> Sent<R> {
         let entry = WireEntry::from_bytes(&self.entry.to_bytes()).unwrap();
         let mut reply = b"before".to_vec();
         let mut steps = Vec::new();
-        entry
-            .resolve()
-            .unwrap()
-            .run(&self.arguments, &mut reply, &mut |step| steps.push(step))
-            .unwrap();
+        entry.resolve().unwrap().run(&self.arguments, &mut reply, &mut |step| steps.push(step)).unwrap();
         assert_eq!(steps, [Step::Decoding, Step::Running, Step::Encoding]);
         (self.decode)(reply.strip_prefix(b"before").unwrap()).unwrap()
     }
@@ -50,10 +46,7 @@ impl<R> Sent<R> {
 
     /// Runs it on other arguments than its own.
     pub(super) fn run_on(&self, arguments: &[u8]) -> Result<(), Fault> {
-        self.entry
-            .resolve()
-            .unwrap()
-            .run(arguments, &mut Vec::new(), &mut |_| ())
+        self.entry.resolve().unwrap().run(arguments, &mut Vec::new(), &mut |_| ())
     }
 }
 

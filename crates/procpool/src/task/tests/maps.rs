@@ -7,10 +7,7 @@ use crate::Ship;
 use crate::task::{codec, map_parts, map_with_parts};
 
 fn map<A: Ship, R: Ship, I: IntoIterator<Item = A>>(function: fn(A) -> R, items: I) -> Vec<R> {
-    items
-        .into_iter()
-        .map(|item| Sent::parts(map_parts(function, item)).run())
-        .collect()
+    items.into_iter().map(|item| Sent::parts(map_parts(function, item)).run()).collect()
 }
 
 fn map_with<C: Ship, A: Ship, R: Ship>(
@@ -21,10 +18,7 @@ fn map_with<C: Ship, A: Ship, R: Ship>(
     let mut bytes = Vec::new();
     codec::encode(&context, &mut bytes).unwrap();
     let bytes = Bytes::from(bytes);
-    items
-        .into_iter()
-        .map(|item| Sent::parts(map_with_parts(function, bytes.clone(), item)).run())
-        .collect()
+    items.into_iter().map(|item| Sent::parts(map_with_parts(function, bytes.clone(), item)).run()).collect()
 }
 
 fn power(x: u64) -> u128 {
@@ -52,14 +46,7 @@ fn functions_closures_generics_constructors_and_tables() {
 fn a_context_is_lent_to_each_item() {
     assert_eq!(map_with(300u64, |w, x: u64| w + x, 0..3), [300, 301, 302]);
     let words = vec!["a".to_string(), "b".to_string()];
-    assert_eq!(
-        map_with(
-            words,
-            |words: &Vec<String>, i: usize| words[i].clone(),
-            [1, 0]
-        ),
-        ["b", "a"]
-    );
+    assert_eq!(map_with(words, |words: &Vec<String>, i: usize| words[i].clone(), [1, 0]), ["b", "a"]);
     assert_eq!(map_with((), |(), x: String| x, ["a".to_string()]), ["a"]);
 }
 
@@ -69,7 +56,7 @@ fn the_same_function_type_in_another_role_is_other_code() {
         x.0
     }
     let mapped = Sent::parts(map_parts(first, (1,)));
-    let called = Sent::job(crate::task::call((1u8,), first, "first"));
+    let called = Sent::job(crate::task::call_1("first", 1u8, first));
     assert_ne!(mapped.entry, called.entry);
     assert_eq!((mapped.run(), called.run()), (1, 1));
 }

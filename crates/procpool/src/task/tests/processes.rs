@@ -27,10 +27,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(text: &str) -> Vec<u8> {
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 /// Runs in the other process; an ordinary run of the tests gives it nothing to do.
@@ -42,20 +39,14 @@ fn the_other_process() {
     let entry = WireEntry::from_bytes(&from_hex(&entry)).unwrap();
     let mut reply = Vec::new();
     let arguments = from_hex(&std::env::var(ARGUMENTS).unwrap());
-    entry
-        .resolve()
-        .unwrap()
-        .run(&arguments, &mut reply, &mut |_| ())
-        .unwrap();
+    entry.resolve().unwrap().run(&arguments, &mut reply, &mut |_| ()).unwrap();
     let place = describe as *const () as usize;
     let build_id = hex(build_id().unwrap_or_default());
     println!("reply={} place={place:x} build_id={build_id}.", hex(&reply));
 }
 
 fn field<'a>(output: &'a str, name: &str) -> &'a str {
-    let (_, rest) = output
-        .split_once(&format!("{name}="))
-        .unwrap_or_else(|| panic!("no {name} in {output}"));
+    let (_, rest) = output.split_once(&format!("{name}=")).unwrap_or_else(|| panic!("no {name} in {output}"));
     rest.split([' ', '.']).next().unwrap()
 }
 
@@ -70,19 +61,9 @@ fn run_elsewhere<R>(sent: &Sent<R>) -> (R, String) {
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.status.success(),
-        "{text} {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert_eq!(
-        field(&text, "build_id"),
-        hex(build_id().unwrap_or_default())
-    );
-    (
-        sent.decode(&from_hex(field(&text, "reply"))),
-        field(&text, "place").to_owned(),
-    )
+    assert!(output.status.success(), "{text} {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(field(&text, "build_id"), hex(build_id().unwrap_or_default()));
+    (sent.decode(&from_hex(field(&text, "reply"))), field(&text, "place").to_owned())
 }
 
 fn job<J: Job>(job: J) -> J::Output {
@@ -94,16 +75,13 @@ fn tasks_calls_and_maps_are_found_in_another_process() {
     let name = String::from("bob");
     assert_eq!(job(call!(describe(&name, 3))), "bob 3");
     assert_eq!(job(doubled { x: 4 }), 8);
-    assert_eq!(
-        run_elsewhere(&Sent::parts(map_parts(|x: u64| x + 1, 4))).0,
-        5
-    );
+    assert_eq!(run_elsewhere(&Sent::parts(map_parts(|x: u64| x + 1, 4))).0, 5);
 }
 
 #[test]
 fn the_kernel_places_each_process_elsewhere() {
-    let randomised = std::fs::read_to_string("/proc/sys/kernel/randomize_va_space")
-        .is_ok_and(|text| text.trim() != "0");
+    let randomised =
+        std::fs::read_to_string("/proc/sys/kernel/randomize_va_space").is_ok_and(|text| text.trim() != "0");
     let sent = Sent::job(doubled { x: 1 });
     let places: std::collections::HashSet<_> = (0..4).map(|_| run_elsewhere(&sent).1).collect();
     // Else the tests above show less than they say.

@@ -77,34 +77,11 @@ fn functions_stay_and_their_types_are_tasks() {
     assert_eq!(run_here(m::zero {}), m::zero());
     assert_eq!(run_here(m::ident { x: "q".to_string() }), "q");
     assert_eq!(run_here(m::resize::Resize { w: 2 }), m::resize(2));
-    assert_eq!(
-        run_here(Scale {
-            v: vec![1, 2],
-            k: 3
-        }),
-        [3, 6]
-    );
-    assert_eq!(
-        (0..4)
-            .map(|x| run_here(cube { x, y: 0 }))
-            .collect::<Vec<_>>(),
-        [1, 2, 9, 28]
-    );
+    assert_eq!(run_here(Scale { v: vec![1, 2], k: 3 }), [3, 6]);
+    assert_eq!((0..4).map(|x| run_here(cube { x, y: 0 })).collect::<Vec<_>>(), [1, 2, 9, 28]);
     run_here(chosen {});
-    assert_eq!(
-        run_here(first {
-            items: 3..5u8,
-            r#type: 1
-        }),
-        first(3..5, 1)
-    );
-    assert_eq!(
-        run_here(sized::<4> {
-            skipped: [1, 2],
-            name: "n".into()
-        }),
-        7
-    );
+    assert_eq!(run_here(first { items: 3..5u8, r#type: 1 }), first(3..5, 1));
+    assert_eq!(run_here(sized::<4> { skipped: [1, 2], name: "n".into() }), 7);
     assert_eq!(run_here(fallible { x: 255 }), fallible(255));
 }
 
@@ -118,17 +95,10 @@ fn tasks_are_named_by_function_type_or_choice() {
 
 #[test]
 fn concrete_tasks_have_stable_names_and_are_registered_once() {
-    assert_eq!(
-        assert_named(&cube { x: 1, y: 1 }),
-        "procpool::task::tests::tasks::m::cube"
-    );
+    assert_eq!(assert_named(&cube { x: 1, y: 1 }), "procpool::task::tests::tasks::m::cube");
     assert_eq!(chosen::STABLE_NAME, "chosen.name");
-    let registered = |name: &str| {
-        TASKS
-            .iter()
-            .filter(|task| format!("{task:?}").contains(&format!("{name:?}")))
-            .count()
-    };
+    let registered =
+        |name: &str| TASKS.iter().filter(|task| format!("{task:?}").contains(&format!("{name:?}"))).count();
     assert_eq!(registered("chosen.name"), 1);
     assert_eq!(registered(cube::STABLE_NAME), 1);
     assert_eq!(check_duplicates(), Ok(()));

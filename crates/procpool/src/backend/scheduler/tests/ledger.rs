@@ -69,37 +69,22 @@ impl Ledger {
             cancel_asked: false,
             obscured: false,
         };
-        assert!(
-            self.tasks.insert(id, record).is_none(),
-            "task id used twice"
-        );
+        assert!(self.tasks.insert(id, record).is_none(), "task id used twice");
         self.unresolved.insert(id);
         self.asked = true;
     }
 
     fn live(&self, id: WorkerId) -> &WorkerRecord {
-        let worker = self
-            .workers
-            .get(&id)
-            .unwrap_or_else(|| panic!("{id:?} is unknown"));
+        let worker = self.workers.get(&id).unwrap_or_else(|| panic!("{id:?} is unknown"));
         assert!(!worker.gone, "{id:?} is gone");
         worker
     }
 
     /// Checks one decision against the books and enters it.
-    pub(super) fn enter(
-        &mut self,
-        action: &Action<Test>,
-        now: Now,
-        attempt: impl Fn(TaskId) -> u32,
-    ) {
+    pub(super) fn enter(&mut self, action: &Action<Test>, now: Now, attempt: impl Fn(TaskId) -> u32) {
         match action {
             Action::Spawn { worker, placement } => self.spawn(*worker, *placement),
-            Action::Offer {
-                worker,
-                offer,
-                task,
-            } => self.offer(*worker, *offer, *task, attempt(*task)),
+            Action::Offer { worker, offer, task } => self.offer(*worker, *offer, *task, attempt(*task)),
             Action::Revoke { worker, offer } => {
                 self.asks_about(*worker, *offer);
                 let worker = self.workers.get_mut(worker).unwrap();
@@ -118,32 +103,20 @@ impl Ledger {
                 assert!(record.ready && !record.killed && !record.retired && record.held.is_none());
                 self.workers.get_mut(worker).unwrap().retired = true;
             }
-            Action::Resolve {
-                task,
-                resolution,
-                attempts,
-                ..
-            } => self.resolve(*task, resolution, *attempts, now),
+            Action::Resolve { task, resolution, attempts, .. } => self.resolve(*task, resolution, *attempts, now),
             Action::Warmed { result } => {
                 assert!(self.warming, "nobody asked");
                 assert!(self.closing || !matches!(result, Err(Unavailable::Closed)));
                 self.warming = false;
             }
             Action::Closed => {
-                assert!(
-                    self.closing && !self.closed,
-                    "closed twice, or for no reason"
-                );
+                assert!(self.closing && !self.closed, "closed twice, or for no reason");
                 assert!(self.unresolved.is_empty() && self.present.is_empty());
                 self.closed = true;
             }
         }
         assert!(
-            !self.closed
-                || matches!(
-                    action,
-                    Action::Closed | Action::Resolve { .. } | Action::Warmed { .. }
-                ),
+            !self.closed || matches!(action, Action::Closed | Action::Resolve { .. } | Action::Warmed { .. }),
             "work after the end"
         );
     }
@@ -153,23 +126,12 @@ impl Ledger {
         let shared = |worker: &&WorkerRecord| worker.placement == Placement::Shared;
         let present = self.present.iter().map(|id| &self.workers[id]);
         let all = present.clone().filter(shared).count() as u32;
-        let live = present
-            .filter(shared)
-            .filter(|worker| !worker.retired)
-            .count() as u32;
+        let live = present.filter(shared).filter(|worker| !worker.retired).count() as u32;
         if placement == Placement::Shared {
-            assert!(
-                live < self.max && all < 2 * self.max,
-                "{live} live, {all} in all, at most {}",
-                self.max
-            );
+            assert!(live < self.max && all < 2 * self.max, "{live} live, {all} in all, at most {}", self.max);
         }
-        assert!(
-            !self.present.iter().any(|other| other.slot == id.slot),
-            "slot used twice"
-        );
-        let lower_free =
-            (0..id.slot).any(|slot| !self.present.iter().any(|other| other.slot == slot));
+        assert!(!self.present.iter().any(|other| other.slot == id.slot), "slot used twice");
+        let lower_free = (0..id.slot).any(|slot| !self.present.iter().any(|other| other.slot == slot));
         assert!(!lower_free, "not the lowest free slot");
         let record = WorkerRecord {
             placement,
@@ -180,10 +142,7 @@ impl Ledger {
             held: None,
             revoking: false,
         };
-        assert!(
-            self.workers.insert(id, record).is_none(),
-            "worker id used twice"
-        );
+        assert!(self.workers.insert(id, record).is_none(), "worker id used twice");
         self.present.insert(id);
     }
 
@@ -191,25 +150,15 @@ impl Ledger {
         assert_eq!(offer.0, self.offers, "offer ids count up");
         self.offers += 1;
         let worker = self.live(id);
-        assert!(
-            worker.ready && !worker.retired && !worker.killed,
-            "offer to a worker that cannot take it"
-        );
+        assert!(worker.ready && !worker.retired && !worker.killed, "offer to a worker that cannot take it");
         assert!(worker.held.is_none(), "two offers in one hand");
-        let holder = self
-            .present
-            .iter()
-            .find(|id| self.workers[id].held.is_some_and(|(_, held)| held == task));
+        let holder = self.present.iter().find(|id| self.workers[id].held.is_some_and(|(_, held)| held == task));
         assert!(holder.is_none(), "{task:?} in two hands");
         let placement = worker.placement;
         let record = self.tasks.get_mut(&task).unwrap();
         assert!(!record.resolved, "offer of a task that is over");
         assert_eq!(record.options.placement, placement);
-        assert!(
-            record.runs < attempt,
-            "{task:?} ran {} times before attempt {attempt}",
-            record.runs
-        );
+        assert!(record.runs < attempt, "{task:?} ran {} times before attempt {attempt}", record.runs);
         record.offered = true;
         let worker = self.workers.get_mut(&id).unwrap();
         worker.held = Some((offer, task));
@@ -219,11 +168,7 @@ impl Ledger {
     fn asks_about(&self, id: WorkerId, offer: OfferId) {
         let worker = self.live(id);
         assert!(!worker.killed, "asked about the offer of a dead worker");
-        assert_eq!(
-            worker.held.map(|(held, _)| held),
-            Some(offer),
-            "asked about an offer that is over"
-        );
+        assert_eq!(worker.held.map(|(held, _)| held), Some(offer), "asked about an offer that is over");
     }
 
     /// The world saw a claim.
@@ -233,33 +178,19 @@ impl Ledger {
         record.runs += 1;
         record.last_claim = now;
         assert!(record.runs <= attempt, "{task:?} ran twice in one attempt");
-        assert!(
-            record.runs <= 1 + record.options.retries,
-            "{task:?} ran too often"
-        );
+        assert!(record.runs <= 1 + record.options.retries, "{task:?} ran too often");
     }
 
     fn resolve(&mut self, id: TaskId, resolution: &Resolution<Test>, attempts: u32, now: Now) {
-        let record = self
-            .tasks
-            .get_mut(&id)
-            .expect("resolved, but never submitted");
+        let record = self.tasks.get_mut(&id).expect("resolved, but never submitted");
         assert!(!record.resolved, "{id:?} resolved twice");
         record.resolved = true;
         self.unresolved.remove(&id);
         self.resolved += 1;
         let record = &self.tasks[&id];
         let options = &record.options;
-        assert!(
-            (1..=1 + options.retries).contains(&attempts),
-            "{attempts} attempts"
-        );
-        let gone = |worker: &WorkerId| {
-            assert!(
-                self.workers[worker].gone,
-                "resolved before {worker:?} was gone"
-            )
-        };
+        assert!((1..=1 + options.retries).contains(&attempts), "{attempts} attempts");
+        let gone = |worker: &WorkerId| assert!(self.workers[worker].gone, "resolved before {worker:?} was gone");
         let truth = |began: &Began| match began {
             Began::No => assert_eq!(record.runs, 0, "{id:?} did begin"),
             Began::Yes => assert!(record.runs > 0, "{id:?} did not begin"),
@@ -277,18 +208,12 @@ impl Ledger {
             }
             Resolution::TimedOut { limit, killed } => {
                 assert_eq!(Some(*limit), options.run_limit);
-                assert!(
-                    record.runs > 0 && now >= record.last_claim.after(*limit),
-                    "timed out too soon"
-                );
+                assert!(record.runs > 0 && now >= record.last_claim.after(*limit), "timed out too soon");
                 killed.iter().for_each(|(worker, _)| gone(worker));
             }
             Resolution::QueueTimedOut { limit } => {
                 assert_eq!(Some(*limit), options.queue_limit);
-                assert!(
-                    record.runs == 0 && now >= record.submitted.after(*limit),
-                    "timed out too soon"
-                );
+                assert!(record.runs == 0 && now >= record.submitted.after(*limit), "timed out too soon");
             }
             Resolution::WorkerDied { worker, began, .. } => {
                 truth(began);
@@ -310,26 +235,12 @@ impl Ledger {
     pub(super) fn check_queue(&self, scheduler: &Scheduler<Test>) {
         let (queued, waiting, reserved) = scheduler.queue.sizes();
         let limit = scheduler.config.queue_limit;
-        let held: BTreeSet<TaskId> = self
-            .present
-            .iter()
-            .filter_map(|id| self.workers[id].held)
-            .map(|(_, task)| task)
-            .collect();
-        let back = self
-            .unresolved
-            .iter()
-            .filter(|id| self.tasks[id].offered && !held.contains(id))
-            .count();
-        assert!(
-            queued + reserved <= limit + back,
-            "{queued} queued, {reserved} reserved, limit {limit}"
-        );
+        let held: BTreeSet<TaskId> =
+            self.present.iter().filter_map(|id| self.workers[id].held).map(|(_, task)| task).collect();
+        let back = self.unresolved.iter().filter(|id| self.tasks[id].offered && !held.contains(id)).count();
+        assert!(queued + reserved <= limit + back, "{queued} queued, {reserved} reserved, limit {limit}");
         assert!(waiting <= scheduler.config.waiting_limit);
-        assert!(
-            waiting == 0 || queued + reserved >= limit,
-            "somebody waits beside a free place"
-        );
+        assert!(waiting == 0 || queued + reserved >= limit, "somebody waits beside a free place");
     }
 }
 

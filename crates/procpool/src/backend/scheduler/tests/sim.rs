@@ -45,25 +45,11 @@ pub(super) fn world(mut source: Source) -> World {
 fn options(world: &mut World, reserved: bool) -> TaskOptions {
     let s = &mut world.source;
     TaskOptions {
-        placement: if s.chance(10) {
-            Placement::Dedicated
-        } else {
-            Placement::Shared
-        },
-        admission: if reserved {
-            Admission::Reserved
-        } else {
-            Admission::Wait
-        },
+        placement: if s.chance(10) { Placement::Dedicated } else { Placement::Shared },
+        admission: if reserved { Admission::Reserved } else { Admission::Wait },
         priority: s.of(&[0, 0, 1, -1]),
         retries: s.of(&[0, 0, 1, 2]),
-        run_limit: s.of(&[
-            None,
-            Some(ms(15)),
-            Some(ms(50)),
-            Some(Duration::MAX),
-            Some(ms(0)),
-        ]),
+        run_limit: s.of(&[None, Some(ms(15)), Some(ms(50)), Some(Duration::MAX), Some(ms(0))]),
         queue_limit: s.of(&[None, None, Some(ms(5)), Some(ms(40)), Some(ms(0))]),
         grace: s.of(&[ms(0), ms(0), ms(10), ms(60)]),
     }
@@ -71,26 +57,16 @@ fn options(world: &mut World, reserved: bool) -> TaskOptions {
 
 fn some_task(world: &mut World) -> Option<TaskId> {
     let all: Vec<_> = world.ledger.unresolved.iter().copied().collect();
-    if all.is_empty() {
-        None
-    } else {
-        Some(world.source.of(&all))
-    }
+    if all.is_empty() { None } else { Some(world.source.of(&all)) }
 }
 
 fn closing(world: &mut World) -> Closing {
     let deadline = world.now.after(ms(world.source.pick(100)));
     let drain = Closing::Drain { deadline: None };
-    let timed = Closing::Drain {
-        deadline: Some(deadline),
-    };
+    let timed = Closing::Drain { deadline: Some(deadline) };
     let drop = Closing::DropQueued { deadline: None };
-    let timed_drop = Closing::DropQueued {
-        deadline: Some(deadline),
-    };
-    world
-        .source
-        .of(&[drain, timed, drop, timed_drop, Closing::Kill])
+    let timed_drop = Closing::DropQueued { deadline: Some(deadline) };
+    world.source.of(&[drain, timed, drop, timed_drop, Closing::Kill])
 }
 
 /// One thing that a user does.
@@ -102,11 +78,7 @@ fn act(world: &mut World, reserved: &mut u32) {
         }
         20..29 => {
             if let Some(task) = some_task(world) {
-                let why = world.source.of(&[
-                    CancelReason::Dropped,
-                    CancelReason::Aborted,
-                    CancelReason::Token,
-                ]);
+                let why = world.source.of(&[CancelReason::Dropped, CancelReason::Aborted, CancelReason::Token]);
                 world.tell(Event::Cancel { task, why });
             }
         }
@@ -143,11 +115,7 @@ fn settle(world: &mut World) {
     while world.step() {
         let before = world.acted;
         let tick = world.scheduler.next_deadline();
-        vain = if world.acted == before && tick.is_some() {
-            vain + 1
-        } else {
-            0
-        };
+        vain = if world.acted == before && tick.is_some() { vain + 1 } else { 0 };
         assert!(vain < 2_000, "it never comes to rest");
     }
 }
@@ -178,10 +146,7 @@ pub(super) fn live(world: &mut World, deeds: u64) {
     settle(world);
     if !world.ledger.closed {
         // Somebody runs for ever, and nobody said that there is an end to patience.
-        assert!(
-            !world.ledger.unresolved.is_empty(),
-            "nothing left, and not closed"
-        );
+        assert!(!world.ledger.unresolved.is_empty(), "nothing left, and not closed");
         world.tell(Event::Close { how: Closing::Kill });
         settle(world);
     }
@@ -209,9 +174,7 @@ fn round(seed: u64, trace: bool) -> u64 {
     let mut world = world(Source::Seed(seed));
     world.trace = trace.then(Vec::new);
     if let Err(panic) = run(&mut world, 60) {
-        eprintln!(
-            "to see it again: PROCPOOL_SIM_SEED={seed} cargo test -p procpool --lib scheduler::tests::sim"
-        );
+        eprintln!("to see it again: PROCPOOL_SIM_SEED={seed} cargo test -p procpool --lib scheduler::tests::sim");
         resume_unwind(panic);
     }
     world.events
@@ -230,10 +193,7 @@ fn random_worlds_keep_all_promises() {
     let rounds = number("PROCPOOL_SIM_ROUNDS").unwrap_or(6_000);
     let events: u64 = (0..rounds).map(|seed| round(seed, false)).sum();
     println!("{rounds} worlds, {events} events");
-    assert!(
-        rounds < 6_000 || events >= 1_000_000,
-        "only {events} events"
-    );
+    assert!(rounds < 6_000 || events >= 1_000_000, "only {events} events");
 }
 
 mod short {

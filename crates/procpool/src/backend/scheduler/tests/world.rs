@@ -77,10 +77,7 @@ impl World {
     pub(super) fn new(config: SchedulerConfig, faults: Faults, source: Source) -> Self {
         World {
             scheduler: Scheduler::new(config),
-            ledger: Ledger {
-                max: config.max_workers.max(1),
-                ..Ledger::default()
-            },
+            ledger: Ledger { max: config.max_workers.max(1), ..Ledger::default() },
             source,
             faults,
             now: Now::default(),
@@ -102,25 +99,19 @@ impl World {
 
     fn plan(&mut self, worker: WorkerId, delay: u64, what: Happening) {
         self.sequence += 1;
-        self.agenda
-            .insert((self.now.after(ms(delay)), self.sequence), (worker, what));
+        self.agenda.insert((self.now.after(ms(delay)), self.sequence), (worker, what));
     }
 
     pub(super) fn submit(&mut self, options: TaskOptions) -> TaskId {
         let before = self.scheduler.queue.sizes();
         let mut actions = std::mem::take(&mut self.actions);
-        let id = self
-            .scheduler
-            .submit(self.events, options, self.now, &mut actions);
+        let id = self.scheduler.submit(self.events, options, self.now, &mut actions);
         self.note(|| format!("submit {id:?} {options:?}"));
         self.ledger.submitted(id, options, self.now);
-        let full = actions.iter().any(|action| {
-            matches!(action, Action::Resolve { task, resolution: Resolution::QueueFull, .. } if *task == id)
-        });
-        assert!(
-            !full || before.1 == self.scheduler.config.waiting_limit,
-            "refused beside a free place"
+        let full = actions.iter().any(
+            |action| matches!(action, Action::Resolve { task, resolution: Resolution::QueueFull, .. } if *task == id),
         );
+        assert!(!full || before.1 == self.scheduler.config.waiting_limit, "refused beside a free place");
         self.actions = actions;
         self.after_event();
         id
@@ -152,12 +143,7 @@ impl World {
         self.scheduler.handle(event, self.now, &mut actions);
         self.actions = actions;
         if tick {
-            assert!(
-                self.scheduler
-                    .next_deadline()
-                    .is_none_or(|at| at > self.now),
-                "a due timer was left"
-            );
+            assert!(self.scheduler.next_deadline().is_none_or(|at| at > self.now), "a due timer was left");
         }
         self.after_event();
     }
@@ -169,57 +155,31 @@ impl World {
         self.acted += actions.len() as u64;
         for action in actions {
             self.note(|| format!("    {}", show(&action)));
-            self.ledger
-                .enter(&action, self.now, |task| self.scheduler.attempt(task));
+            self.ledger.enter(&action, self.now, |task| self.scheduler.attempt(task));
             self.carry_out(action);
         }
         let s = &self.scheduler;
         let counts = s.counts();
-        let outcomes =
-            counts.replied + counts.cancelled + counts.timed_out + counts.queue_timed_out;
-        let outcomes = outcomes
-            + counts.worker_died
-            + counts.queue_full
-            + counts.unavailable
-            + counts.shut_down;
-        assert_eq!(
-            counts.submitted,
-            outcomes + s.tasks.len() as u64,
-            "the numbers do not add up"
-        );
+        let outcomes = counts.replied + counts.cancelled + counts.timed_out + counts.queue_timed_out;
+        let outcomes = outcomes + counts.worker_died + counts.queue_full + counts.unavailable + counts.shut_down;
+        assert_eq!(counts.submitted, outcomes + s.tasks.len() as u64, "the numbers do not add up");
         assert_eq!(self.ledger.resolved, outcomes);
-        assert_eq!(
-            counts.workers_spawned - counts.workers_ended,
-            s.workers.present() as u64
-        );
+        assert_eq!(counts.workers_spawned - counts.workers_ended, s.workers.present() as u64);
         assert_eq!(self.ledger.present.len(), s.workers.present());
-        assert!(
-            s.workers.top_idle().is_none() || s.queue.len() == 0,
-            "somebody waits beside an idle worker"
-        );
+        assert!(s.workers.top_idle().is_none() || s.queue.len() == 0, "somebody waits beside an idle worker");
         self.ledger.check_queue(s);
     }
 
     fn carry_out(&mut self, action: Action<Test>) {
         match action {
             Action::Spawn { worker, .. } => {
-                let process = Process {
-                    exists: false,
-                    alive: true,
-                    dying: None,
-                    page: None,
-                    running: None,
-                    answered: self.now,
-                };
+                let process =
+                    Process { exists: false, alive: true, dying: None, page: None, running: None, answered: self.now };
                 self.processes.insert(worker, process);
                 let delay = self.source.pick(5);
                 self.plan(worker, delay, Happening::Spawned);
             }
-            Action::Offer {
-                worker,
-                offer,
-                task,
-            } => {
+            Action::Offer { worker, offer, task } => {
                 let process = self.processes.get_mut(&worker).unwrap();
                 process.page = Some((offer, task, Evidence::Offered { since: self.now }));
                 if process.alive && !self.source.chance(self.faults.silent) {
@@ -258,10 +218,7 @@ impl World {
             }
             Action::Resolve { task, .. } => {
                 let runs = |process: &&Process| process.alive && process.running == Some(task);
-                assert!(
-                    self.processes.values().find(runs).is_none(),
-                    "{task:?} is resolved and still runs"
-                );
+                assert!(self.processes.values().find(runs).is_none(), "{task:?} is resolved and still runs");
             }
             Action::Warmed { .. } | Action::Closed => {}
         }
@@ -269,22 +226,13 @@ impl World {
 
     /// The shell looks now; the scheduler may learn of it a little later, but in the order of its questions.
     fn read_page(&mut self, worker: WorkerId, offer: OfferId) {
-        let delay = if self.source.chance(20) {
-            self.source.pick(4)
-        } else {
-            0
-        };
+        let delay = if self.source.chance(20) { self.source.pick(4) } else { 0 };
         let process = self.processes.get_mut(&worker).unwrap();
-        let Some((on_page, _, evidence)) = process.page else {
-            panic!("no page")
-        };
+        let Some((on_page, _, evidence)) = process.page else { panic!("no page") };
         assert_eq!(on_page, offer);
         process.answered = process.answered.max(self.now.after(ms(delay)));
         self.sequence += 1;
-        self.agenda.insert(
-            (process.answered, self.sequence),
-            (worker, Happening::Evidence(offer, evidence)),
-        );
+        self.agenda.insert((process.answered, self.sequence), (worker, Happening::Evidence(offer, evidence)));
     }
 
     /// Lets the next thing happen: an entry of the agenda, or a timer. False if there is neither.
@@ -336,34 +284,22 @@ impl World {
         if record.held == Some((offer, task)) {
             record.held = None;
         }
-        self.tell(Event::Replied {
-            worker,
-            offer,
-            reply: (task, offer),
-        });
+        self.tell(Event::Replied { worker, offer, reply: (task, offer) });
     }
 
     fn happen(&mut self, worker: WorkerId, what: Happening) {
-        let (alive, exists) = self
-            .processes
-            .get(&worker)
-            .map_or((false, false), |process| (process.alive, process.exists));
+        let (alive, exists) =
+            self.processes.get(&worker).map_or((false, false), |process| (process.alive, process.exists));
         match what {
             Happening::Spawned => self.spawned(worker),
             Happening::Answer(offer, task) => self.answer(worker, offer, task),
             Happening::Evidence(offer, evidence) => {
                 let record = self.ledger.workers.get_mut(&worker).unwrap();
-                if evidence == Evidence::Revoked
-                    && !record.killed
-                    && record.held.is_some_and(|(held, _)| held == offer)
+                if evidence == Evidence::Revoked && !record.killed && record.held.is_some_and(|(held, _)| held == offer)
                 {
                     record.held = None;
                 }
-                self.tell(Event::Evidence {
-                    worker,
-                    offer,
-                    evidence,
-                });
+                self.tell(Event::Evidence { worker, offer, evidence });
             }
             Happening::Exited => self.exited(worker),
             _ if !alive => {}
@@ -389,10 +325,7 @@ impl World {
             self.processes.remove(&worker);
             self.ledger.workers.get_mut(&worker).unwrap().gone = true;
             self.ledger.present.remove(&worker);
-            self.tell(Event::SpawnFailed {
-                worker,
-                death: "no process",
-            });
+            self.tell(Event::SpawnFailed { worker, death: "no process" });
             return;
         }
         self.processes.get_mut(&worker).unwrap().exists = true;
@@ -429,13 +362,11 @@ impl World {
         self.ledger.claimed(task, self.scheduler.attempt(task), now);
         self.note(|| format!("  ({worker:?} claims {offer:?} {task:?})"));
         let how = if self.source.chance(self.faults.crash) {
-            self.source
-                .of(&[Ending::Crashes, Ending::AnswersAndCrashes])
+            self.source.of(&[Ending::Crashes, Ending::AnswersAndCrashes])
         } else if self.source.chance(self.faults.hang) {
             Ending::Hangs
         } else if self.source.chance(self.faults.lie) {
-            self.source
-                .of(&[Ending::PretendsToBeDone, Ending::BreaksThePage])
+            self.source.of(&[Ending::PretendsToBeDone, Ending::BreaksThePage])
         } else {
             Ending::Answers
         };
@@ -493,63 +424,31 @@ impl World {
             return;
         };
         let held = self.scheduler.offer_of(worker).map(|(offer, _)| offer);
-        let evidence = process
-            .page
-            .filter(|(offer, ..)| Some(*offer) == held)
-            .map(|(.., evidence)| evidence);
+        let evidence = process.page.filter(|(offer, ..)| Some(*offer) == held).map(|(.., evidence)| evidence);
         let record = self.ledger.workers.get_mut(&worker).unwrap();
         record.gone = true;
         record.held = None;
         self.ledger.present.remove(&worker);
-        self.tell(Event::Exited {
-            worker,
-            evidence,
-            death: process.dying.unwrap_or("?"),
-        });
+        self.tell(Event::Exited { worker, evidence, death: process.dying.unwrap_or("?") });
     }
 
     /// Something out of order: late, doubled, or about somebody who never was.
     pub(super) fn stray(&mut self) {
         let workers: Vec<_> = self.ledger.workers.keys().rev().take(8).copied().collect();
         let worker = if workers.is_empty() || self.source.chance(10) {
-            WorkerId {
-                slot: self.source.pick(9) as u32,
-                generation: 77_777,
-            }
+            WorkerId { slot: self.source.pick(9) as u32, generation: 77_777 }
         } else {
             self.source.of(&workers)
         };
         let old = OfferId(self.source.pick(self.ledger.offers + 1));
-        let held = self
-            .ledger
-            .workers
-            .get(&worker)
-            .and_then(|record| record.held);
+        let held = self.ledger.workers.get(&worker).and_then(|record| record.held);
         let stale = held.is_none_or(|(offer, _)| offer != old);
-        let gone = self
-            .ledger
-            .workers
-            .get(&worker)
-            .is_none_or(|record| record.gone);
-        let evidence = self
-            .source
-            .of(&[Evidence::Revoked, Evidence::Done, Evidence::Nonsense]);
+        let gone = self.ledger.workers.get(&worker).is_none_or(|record| record.gone);
+        let evidence = self.source.of(&[Evidence::Revoked, Evidence::Done, Evidence::Nonsense]);
         match self.source.pick(6) {
-            0 if stale => self.tell(Event::Replied {
-                worker,
-                offer: old,
-                reply: (TaskId(u64::MAX), old),
-            }),
-            1 if stale => self.tell(Event::Evidence {
-                worker,
-                offer: old,
-                evidence,
-            }),
-            2 if gone => self.tell(Event::Exited {
-                worker,
-                evidence: Some(evidence),
-                death: "again",
-            }),
+            0 if stale => self.tell(Event::Replied { worker, offer: old, reply: (TaskId(u64::MAX), old) }),
+            1 if stale => self.tell(Event::Evidence { worker, offer: old, evidence }),
+            2 if gone => self.tell(Event::Exited { worker, evidence: Some(evidence), death: "again" }),
             3 if gone => self.tell(Event::Ready { worker }),
             4 if !gone => self.plan(worker, 0, Happening::Dies("shot by a stranger")),
             5 => self.tell(Event::Broken { worker }),
@@ -560,21 +459,10 @@ impl World {
     /// Nothing will happen any more: then nobody may be waiting for it, save for those whose tasks never end.
     pub(super) fn check_quiet(&self) {
         let s = &self.scheduler;
-        let hung = |id: &TaskId| {
-            self.processes
-                .values()
-                .any(|process| process.running == Some(*id))
-        };
+        let hung = |id: &TaskId| self.processes.values().any(|process| process.running == Some(*id));
         let queued = self.ledger.unresolved.iter().filter(|id| !hung(id)).count();
-        assert_eq!(
-            queued,
-            s.queue.len(),
-            "a task waits for something that will not come"
-        );
-        assert!(
-            queued == 0 || s.workers.tally().ready >= self.ledger.max,
-            "a task waits, and there is room"
-        );
+        assert_eq!(queued, s.queue.len(), "a task waits for something that will not come");
+        assert!(queued == 0 || s.workers.tally().ready >= self.ledger.max, "a task waits, and there is room");
         assert!(!self.ledger.warming, "nobody said whether the pool is warm");
         assert_eq!(s.next_deadline(), None);
     }
@@ -591,9 +479,7 @@ pub(super) fn show(action: &Action<Test>) -> String {
         Action::SetCancel { worker, .. } => format!("set cancel {}", name(worker)),
         Action::Kill { worker } => format!("kill {}", name(worker)),
         Action::Retire { worker } => format!("retire {}", name(worker)),
-        Action::Resolve {
-            task, resolution, ..
-        } => format!("t{} {}", task.0, show_end(resolution)),
+        Action::Resolve { task, resolution, .. } => format!("t{} {}", task.0, show_end(resolution)),
         Action::Warmed { result: Ok(()) } => "warm".into(),
         Action::Warmed { result: Err(why) } => format!("not warm: {why:?}"),
         Action::Closed => "closed".into(),
@@ -602,9 +488,7 @@ pub(super) fn show(action: &Action<Test>) -> String {
 
 fn show_end(resolution: &Resolution<Test>) -> String {
     let by = |killed: &Option<(WorkerId, &'static str)>| {
-        killed.map_or(String::new(), |(worker, death)| {
-            format!(", {}.{} {death}", worker.slot, worker.generation)
-        })
+        killed.map_or(String::new(), |(worker, death)| format!(", {}.{} {death}", worker.slot, worker.generation))
     };
     match resolution {
         Resolution::Replied { .. } => "replied".into(),
@@ -613,15 +497,8 @@ fn show_end(resolution: &Resolution<Test>) -> String {
         }
         Resolution::TimedOut { killed, .. } => format!("timed out{}", by(killed)),
         Resolution::QueueTimedOut { .. } => "queue timed out".into(),
-        Resolution::WorkerDied {
-            worker,
-            began,
-            death,
-        } => {
-            format!(
-                "worker died, began {began:?}{}",
-                by(&Some((*worker, death)))
-            )
+        Resolution::WorkerDied { worker, began, death } => {
+            format!("worker died, began {began:?}{}", by(&Some((*worker, death))))
         }
         Resolution::QueueFull => "queue full".into(),
         Resolution::Unavailable(Unavailable::Closed) => "closed".into(),
