@@ -9,7 +9,7 @@ use std::hint::{black_box, spin_loop};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use procpool::{Exit, Pool, Run, RunError, Started, Stderr, call, current};
+use procpool::{Pool, Run, RunError, Started, Stderr, call, current};
 
 fn never_ends() {
     loop {
@@ -84,13 +84,8 @@ async fn show<R>(pool: &Pool, what: &str, run: Run<R>) -> Result<usize, RunError
 }
 
 fn explain(error: &RunError) {
-    // `{:#}` adds the place of the call and the worker's last words.
+    // What happened, to which task, in which worker. `{:#}` adds the place of the call and the worker's last words.
     println!("  {}", format!("{error:#}").replace('\n', "\n  "));
-    match error.exit() {
-        Some(Exit::Code(code)) => println!("  its process ended with exit code {code}"),
-        Some(exit) => println!("  its process ended with {exit}"),
-        None => {}
-    }
     println!(
         "  safe to run again: {}",
         match error.started() {

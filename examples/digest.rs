@@ -105,7 +105,10 @@ async fn run(options: &Options) -> Result<Vec<Failure>, Box<dyn Error>> {
             Some(Ok(Ok(digest))) => screen.print(&digest, path.as_os_str())?,
             // The task said what is wrong: the file has vanished, or may not be read.
             Some(Ok(Err(error))) => failures.push(Failure::new(path, error)),
-            // There was no answer: over time, or the worker was killed.
+            Some(Err(error)) if error.is_timeout() => {
+                failures.push(Failure::new(path, format!("not done after {:?}, given up", options.timeout)));
+            }
+            // There was no answer for another reason: somebody killed the worker, say.
             Some(Err(error)) => failures.push(Failure::new(path, error)),
             None => failures.push(Failure::new(path, "was not hashed")),
         }

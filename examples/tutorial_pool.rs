@@ -17,6 +17,7 @@ fn show_power(x: u64) {
 #[procpool::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = Pool::builder().workers(4).build()?;
+    pool.ready().await?; // workers start when they are needed; here all four are wanted from the beginning
 
     pool.map(show_power, [4, 2, 3]).await?;
 

@@ -52,7 +52,7 @@ impl Options {
             }
         }
         // An odd number of rounds has a median that was measured.
-        let (rounds, budget) = if quick { (3, Some(Duration::from_secs(50))) } else { (7, None) };
+        let (rounds, budget) = if quick { (5, Some(Duration::from_secs(50))) } else { (7, None) };
         Ok(Command::Run(Options { quick, rounds, budget, json, only }))
     }
 }
