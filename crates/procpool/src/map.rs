@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -55,6 +55,7 @@ where
     make: Maker<I::Item, R>,
     options: RunOptions,
     window: usize,
+    location: &'static Location<'static>,
     next_index: usize,
     running: Running<R>,
     /// Why there are no more items, told after the results before it.
@@ -107,6 +108,7 @@ impl<R> Running<R> {
 }
 
 impl<I: Iterator, R> Map<I, R> {
+    #[track_caller]
     fn new(pool: Arc<PoolHandle>, items: I, make: Maker<I::Item, R>) -> Self {
         // Enough that every worker finds its next item waiting, also when results come out of order.
         let window = (pool.max_workers() as usize * 4).max(16);
@@ -116,6 +118,7 @@ impl<I: Iterator, R> Map<I, R> {
             make,
             options: RunOptions::default(),
             window,
+            location: Location::caller(),
             next_index: 0,
             running: Running::Ordered(VecDeque::new()),
             broken: None,
@@ -200,7 +203,11 @@ impl<I: Iterator, R> Map<I, R> {
                     return;
                 }
             };
-            let run = Run::with(Arc::clone(&self.pool), self.make.make(item), self.options.clone());
+            let mut parts = self.make.make(item);
+            if parts.name.location().is_none() {
+                parts.name = parts.name.at(self.location);
+            }
+            let run = Run::with(Arc::clone(&self.pool), parts, self.options.clone());
             let mut numbered = Numbered { index: self.next_index, run };
             self.next_index += 1;
             numbered.run.start();
@@ -218,10 +225,12 @@ where
     A: Ship,
     R: Ship,
 {
+    #[track_caller]
     pub(crate) fn over(pool: Arc<PoolHandle>, f: fn(A) -> R, items: I) -> Self {
         Map::new(pool, items, Maker::Boxed(Box::new(move |item| map_parts(f, item))))
     }
 
+    #[track_caller]
     pub(crate) fn over_with<C: Ship>(pool: Arc<PoolHandle>, context: &C, f: fn(&C, A) -> R, items: I) -> Self {
         let mut bytes = Vec::new();
         match encode(context, &mut bytes) {
@@ -248,6 +257,7 @@ where
     I: Iterator<Item = J>,
     J: Job,
 {
+    #[track_caller]
     pub(crate) fn over_jobs(pool: Arc<PoolHandle>, jobs: I) -> Self {
         Map::new(pool, jobs, Maker::Plain(Job::into_parts))
     }

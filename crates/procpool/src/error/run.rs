@@ -334,6 +334,9 @@ impl fmt::Display for RunError {
             if let Some(location) = facts.location {
                 write!(f, "\n  called at {location}")?;
             }
+            if let Some(backtrace) = facts.panic.as_ref().and_then(WorkerPanic::backtrace) {
+                write!(f, "\n  its backtrace:\n{}", backtrace.trim_end())?;
+            }
             if facts.attempts > 1 {
                 write!(f, "\n  after {} attempts", facts.attempts)?;
             }

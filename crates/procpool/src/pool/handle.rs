@@ -141,6 +141,7 @@ impl Pool {
     ///
     /// `f` is a function or a closure that captures nothing. For a value that every call needs there is
     /// [`map_with`](Self::map_with), for anything else [`run_all`](Self::run_all).
+    #[track_caller]
     pub fn map<A: Ship, R: Ship, I: IntoIterator<Item = A>>(&self, f: fn(A) -> R, items: I) -> Map<I::IntoIter, R> {
         Map::over(Arc::clone(&self.handle), f, items.into_iter())
     }
@@ -152,6 +153,7 @@ impl Pool {
     /// assert_eq!(pool.map_with(300, |width: &u64, x: u64| width + x, 0..3).await?, [300, 301, 302]);
     /// # Ok(()) }
     /// ```
+    #[track_caller]
     pub fn map_with<C: Ship, A: Ship, R: Ship, I: IntoIterator<Item = A>>(
         &self,
         context: C,
@@ -171,6 +173,7 @@ impl Pool {
     /// assert_eq!(cut, ["abc", "efg"]);
     /// # Ok(()) }
     /// ```
+    #[track_caller]
     pub fn run_all<J: Job, I: IntoIterator<Item = J>>(&self, jobs: I) -> Map<I::IntoIter, J::Output> {
         Map::over_jobs(Arc::clone(&self.handle), jobs.into_iter())
     }

@@ -93,8 +93,17 @@ struct Ward {
     driver: AbortHandle,
     stderr: Option<Tail>,
     watch: Option<Arc<Watch>>,
+    killed: Killed,
+}
+
+/// Whether the keeper has killed a worker, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Killed {
+    No,
+    /// The scheduler said so.
+    Ordered,
     /// It closed its socket before anybody told it to end.
-    hung_up: bool,
+    HungUp,
 }
 
 const WAKER: u64 = u64::MAX;
@@ -172,13 +181,17 @@ impl Keeper {
         match command {
             Command::Spawn { worker, watch } => self.spawn(worker, watch),
             Command::Kill { worker } => {
-                if let Some(ward) = self.wards.get(&worker) {
+                if let Some(ward) = self.wards.get_mut(&worker) {
+                    ward.killed = Killed::Ordered;
                     kill(&ward.child);
                 }
             }
             Command::Hangup { worker } => {
-                if let Some(ward) = self.wards.get_mut(&worker) {
-                    ward.hung_up = true;
+                // One that was killed hangs up, too, which is no news.
+                if let Some(ward) = self.wards.get_mut(&worker)
+                    && ward.killed == Killed::No
+                {
+                    ward.killed = Killed::HungUp;
                     kill(&ward.child);
                 }
             }
@@ -238,7 +251,7 @@ impl Keeper {
         });
         let driver = engine.runtime().spawn(drive(Arc::clone(&self.receiver), Arc::clone(&link), ready)).abort_handle();
         self.tokens.insert(token, worker);
-        self.wards.insert(worker, Ward { token, child, link, driver, stderr, watch, hung_up: false });
+        self.wards.insert(worker, Ward { token, child, link, driver, stderr, watch, killed: Killed::No });
         Ok(pid)
     }
 
@@ -305,7 +318,9 @@ impl Keeper {
         kill(&ward.child);
         let stderr = match &mut ward.stderr {
             Some(tail) => {
-                let lines = tail.last_words();
+                // What earlier tasks of this worker wrote is not this one's last words.
+                let since = self.receiver.engine.with_workers(|workers| workers.offered_at(worker));
+                let lines = tail.last_words(|line| self.receiver.engine.at(line) >= since);
                 forget(&self.poller, tail.as_fd());
                 lines
             }
@@ -320,7 +335,8 @@ impl Keeper {
         ward.driver.abort();
         let detail = ward.link.fault().or_else(|| {
             let killed = exit.signal() == Some(libc::SIGKILL);
-            (ward.hung_up && killed).then(|| "it closed its connection to the pool, so it was killed".to_owned())
+            (ward.killed == Killed::HungUp && killed)
+                .then(|| "it closed its connection to the pool, so it was killed".to_owned())
         });
         let name = worker_name(worker);
         tracing::debug!(target: "procpool::worker", worker = name, pid = ward.child.pid(), %exit, "worker ended");

@@ -62,6 +62,11 @@ impl Processes {
         }
     }
 
+    /// When a worker was given its last task; the beginning of time for one that never had any.
+    pub(super) fn offered_at(&self, worker: WorkerId) -> Now {
+        self.seat(worker).map_or(Now::default(), |seat| seat.offered_at)
+    }
+
     /// The process is gone, or never came to be.
     pub(super) fn detach(&mut self, worker: WorkerId) {
         if self.seat(worker).is_some() {

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::sys::clock;
+
 /// How many lines an error shows.
 const LINES: usize = 20;
 /// Longer lines are cut.
@@ -16,7 +18,8 @@ pub(super) struct Tail {
     worker: String,
     pid: u32,
     partial: Vec<u8>,
-    lines: VecDeque<String>,
+    /// With the time when they were read, on the monotonic clock.
+    lines: VecDeque<(u64, String)>,
     ended: bool,
 }
 
@@ -75,16 +78,16 @@ impl Tail {
         if self.lines.len() == LINES {
             self.lines.pop_front();
         }
-        self.lines.push_back(line);
+        self.lines.push_back((clock::monotonic_ns(), line));
     }
 
-    /// The worker is dead: reads what it left, and gives the last lines.
-    pub(super) fn last_words(&mut self) -> Vec<String> {
+    /// The worker is dead: reads what it left, and gives the last lines, of those whose time `counts`.
+    pub(super) fn last_words(&mut self, counts: impl Fn(u64) -> bool) -> Vec<String> {
         self.read();
         if !self.partial.is_empty() {
             self.finish_line();
         }
-        self.lines.drain(..).collect()
+        self.lines.drain(..).filter(|(at, _)| counts(*at)).map(|(_, line)| line).collect()
     }
 
     pub(super) fn close(&mut self) {
