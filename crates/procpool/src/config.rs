@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::backend::failure;
 use crate::backend::scheduler::SchedulerConfig;
 use crate::error::{PoolError, PoolErrorKind};
+use crate::panics;
 use crate::sys::process;
 use crate::task::{InitOutput, Job, Parts, WireEntry};
 use crate::wire::message::{EncodedJob, ReplyBody, Setup};
@@ -135,9 +137,11 @@ impl Hook {
         Ok(Hook { name: name.as_str().to_owned(), entry, arguments: bytes, judge: Box::new(judge) })
     }
 
-    /// Whether the worker's answer says that all went well.
+    /// Whether the worker's answer says that all went well. Decoding it runs the user's code, here in the parent, on a
+    /// thread that others depend on: a panic is a verdict, too.
     pub(crate) fn judge(&self, reply: ReplyBody) -> Result<(), String> {
-        (self.judge)(reply)
+        catch_unwind(AssertUnwindSafe(|| (self.judge)(reply)))
+            .unwrap_or_else(|panic| Err(format!("its result could not be looked at: {}", panics::message(panic))))
     }
 
     pub(crate) fn encoded(&self) -> EncodedJob {

@@ -3,18 +3,25 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The message of a caught panic. The payload is foreign, and dropping it may panic again: it is dropped with care.
+/// What is said of a payload that is neither `&str` nor `String`.
+pub(crate) const NOT_A_STRING: &str = "panic with a payload that is not a string";
+
+/// The message of a caught panic, and the end of its payload.
 pub(crate) fn message(payload: Box<dyn Any + Send>) -> String {
-    let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+    let text = match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => (*text).to_owned(),
         (None, Some(text)) => text.clone(),
-        (None, None) => "a payload that is not a string".to_owned(),
+        (None, None) => NOT_A_STRING.to_owned(),
     };
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // Whatever it holds is leaked rather than given a third chance.
-        std::mem::forget(again);
-    }
+    discard(payload);
     text
+}
+
+/// Drops a payload whose `Drop` may panic in turn, with a payload whose `Drop` may panic …
+pub(crate) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
 }
 
 #[cfg(test)]
@@ -29,7 +36,7 @@ mod tests {
                 panic!("again");
             }
         }
-        assert_eq!(message(Box::new(Bomb)), "a payload that is not a string");
+        assert_eq!(message(Box::new(Bomb)), NOT_A_STRING);
         assert_eq!(message(Box::new("text")), "text");
     }
 }

@@ -3,6 +3,7 @@
 //! One rule keeps it fast and free of deadlocks: under the lock only memory is touched. What wakes, drops or encodes
 //! foreign values, or calls the kernel, is collected in an [`After`] and done once the lock is released.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::scheduler::{
 use super::seam::Backend;
 use super::view;
 use crate::error::{ErrorKind, Facts, PoolError, PoolErrorKind, RunError, Started};
+use crate::panics;
 use crate::pool::{Report, Shutdown, Snapshot};
 use crate::process::Watch;
 use crate::sync::lock;
@@ -96,8 +98,14 @@ impl<W: Workers> After<W> {
         // The wire first: workers begin on their next task while this thread wakes the callers of the last one.
         W::finish(self.later);
         for (task, job, outcome) in self.resolved {
-            super::outcome::trace(task, &job, &outcome);
-            job.completer.resolve(outcome);
+            // Subscribers and wakers are foreign code. Where one panics, the thread that was passing by (the keeper,
+            // say, on which everybody depends) goes on.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
+                super::outcome::trace(task, &job, &outcome);
+                job.completer.resolve(outcome);
+            })) {
+                panics::discard(panic);
+            }
         }
         // A waiter that has gone away does not want to know.
         for (waiter, result) in self.warmed {

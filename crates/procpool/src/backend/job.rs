@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::completion::Completer;
 use super::scheduler::Payload;
-use crate::error::{Exit, Facts, WorkerPanic};
+use crate::error::{Exit, Facts, Started, WorkerPanic};
 use crate::process::Watch;
 use crate::task::{Step, TaskName, WireEntry};
 use crate::wire::message::{PanicReport, ReplyBody};
@@ -55,8 +55,9 @@ pub(crate) struct Death {
 
 impl Death {
     /// The facts for the error of a task that this death ended.
-    pub(crate) fn facts(&self) -> Facts {
-        let step = match self.step {
+    pub(crate) fn facts(&self, started: Started) -> Facts {
+        // The page tells of the last task that was claimed; one that never was is not meant.
+        let step = match self.step.filter(|_| started == Started::Yes) {
             Some(Step::Decoding) => Some("while it decoded the arguments"),
             Some(Step::Encoding) => Some("while it encoded the result"),
             Some(Step::Running) | None => None,

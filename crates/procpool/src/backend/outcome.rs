@@ -32,7 +32,7 @@ pub(super) fn outcome(
             }
         }
         Resolution::Cancelled { why, began, killed } => {
-            let facts = killed.map_or_else(Facts::default, |(_, death)| death.facts());
+            let facts = killed.map_or_else(Facts::default, |(_, death)| death.facts(began.into()));
             let detail = match why {
                 CancelReason::Dropped => "its future was dropped",
                 CancelReason::Aborted => "it was aborted",
@@ -41,13 +41,13 @@ pub(super) fn outcome(
             (ErrorKind::Cancelled, began.into(), Facts { detail: Some(detail.into()), ..facts })
         }
         Resolution::TimedOut { limit, killed } => {
-            let facts = killed.map_or_else(Facts::default, |(_, death)| death.facts());
+            let facts = killed.map_or_else(Facts::default, |(_, death)| death.facts(Started::Yes));
             (ErrorKind::TimedOut, Started::Yes, Facts { limit: Some(limit), ..facts })
         }
         Resolution::QueueTimedOut { limit } => {
             (ErrorKind::QueueTimedOut, Started::No, Facts { limit: Some(limit), ..Facts::default() })
         }
-        Resolution::WorkerDied { began, death, .. } => (ErrorKind::WorkerDied, began.into(), death.facts()),
+        Resolution::WorkerDied { began, death, .. } => (ErrorKind::WorkerDied, began.into(), death.facts(began.into())),
         Resolution::QueueFull => (ErrorKind::QueueFull, Started::No, Facts::default()),
         Resolution::Unavailable(why) => return Err(named(job, attempts, unavailable(&why))),
         Resolution::ShutDown { began } => (ErrorKind::Closed, began.into(), Facts::default()),
@@ -73,7 +73,7 @@ fn unavailable(why: &Unavailable<Work>) -> (ErrorKind, Started, Facts) {
                 0 | 1 => death.describe(),
                 n => format!("{n} in a row ended before they were ready; the last one: {}", death.describe()),
             };
-            (ErrorKind::StartFailed, Started::No, Facts { detail: Some(detail), ..death.facts() })
+            (ErrorKind::StartFailed, Started::No, Facts { detail: Some(detail), ..death.facts(Started::No) })
         }
         Unavailable::Closed => (ErrorKind::Closed, Started::No, Facts::default()),
     }

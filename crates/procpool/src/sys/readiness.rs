@@ -10,6 +10,11 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 /// descriptor itself: it must be non-blocking.
 pub(crate) struct Readiness(AsyncFd<Arc<OwnedFd>>);
 
+/// Whether descriptors can be registered with the current runtime: one that was built without its I/O driver panics.
+pub(crate) fn is_possible(fd: Arc<OwnedFd>) -> bool {
+    std::panic::catch_unwind(|| Readiness::new(fd)).is_ok()
+}
+
 impl Readiness {
     /// # Errors
     /// The runtime is shutting down, or the kernel refuses.

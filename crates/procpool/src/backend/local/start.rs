@@ -11,6 +11,7 @@ use crate::backend::scheduler::SchedulerConfig;
 use crate::backend::{Backend, Engine, tie_to_runtime};
 use crate::config::{Hook, ProcessConfig};
 use crate::error::{PoolError, PoolErrorKind};
+use crate::sys::{readiness, socket};
 
 /// What a pool of processes is made from.
 pub(crate) struct LocalConfig {
@@ -25,6 +26,18 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
         move |error: std::io::Error| PoolError::new(PoolErrorKind::Os, format!("{what}: {error}")).with_source(error)
     };
     let LocalConfig { scheduler, process, init } = config;
+    // Asked here, where it is the caller's error, and not on the keeper's thread at the first worker.
+    let (probe, _) = socket::pair().map_err(os("cannot make a pair of sockets"))?;
+    {
+        let _context = runtime.enter();
+        if !readiness::is_possible(Arc::new(probe)) {
+            return Err(PoolError::new(
+                PoolErrorKind::NoRuntime,
+                "this tokio runtime has no I/O driver, which a pool of processes needs: build it with enable_io() or \
+                 enable_all()",
+            ));
+        }
+    }
     let keeper = Arc::new(KeeperHandle::new().map_err(os("cannot make an eventfd"))?);
     let max_message = process.max_message;
     let engine = Arc::new(Engine::new(scheduler, max_message, runtime, |epoch_ns| {
