@@ -70,7 +70,6 @@ impl Page {
         let a = run_here(call!(Self::stat(self.body.len())));
         let b = run_here(call!(self.clone().len(2)));
         let c = run_here(call!((&*self).len(2)));
-        #[expect(clippy::needless_borrow, reason = "a form that people write")]
         let d = run_here(call!((&self).len(2)));
         a + b + c + d
     }
@@ -196,13 +195,16 @@ async fn questions_and_awaits_in_arguments() {
         Ok(x)
     }
     async fn outer() -> Result<u128, String> {
-        let lock = std::sync::Mutex::new(2);
-        // The guard's life ends with the argument, so the future stays `Send`.
-        let job = call!(power(*lock.lock().unwrap() + later(1).await?));
-        tokio::task::yield_now().await;
-        Ok(run_here(job))
+        let lock = std::sync::Mutex::new(1);
+        // The guard's life ends with the macro, so the future stays `Send`.
+        let run = std::future::ready(run_here(call!(power(*lock.lock().unwrap()))));
+        let one = async { run.await + run_here(call!(power(*lock.lock().unwrap()))) }.await;
+        Ok(one + run_here(call!(power(later(2).await? + 1))))
     }
-    assert_eq!(outer().await, Ok(27));
+    fn send<T: Send>(value: T) -> T {
+        value
+    }
+    assert_eq!(send(outer()).await, Ok(29));
 }
 
 #[test]
