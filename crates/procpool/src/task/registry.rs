@@ -56,8 +56,8 @@ fn duplicate(tasks: &[Registration]) -> Option<DuplicateTask> {
     Some(DuplicateTask { name, first, second })
 }
 
-#[cfg(test)]
 #[expect(unsafe_code, reason = "within this crate the link section of `#[task]` is seen")]
+#[cfg(test)]
 mod tests {
     use super::*;
 

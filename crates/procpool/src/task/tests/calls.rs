@@ -197,8 +197,8 @@ async fn questions_and_awaits_in_arguments() {
     async fn outer() -> Result<u128, String> {
         let lock = std::sync::Mutex::new(1);
         // The guard's life ends with the macro, so the future stays `Send`.
-        let run = std::future::ready(run_here(call!(power(*lock.lock().unwrap()))));
-        let one = async { run.await + run_here(call!(power(*lock.lock().unwrap()))) }.await;
+        let run = std::future::ready(run_here(call!(power(*lock.lock().expect("nobody panicked")))));
+        let one = async { run.await + run_here(call!(power(*lock.lock().expect("nobody panicked")))) }.await;
         Ok(one + run_here(call!(power(later(2).await? + 1))))
     }
     fn send<T: Send>(value: T) -> T {
@@ -218,7 +218,7 @@ fn a_call_is_named_by_its_path_and_place() {
     assert_eq!(Sent::job(call!(<Page as Shape>::area(1))).name, "Shape::area");
     assert_eq!(Sent::job(call!(Page::new("a").len(1))).name, "len");
     let (job, line) = (Sent::job(call!(power(1)).name("kept")), line!());
-    let location = job.location.unwrap();
+    let location = job.location.expect("works");
     assert!(location.contains("calls.rs") && location.contains(&format!(":{line}:")), "{location}");
     assert!(format!("{:?}", call!(power(1))).contains("power"));
 }
@@ -256,7 +256,8 @@ fn a_panic_of_the_task_unwinds_to_the_caller() {
         panic!("boom {x}")
     }
     let sent = Sent::job(call!(boom(7)));
-    let panic =
-        std::panic::catch_unwind(|| sent.entry.resolve().unwrap().run(&sent.arguments, &mut Vec::new(), &mut |_| ()));
-    assert_eq!(panic.unwrap_err().downcast_ref::<String>().unwrap(), "boom 7");
+    let panic = std::panic::catch_unwind(|| {
+        sent.entry.resolve().expect("the entry is whole").run(&sent.arguments, &mut Vec::new(), &mut |_| ())
+    });
+    assert_eq!(panic.unwrap_err().downcast_ref::<String>().expect("works"), "boom 7");
 }
