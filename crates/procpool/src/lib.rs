@@ -4,17 +4,36 @@
 #[cfg(test)]
 extern crate self as procpool;
 
+mod backend;
+mod config;
+mod current;
+mod entry;
+mod error;
+mod map;
+mod panics;
+mod pool;
+mod process;
+mod sync;
+mod sys;
 mod task;
+mod wire;
+mod worker;
 
+pub use config::{Stderr, Workers};
+pub use current::{Current, current};
+pub use entry::init;
+pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
+pub use map::{Map, MapFuture};
+pub use pool::{
+    AbortHandle, JoinHandle, Pool, PoolBuilder, Report, Run, Shutdown, Snapshot, TaskSnapshot, WorkerSnapshot,
+    WorkerState, spawn_blocking_process,
+};
+pub use process::Process;
 pub use procpool_macros::{main, task};
 pub use task::any_error::AnyError;
 pub use task::codec::CodecError;
 pub use task::json::Json;
 pub use task::{Call, InitOutput, Job, Ship, Task};
-
-/// Stand-in until the entry is merged.
-#[doc(hidden)]
-pub fn init() {}
 
 /// What the macros expand to. Not part of the API: it changes without notice.
 #[doc(hidden)]

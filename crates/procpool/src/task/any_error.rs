@@ -96,8 +96,7 @@ impl AnyError {
 
     /// The messages, outermost first. There is at least one.
     pub fn chain(&self) -> impl Iterator<Item = &str> {
-        std::iter::successors(Some(&*self.link), |link| link.source.as_deref())
-            .map(|link| link.message.as_str())
+        std::iter::successors(Some(&*self.link), |link| link.source.as_deref()).map(|link| link.message.as_str())
     }
 
     /// The cause, if there is one, as an error that walks on.
@@ -116,19 +115,11 @@ impl AnyError {
             });
         }
         let mut kept = kept.into_iter().rev();
-        let mut link = Link {
-            message: kept.next().unwrap_or_default(),
-            source: None,
-        };
+        let mut link = Link { message: kept.next().unwrap_or_default(), source: None };
         for message in kept {
-            link = Link {
-                message,
-                source: Some(Box::new(link)),
-            };
+            link = Link { message, source: Some(Box::new(link)) };
         }
-        AnyError {
-            link: Box::new(link),
-        }
+        AnyError { link: Box::new(link) }
     }
 }
 
@@ -314,10 +305,7 @@ mod tests {
         assert!(last.source().is_none());
         assert_eq!(error.source().unwrap().to_string(), "cannot start");
         assert_eq!(AnyError::capture(&*boxed), error);
-        assert_eq!(
-            AnyError::msg("a").context("b").chain().collect::<Vec<_>>(),
-            ["b", "a"]
-        );
+        assert_eq!(AnyError::msg("a").context("b").chain().collect::<Vec<_>>(), ["b", "a"]);
     }
 
     #[cfg(feature = "anyhow")]

@@ -78,8 +78,7 @@ impl<T: Serialize> Serialize for Json<T> {
         if serializer.is_human_readable() {
             return self.0.serialize(serializer);
         }
-        let text = serde_json::to_vec(&self.0)
-            .map_err(|error| ser::Error::custom(format_args!("as JSON: {error}")))?;
+        let text = serde_json::to_vec(&self.0).map_err(|error| ser::Error::custom(format_args!("as JSON: {error}")))?;
         serializer.serialize_bytes(&text)
     }
 }
@@ -96,8 +95,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Json<T> {
             }
 
             fn visit_bytes<E: serde::de::Error>(self, text: &[u8]) -> Result<T, E> {
-                serde_json::from_slice(text)
-                    .map_err(|error| E::custom(format_args!("as JSON: {error}")))
+                serde_json::from_slice(text).map_err(|error| E::custom(format_args!("as JSON: {error}")))
             }
         }
 
@@ -126,10 +124,7 @@ mod tests {
     fn it_behaves_like_its_value() {
         let mut value: Json<Vec<u8>> = vec![1].into();
         value.push(2);
-        assert_eq!(
-            (value.len(), format!("{value:?}")),
-            (2, "Json([1, 2])".to_owned())
-        );
+        assert_eq!((value.len(), format!("{value:?}")), (2, "Json([1, 2])".to_owned()));
         assert_eq!(Json(7).to_string(), "7");
         assert_eq!(value.into_inner(), [1, 2]);
     }

@@ -4,9 +4,7 @@ use super::decode::{Decoder, field_count};
 use super::error::{CodecError, MIRROR, Place};
 use super::shape::Style;
 use serde::de::value::StrDeserializer;
-use serde::de::{
-    DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor};
 
 /// A sequence or map.
 pub(super) struct Items<'a, 'de> {
@@ -18,11 +16,7 @@ pub(super) struct Items<'a, 'de> {
 impl<'a, 'de> Items<'a, 'de> {
     #[inline]
     pub(super) fn new(decoder: &'a mut Decoder<'de>, length: usize) -> Self {
-        Items {
-            decoder,
-            left: length,
-            read: 0,
-        }
+        Items { decoder, left: length, read: 0 }
     }
 
     #[inline]
@@ -58,10 +52,7 @@ impl<'de> SeqAccess<'de> for &mut Items<'_, 'de> {
     type Error = CodecError;
 
     #[inline]
-    fn next_element_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, CodecError> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, CodecError> {
         let value = self.next(seed);
         let value = value.map_err(|error| error.at(Place::Index(self.read)))?;
         self.read += 1;
@@ -77,18 +68,12 @@ impl<'de> MapAccess<'de> for &mut Items<'_, 'de> {
     type Error = CodecError;
 
     #[inline]
-    fn next_key_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, CodecError> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, CodecError> {
         self.next(seed).map_err(|error| error.at(Place::Key))
     }
 
     #[inline]
-    fn next_value_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<S::Value, CodecError> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, CodecError> {
         let value = seed.deserialize(&mut *self.decoder);
         let value = value.map_err(|error| error.at(Place::Index(self.read)))?;
         self.read += 1;
@@ -116,15 +101,7 @@ pub(super) struct Parts<'a, 'de> {
 impl<'a, 'de> Parts<'a, 'de> {
     #[inline]
     pub(super) fn tuple(decoder: &'a mut Decoder<'de>, name: &'static str, length: usize) -> Self {
-        Parts {
-            decoder,
-            name,
-            fields: &[],
-            written: length,
-            listed: length,
-            read: 0,
-            asked_beyond: false,
-        }
+        Parts { decoder, name, fields: &[], written: length, listed: length, read: 0, asked_beyond: false }
     }
 
     #[inline]
@@ -134,15 +111,7 @@ impl<'a, 'de> Parts<'a, 'de> {
         fields: &'static [&'static str],
         written: usize,
     ) -> Self {
-        Parts {
-            decoder,
-            name,
-            fields,
-            written,
-            listed: fields.len(),
-            read: 0,
-            asked_beyond: false,
-        }
+        Parts { decoder, name, fields, written, listed: fields.len(), read: 0, asked_beyond: false }
     }
 
     #[inline]
@@ -154,9 +123,7 @@ impl<'a, 'de> Parts<'a, 'de> {
             return Err(field_count(self.name, self.written, self.listed));
         }
         match visited {
-            Ok(_) if self.read < self.written => {
-                Err(field_count(self.name, self.written, self.read))
-            }
+            Ok(_) if self.read < self.written => Err(field_count(self.name, self.written, self.read)),
             Err(error) if self.written != self.listed => Err(error.noting(format_args!(
                 "`{}` is written with {} fields, and its `Deserialize` lists {}",
                 self.name, self.written, self.listed
@@ -179,10 +146,7 @@ impl<'de> SeqAccess<'de> for &mut Parts<'_, 'de> {
     type Error = CodecError;
 
     #[inline]
-    fn next_element_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, CodecError> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, CodecError> {
         if self.read == self.written {
             self.asked_beyond = true;
             return Ok(None);
@@ -209,11 +173,7 @@ pub(super) struct Variant<'a, 'de> {
 impl<'a, 'de> Variant<'a, 'de> {
     #[inline]
     pub(super) fn new(decoder: &'a mut Decoder<'de>, name: &'static str, style: Style) -> Self {
-        Variant {
-            decoder,
-            name,
-            style,
-        }
+        Variant { decoder, name, style }
     }
 
     #[inline]
@@ -222,12 +182,7 @@ impl<'a, 'de> Variant<'a, 'de> {
             return Ok(());
         }
         Err(CodecError::new(
-            format!(
-                "`{}` is written as {} and read as {}",
-                self.name,
-                self.style.name(),
-                read.name()
-            ),
+            format!("`{}` is written as {} and read as {}", self.name, self.style.name(), read.name()),
             MIRROR,
         ))
     }
@@ -238,10 +193,7 @@ impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
     type Variant = Self;
 
     #[inline]
-    fn variant_seed<S: DeserializeSeed<'de>>(
-        self,
-        seed: S,
-    ) -> Result<(S::Value, Self), CodecError> {
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), CodecError> {
         let name: StrDeserializer<'_, CodecError> = self.name.into_deserializer();
         Ok((seed.deserialize(name)?, self))
     }
@@ -256,21 +208,14 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
     }
 
     #[inline]
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(
-        self,
-        seed: S,
-    ) -> Result<S::Value, CodecError> {
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, CodecError> {
         self.expect(Style::Newtype)?;
         let value = seed.deserialize(&mut *self.decoder);
         value.map_err(|error| error.at(Place::Variant(self.name)))
     }
 
     #[inline]
-    fn tuple_variant<V: Visitor<'de>>(
-        self,
-        length: usize,
-        visitor: V,
-    ) -> Result<V::Value, CodecError> {
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, CodecError> {
         self.expect(Style::Tuple)?;
         self.decoder.exact_count(self.name, length)?;
         let value = Parts::tuple(self.decoder, self.name, length).visit(visitor);

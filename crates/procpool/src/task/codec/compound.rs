@@ -5,17 +5,14 @@ use super::error::{CodecError, MIRROR, Place};
 use super::shape::Names;
 use serde::Serialize;
 use serde::ser::{
-    SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
-    SerializeTupleStruct, SerializeTupleVariant,
+    SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple, SerializeTupleStruct,
+    SerializeTupleVariant,
 };
 
 #[cold]
 fn miscounted(what: &str, announced: usize, written: usize) -> CodecError {
     let problem = format!("{what} announces {announced} parts and writes {written}");
-    CodecError::new(
-        problem,
-        "correct its `Serialize`, or wrap it in `procpool::Json<T>`",
-    )
+    CodecError::new(problem, "correct its `Serialize`, or wrap it in `procpool::Json<T>`")
 }
 
 /// A sequence or map.
@@ -28,20 +25,12 @@ pub(super) struct Items<'a, 'b> {
 
 impl<'a, 'b> Items<'a, 'b> {
     #[inline]
-    pub(super) fn new(
-        encoder: &'a mut Encoder<'b>,
-        announced: Option<usize>,
-    ) -> Result<Self, CodecError> {
+    pub(super) fn new(encoder: &'a mut Encoder<'b>, announced: Option<usize>) -> Result<Self, CodecError> {
         if let Some(length) = announced {
             encoder.put(&length)?;
         }
         let start = encoder.out.len();
-        Ok(Items {
-            encoder,
-            announced,
-            written: 0,
-            start,
-        })
+        Ok(Items { encoder, announced, written: 0, start })
     }
 
     #[inline]
@@ -88,9 +77,7 @@ impl SerializeMap for Items<'_, '_> {
         // Keys alone are counted: an entry with an empty key is rare, so its value's bytes do not matter.
         let start = self.encoder.out.len();
         let encoded = key.serialize(&mut *self.encoder);
-        encoded
-            .and_then(|()| self.encoder.element_since(start))
-            .map_err(|error| error.at(Place::Key))
+        encoded.and_then(|()| self.encoder.element_since(start)).map_err(|error| error.at(Place::Key))
     }
 
     #[inline]
@@ -118,12 +105,7 @@ pub(super) struct Parts<'a, 'b> {
 impl<'a, 'b> Parts<'a, 'b> {
     #[inline]
     pub(super) fn new(encoder: &'a mut Encoder<'b>, name: &'static str, announced: usize) -> Self {
-        Parts {
-            encoder,
-            name,
-            announced,
-            written: 0,
-        }
+        Parts { encoder, name, announced, written: 0 }
     }
 
     #[inline]
@@ -191,23 +173,11 @@ impl<'a, 'b> Fields<'a, 'b> {
         encoder.put(&announced)?;
         let start = encoder.out.len();
         encoder.out.extend_from_slice(&[0; 2]);
-        Ok(Fields {
-            encoder,
-            name,
-            variant,
-            announced,
-            written: 0,
-            names: Names::new(),
-            start,
-        })
+        Ok(Fields { encoder, name, variant, announced, written: 0, names: Names::new(), start })
     }
 
     #[inline]
-    fn field<T: Serialize + ?Sized>(
-        &mut self,
-        key: &'static str,
-        value: &T,
-    ) -> Result<(), CodecError> {
+    fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), CodecError> {
         self.names = self.names.then(key);
         self.written += 1;
         let encoded = value.serialize(&mut *self.encoder);

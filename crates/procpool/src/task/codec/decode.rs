@@ -15,12 +15,7 @@ pub(super) struct Decoder<'de> {
 
 impl<'de> Decoder<'de> {
     pub(super) fn new(input: &'de [u8]) -> Self {
-        Decoder {
-            input,
-            shape: Shape::new(),
-            depth: 0,
-            empty: 0,
-        }
+        Decoder { input, shape: Shape::new(), depth: 0, empty: 0 }
     }
 
     pub(super) fn rest(self) -> &'de [u8] {
@@ -52,9 +47,7 @@ impl<'de> Decoder<'de> {
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
         let Some((bytes, rest)) = self.input.split_first_chunk() else {
-            return Err(CodecError::malformed(
-                postcard::Error::DeserializeUnexpectedEnd,
-            ));
+            return Err(CodecError::malformed(postcard::Error::DeserializeUnexpectedEnd));
         };
         self.input = rest;
         Ok(*bytes)
@@ -118,9 +111,7 @@ impl<'de> Decoder<'de> {
         if !Names::matches(fields, written, names) {
             return Err(if written == fields.len() {
                 CodecError::new(
-                    format!(
-                        "`{name}` is written with other field names, or in another order, than it is read"
-                    ),
+                    format!("`{name}` is written with other field names, or in another order, than it is read"),
                     MIRROR,
                 )
             } else {
@@ -217,11 +208,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 
     #[inline]
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, CodecError> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, CodecError> {
         self.deserialize_unit(visitor)
     }
 
@@ -262,11 +249,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 
     #[inline]
-    fn deserialize_tuple<V: Visitor<'de>>(
-        self,
-        length: usize,
-        visitor: V,
-    ) -> Result<V::Value, CodecError> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, CodecError> {
         self.enter()?;
         self.shape.node(Node::Tuple, length);
         let value = Parts::tuple(self, "a tuple", length).visit(visitor)?;

@@ -39,12 +39,7 @@ impl postcard::ser_flavors::Flavor for Output<'_> {
 
 impl<'a> Encoder<'a> {
     pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
-        Encoder {
-            out,
-            shape: Shape::new(),
-            depth: 0,
-            empty: 0,
-        }
+        Encoder { out, shape: Shape::new(), depth: 0, empty: 0 }
     }
 
     /// A whole value, and the checksum over its shape behind it.
@@ -58,9 +53,7 @@ impl<'a> Encoder<'a> {
     /// A leaf, as postcard writes it. `[u8]` is written as bytes.
     #[inline]
     pub(super) fn put<T: Leaflike + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
-        let mut serializer = postcard::Serializer {
-            output: Output(self.out),
-        };
+        let mut serializer = postcard::Serializer { output: Output(self.out) };
         value.put(&mut serializer).map_err(CodecError::malformed)
     }
 
@@ -208,8 +201,7 @@ impl<'a, 'b> Serializer for &'a mut Encoder<'b> {
         }
         self.shape.leaf(Leaf::Text);
         let start = self.out.len();
-        write!(Text(self.out), "{value}")
-            .map_err(|_| CodecError::new("its `Display` failed", JSON))?;
+        write!(Text(self.out), "{value}").map_err(|_| CodecError::new("its `Display` failed", JSON))?;
         let length = self.out.len() - start;
         self.insert_length(start, length)
     }
@@ -242,11 +234,7 @@ impl<'a, 'b> Serializer for &'a mut Encoder<'b> {
     }
 
     #[inline]
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _name: &'static str,
-        value: &T,
-    ) -> Result<(), CodecError> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<(), CodecError> {
         self.enter()?;
         value.serialize(&mut *self)?;
         self.leave();
@@ -254,12 +242,7 @@ impl<'a, 'b> Serializer for &'a mut Encoder<'b> {
     }
 
     #[inline]
-    fn serialize_unit_variant(
-        self,
-        _name: &'static str,
-        index: u32,
-        variant: &'static str,
-    ) -> Result<(), CodecError> {
+    fn serialize_unit_variant(self, _name: &'static str, index: u32, variant: &'static str) -> Result<(), CodecError> {
         self.variant(index, variant, Style::Unit)?;
         self.leave();
         Ok(())
@@ -274,9 +257,7 @@ impl<'a, 'b> Serializer for &'a mut Encoder<'b> {
         value: &T,
     ) -> Result<(), CodecError> {
         self.variant(index, variant, Style::Newtype)?;
-        value
-            .serialize(&mut *self)
-            .map_err(|error| error.at(Place::Variant(variant)))?;
+        value.serialize(&mut *self).map_err(|error| error.at(Place::Variant(variant)))?;
         self.leave();
         Ok(())
     }
@@ -310,11 +291,7 @@ impl<'a, 'b> Serializer for &'a mut Encoder<'b> {
     }
 
     #[inline]
-    fn serialize_tuple_struct(
-        self,
-        name: &'static str,
-        length: usize,
-    ) -> Result<Parts<'a, 'b>, CodecError> {
+    fn serialize_tuple_struct(self, name: &'static str, length: usize) -> Result<Parts<'a, 'b>, CodecError> {
         self.enter()?;
         self.shape.node(Node::TupleStruct, 0);
         self.put(&length)?;
@@ -335,11 +312,7 @@ impl<'a, 'b> Serializer for &'a mut Encoder<'b> {
     }
 
     #[inline]
-    fn serialize_struct(
-        self,
-        name: &'static str,
-        length: usize,
-    ) -> Result<Fields<'a, 'b>, CodecError> {
+    fn serialize_struct(self, name: &'static str, length: usize) -> Result<Fields<'a, 'b>, CodecError> {
         self.enter()?;
         self.shape.node(Node::Struct, 0);
         Fields::new(self, name, None, length)

@@ -7,8 +7,7 @@ use std::fmt;
 pub(super) const JSON: &str = "wrap it in `procpool::Json<T>`, which carries it as JSON";
 pub(super) const MIRROR: &str =
     "let its `Serialize` and `Deserialize` mirror each other, or wrap it in `procpool::Json<T>`";
-pub(super) const NESTING: &str =
-    "keep recursive data in a `Vec` whose entries refer to each other by index";
+pub(super) const NESTING: &str = "keep recursive data in a `Vec` whose entries refer to each other by index";
 
 /// A value could not be encoded, or bytes could not be decoded.
 ///
@@ -85,19 +84,13 @@ impl CodecError {
 
     #[cold]
     pub(super) fn too_deep() -> Self {
-        let problem = format!(
-            "the value nests more than {} levels deep",
-            super::limits::MAX_DEPTH
-        );
+        let problem = format!("the value nests more than {} levels deep", super::limits::MAX_DEPTH);
         CodecError::new(problem, NESTING)
     }
 
     #[cold]
     pub(super) fn too_many_empty() -> Self {
-        let problem = format!(
-            "more than {} elements of sequences take no byte at all",
-            super::limits::MAX_EMPTY
-        );
+        let problem = format!("more than {} elements of sequences take no byte at all", super::limits::MAX_EMPTY);
         CodecError::new(problem, "send their number instead")
     }
 
@@ -130,13 +123,7 @@ impl CodecError {
 
 impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            direction,
-            type_name,
-            path,
-            problem,
-            advice,
-        } = &*self.inner;
+        let Inner { direction, type_name, path, problem, advice } = &*self.inner;
         let verb = match direction {
             Direction::Encode => "encode",
             Direction::Decode => "decode",

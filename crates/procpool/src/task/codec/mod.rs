@@ -22,6 +22,10 @@
 //!
 //! `Vec<u8>`, `String` and `Bytes` by themselves skip all that: a length and the bytes. `()` is no
 //! bytes at all.
+//!
+//! Beside bare postcard this costs 4 bytes a value, 3 a struct, 2 an enum, and (release, 2 cores,
+//! best of 7) 31 instead of 15 ns to encode and 136 instead of 67 ns to decode a struct of four
+//! fields in a long `Vec`; floats in a `Vec` 0.7 instead of 0.6 and 1.7 instead of 1.2 ns.
 
 mod access;
 mod compound;

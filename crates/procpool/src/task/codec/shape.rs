@@ -52,10 +52,7 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) const fn new() -> Self {
-        Shape {
-            state: MIX,
-            last: Leaf::None,
-        }
+        Shape { state: MIX, last: Leaf::None }
     }
 
     #[inline]
@@ -86,9 +83,7 @@ fn hash(name: &str) -> u64 {
     for word in words {
         state = mix(state, u64::from_le_bytes(*word));
     }
-    let rest = rest
-        .iter()
-        .fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte));
+    let rest = rest.iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte));
     mix(mix(state, rest), MIX)
 }
 

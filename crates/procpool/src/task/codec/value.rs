@@ -8,10 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::any::{Any, TypeId};
 
 /// Appends `value` to `out`. After an error `out` is as it was.
-pub(crate) fn encode<T: Serialize + 'static>(
-    value: &T,
-    out: &mut Vec<u8>,
-) -> Result<(), CodecError> {
+pub(crate) fn encode<T: Serialize + 'static>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let start = out.len();
     let mut encoder = Encoder::new(out);
     let encoded = match plain_bytes(value) {
@@ -37,9 +34,7 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<T, C
 }
 
 /// The value at the start of `bytes`, which then begins behind it. After an error `bytes` is as it was.
-pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
-    bytes: &mut &[u8],
-) -> Result<T, CodecError> {
+pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(bytes: &mut &[u8]) -> Result<T, CodecError> {
     let mut decoder = Decoder::new(bytes);
     let value = match plain(&mut decoder) {
         Some(value) => value,
@@ -66,15 +61,9 @@ fn plain_bytes<T: 'static>(value: &T) -> Option<&[u8]> {
 fn plain<T: 'static>(decoder: &mut Decoder<'_>) -> Option<Result<T, CodecError>> {
     let wanted = TypeId::of::<T>();
     if wanted == TypeId::of::<Vec<u8>>() {
-        decoder
-            .take::<&[u8]>()
-            .map(|b| same(b.to_vec()))
-            .transpose()
+        decoder.take::<&[u8]>().map(|b| same(b.to_vec())).transpose()
     } else if wanted == TypeId::of::<String>() {
-        decoder
-            .take::<&str>()
-            .map(|s| same(s.to_owned()))
-            .transpose()
+        decoder.take::<&str>().map(|s| same(s.to_owned())).transpose()
     } else if wanted == TypeId::of::<Bytes>() {
         let bytes = decoder.take::<&[u8]>().map(Bytes::copy_from_slice);
         bytes.map(same).transpose()

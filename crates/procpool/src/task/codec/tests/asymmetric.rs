@@ -19,15 +19,7 @@ struct Cfg {
 #[test]
 fn skip_serializing_if_is_refused_by_type_and_field() {
     let value = (Cfg { a: None, b: 0 }, vec![1u8, 9]);
-    refused(
-        &value,
-        &[
-            "`Cfg` skips its field `a`",
-            "[0]",
-            "Json<T>",
-            "cannot encode",
-        ],
-    );
+    refused(&value, &["`Cfg` skips its field `a`", "[0]", "Json<T>", "cannot encode"]);
     arrives((Cfg { a: Some(1), b: 0 }, vec![1u8, 9]));
 }
 
@@ -53,30 +45,17 @@ fn skip_serializing_if_in_a_struct_variant_is_refused() {
 fn skip_serializing_if_in_a_tuple_struct_is_refused() {
     #[derive(Serialize, Deserialize, Debug, Default, PartialEq)]
     #[serde(default)]
-    struct T(
-        u8,
-        #[serde(skip_serializing_if = "Option::is_none")] Option<u8>,
-        u8,
-    );
-    refused(
-        &T(1, None, 2),
-        &["`T` is written with 2 fields and read with 3"],
-    );
+    struct T(u8, #[serde(skip_serializing_if = "Option::is_none")] Option<u8>, u8);
+    refused(&T(1, None, 2), &["`T` is written with 2 fields and read with 3"]);
 }
 
 #[test]
 fn skip_serializing_if_in_a_tuple_variant_is_refused() {
     #[derive(Serialize, Deserialize, Debug, PartialEq)]
     enum E {
-        V(
-            u8,
-            #[serde(skip_serializing_if = "Option::is_none", default)] Option<u8>,
-        ),
+        V(u8, #[serde(skip_serializing_if = "Option::is_none", default)] Option<u8>),
     }
-    refused(
-        &E::V(1, None),
-        &["`V` is written with 1 fields and read with 2"],
-    );
+    refused(&E::V(1, None), &["`V` is written with 1 fields and read with 2"]);
 }
 
 #[test]
@@ -99,10 +78,7 @@ fn a_field_skipped_by_serialize_only_is_refused() {
         a: u8,
         b: u8,
     }
-    refused(
-        &S { a: 1, b: 2 },
-        &["`S` is written with 1 fields and read with 2", "decode"],
-    );
+    refused(&S { a: 1, b: 2 }, &["`S` is written with 1 fields and read with 2", "decode"]);
     #[derive(Serialize, Deserialize, Debug, PartialEq)]
     struct AtTheEnd {
         a: u8,
@@ -120,10 +96,7 @@ fn a_field_skipped_by_deserialize_only_is_refused() {
         #[serde(skip_deserializing)]
         b: u8,
     }
-    refused(
-        &S { a: 1, b: 2 },
-        &["`S` is written with 2 fields and read with 1"],
-    );
+    refused(&S { a: 1, b: 2 }, &["`S` is written with 2 fields and read with 1"]);
 }
 
 #[test]
@@ -209,14 +182,8 @@ fn rename_all_and_deny_unknown_fields_arrive() {
         OneCase,
         TwoCase { in_it: u8 },
     }
-    arrives(S {
-        first_field: 1,
-        second_field: E::OneCase,
-    });
-    arrives(S {
-        first_field: 1,
-        second_field: E::TwoCase { in_it: 2 },
-    });
+    arrives(S { first_field: 1, second_field: E::OneCase });
+    arrives(S { first_field: 1, second_field: E::TwoCase { in_it: 2 } });
 }
 
 /// `Serialize` numbers all variants, `Deserialize` those that it knows.
@@ -263,14 +230,8 @@ fn a_variant_whose_content_one_side_skips_is_refused() {
         V(#[serde(skip_deserializing)] u8),
         W(#[serde(skip_serializing, default)] u8),
     }
-    refused(
-        &E::V(1),
-        &["`V` is written as a newtype variant and read as a unit variant"],
-    );
-    refused(
-        &E::W(1),
-        &["`W` is written as a unit variant and read as a newtype variant"],
-    );
+    refused(&E::V(1), &["`V` is written as a newtype variant and read as a unit variant"]);
+    refused(&E::W(1), &["`W` is written as a unit variant and read as a newtype variant"]);
 }
 
 fn null_to_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
@@ -378,11 +339,7 @@ fn a_sequence_of_unknown_length_arrives() {
             Vec::deserialize(deserializer).map(Even)
         }
     }
-    arrives(vec![
-        (Even(vec![]), 1u8),
-        (Even((0..1000).map(|x| x * 2).collect()), 2),
-        (Even(vec![4]), 3),
-    ]);
+    arrives(vec![(Even(vec![]), 1u8), (Even((0..1000).map(|x| x * 2).collect()), 2), (Even(vec![4]), 3)]);
 }
 
 #[test]
@@ -467,9 +424,7 @@ fn the_error_tells_where() {
     enum Outer {
         V { list: Vec<Cfg> },
     }
-    let value = Outer::V {
-        list: vec![Cfg { a: Some(1), b: 2 }, Cfg { a: None, b: 2 }],
-    };
+    let value = Outer::V { list: vec![Cfg { a: Some(1), b: 2 }, Cfg { a: None, b: 2 }] };
     let error = bytes_of(&value).expect_err("it is refused");
     assert!(error.type_name().ends_with("::Outer"));
     assert!(error.to_string().contains("at `::V.list[1]`"), "{error}");

@@ -25,10 +25,7 @@ fn tree(depth: u32) -> Tree {
 fn depth_is_bounded_alike_on_both_sides() {
     arrives(tree(MAX_DEPTH));
     let deeper = tree(MAX_DEPTH + 1);
-    refused(
-        &deeper,
-        &["Tree", "nests more than 128 levels", "cannot encode"],
-    );
+    refused(&deeper, &["Tree", "nests more than 128 levels", "cannot encode"]);
     // A worker need not keep to the limit.
     let one = bytes_of(&Tree::Leaf).expect("it travels");
     let two = bytes_of(&Tree::Node(Box::new(Tree::Leaf))).expect("it travels");
@@ -39,20 +36,13 @@ fn depth_is_bounded_alike_on_both_sides() {
 
 #[test]
 fn siblings_do_not_add_up_to_depth() {
-    arrives(
-        (0..1000)
-            .map(|_| Some(vec![(Some(1u8), tree(3))]))
-            .collect::<Vec<_>>(),
-    );
+    arrives((0..1000).map(|_| Some(vec![(Some(1u8), tree(3))])).collect::<Vec<_>>());
 }
 
 #[test]
 fn elements_without_bytes_are_bounded() {
     arrives(vec![(); MAX_EMPTY]);
-    refused(
-        &vec![(); MAX_EMPTY + 1],
-        &["no byte at all", "send their number"],
-    );
+    refused(&vec![(); MAX_EMPTY + 1], &["no byte at all", "send their number"]);
     refused(&vec![vec![(); 1 << 10]; 1 << 10], &["no byte at all"]);
     let mut bytes = vec![0xff; 9];
     bytes.push(1);
@@ -141,8 +131,8 @@ proptest! {
             result: Err(Json(vec![1, 2])),
             empty: vec![(); 3],
         };
-        let mut bytes = bytes_of(&value).unwrap();
-        prop_assert_eq!(&trip(&value).unwrap(), &value);
+        let mut bytes = bytes_of(&value).expect("it works");
+        prop_assert_eq!(&trip(&value).expect("it works"), &value);
         let at = at.index(bytes.len());
         if cut {
             bytes.truncate(at);

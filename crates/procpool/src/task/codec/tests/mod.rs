@@ -4,7 +4,6 @@ mod asymmetric;
 mod hostile;
 mod round_trip;
 mod self_describing;
-mod speed;
 mod standard;
 
 use super::{CodecError, decode, encode};

@@ -23,11 +23,7 @@ enum Shape {
     Nothing,
     Circle(u32),
     Line(Point<i64>, Point<i64>),
-    Polygon {
-        points: Vec<Point<i64>>,
-        name: Option<String>,
-        closed: bool,
-    },
+    Polygon { points: Vec<Point<i64>>, name: Option<String>, closed: bool },
     Group(Vec<Shape>),
     Mapped(BTreeMap<String, Shape>),
 }
@@ -58,16 +54,8 @@ fn shape() -> impl Strategy<Value = Shape> {
         Just(Shape::Nothing),
         any::<u32>().prop_map(Shape::Circle),
         (point(), point()).prop_map(|(a, b)| Shape::Line(a, b)),
-        (
-            prop::collection::vec(point(), 0..5),
-            any::<Option<String>>(),
-            any::<bool>()
-        )
-            .prop_map(|(points, name, closed)| Shape::Polygon {
-                points,
-                name,
-                closed
-            }),
+        (prop::collection::vec(point(), 0..5), any::<Option<String>>(), any::<bool>())
+            .prop_map(|(points, name, closed)| Shape::Polygon { points, name, closed }),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
@@ -109,19 +97,19 @@ prop_compose! {
 proptest! {
     #[test]
     fn values_arrive(value in everything()) {
-        prop_assert_eq!(trip(&value).unwrap(), value);
+        prop_assert_eq!(trip(&value).expect("it works"), value);
     }
 
     #[test]
     fn floats_arrive(f in any::<f32>(), d in any::<f64>()) {
-        let (g, e) = trip(&(f, d)).unwrap();
+        let (g, e) = trip(&(f, d)).expect("it works");
         prop_assert_eq!((g.to_bits(), e.to_bits()), (f.to_bits(), d.to_bits()));
     }
 
     #[test]
     fn bytes_and_text_arrive(bytes in any::<Vec<u8>>(), text in any::<String>()) {
-        prop_assert_eq!(trip(&bytes).unwrap(), bytes);
-        prop_assert_eq!(trip(&text).unwrap(), text);
+        prop_assert_eq!(trip(&bytes).expect("it works"), bytes);
+        prop_assert_eq!(trip(&text).expect("it works"), text);
     }
 
     #[test]
@@ -130,7 +118,7 @@ proptest! {
         for message in &messages[1..] {
             error = error.context(message);
         }
-        let arrived = trip(&error).unwrap();
+        let arrived = trip(&error).expect("it works");
         prop_assert!(arrived.chain().eq(messages.iter().rev()));
     }
 }

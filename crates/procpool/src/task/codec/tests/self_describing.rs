@@ -16,10 +16,7 @@ struct Flat {
 
 #[test]
 fn flatten_is_refused_and_arrives_in_json() {
-    let value = Flat {
-        a: 1,
-        rest: [("b".to_owned(), 2)].into(),
-    };
+    let value = Flat { a: 1, rest: [("b".to_owned(), 2)].into() };
     refused(&value, &["Flat", "flatten", "Json<T>", "cannot encode"]);
     arrives(Json(value));
 }
@@ -64,12 +61,7 @@ enum Adjacent {
 fn adjacently_tagged_is_refused_and_arrives_in_json() {
     refused(&Adjacent::A { x: 1 }, &["Adjacent", "Json<T>"]);
     refused(&(Adjacent::B, 1u8), &["Adjacent", "Json<T>"]);
-    arrives(Json(vec![
-        Adjacent::A { x: 1 },
-        Adjacent::B,
-        Adjacent::C(2),
-        Adjacent::D(3, "4".into()),
-    ]));
+    arrives(Json(vec![Adjacent::A { x: 1 }, Adjacent::B, Adjacent::C(2), Adjacent::D(3, "4".into())]));
 }
 
 #[test]

@@ -1,0 +1,16 @@
+//! The one place with system calls: thin, safe names over rustix, and over libc where rustix has none.
+//!
+//! Everything that is Linux's own sits here behind names that another system could fill. Nothing in here decides
+//! anything: who is killed, when a page is trusted, what a frame means is the business of the callers.
+
+pub(crate) mod clock;
+pub(crate) mod constructor;
+pub(crate) mod limits;
+pub(crate) mod memory;
+pub(crate) mod overflow;
+pub(crate) mod poll;
+pub(crate) mod process;
+pub(crate) mod readiness;
+pub(crate) mod signals;
+pub(crate) mod socket;
+pub(crate) mod stdio;

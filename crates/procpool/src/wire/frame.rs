@@ -1,0 +1,319 @@
+//! Frames: how messages are cut for the socket, and put together again.
+//!
+//! A frame is a 16-byte header and at most [`MAX_FRAGMENT`] bytes. A message that does not fit one frame is sent as
+//! several, of which the first starts with the message's total length; the sender may give up between two of them
+//! ([`abort`]), and may put small whole messages between them. So a cancelled argument of 100 MB costs nothing more to
+//! send, and never holds up what is small. There is at most one partial message at a time in each direction.
+
+use std::io;
+use std::ops::{Deref, Range};
+
+use bytes::{Bytes, BytesMut};
+use thiserror::Error;
+
+/// The most bytes that follow one header.
+pub(crate) const MAX_FRAGMENT: usize = 64 * 1024;
+
+/// The length of a header.
+pub(crate) const HEADER_LEN: usize = 16;
+
+/// The total length at the start of a first fragment that is not the last.
+const TOTAL_LEN: usize = 8;
+
+const FIRST: u8 = 1;
+const LAST: u8 = 2;
+const ABORT: u8 = 4;
+
+/// What a message is about. The numbers are the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// To the worker, first: who it is, and what it prepares.
+    Setup = 1,
+    /// To the worker: run this.
+    Task = 2,
+    /// To the worker: run the exit hook, and end.
+    Retire = 3,
+    /// From the worker, first: it is there, and it is the same executable.
+    Hello = 16,
+    /// From the worker: its initialiser has run, and this is what came of it.
+    InitDone = 17,
+    /// From the worker: what came of a task.
+    Reply = 18,
+}
+
+impl Kind {
+    /// What a worker accepts.
+    pub(crate) const FROM_PARENT: &'static [Kind] = &[Kind::Setup, Kind::Task, Kind::Retire];
+    /// What a parent accepts.
+    pub(crate) const FROM_WORKER: &'static [Kind] = &[Kind::Hello, Kind::InitDone, Kind::Reply];
+
+    fn from_wire(byte: u8) -> Option<Kind> {
+        Self::FROM_PARENT.iter().chain(Self::FROM_WORKER).copied().find(|&kind| kind as u8 == byte)
+    }
+}
+
+/// The first bytes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) kind: Kind,
+    /// `FIRST`, `LAST`, both, neither, or `ABORT` alone.
+    pub(crate) flags: u8,
+    /// How many bytes follow.
+    pub(crate) len: u32,
+    /// The offer that the message is about; 0 for messages that are about none.
+    pub(crate) id: u64,
+}
+
+impl Header {
+    /// Kind, flags, two zero bytes, length and id, little-endian.
+    pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
+        bytes[0] = self.kind as u8;
+        bytes[1] = self.flags;
+        bytes[4..8].copy_from_slice(&self.len.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.id.to_le_bytes());
+        bytes
+    }
+
+    /// The reverse, with every field checked.
+    pub(crate) fn decode(bytes: &[u8; HEADER_LEN]) -> Result<Header, FrameError> {
+        let [kind, flags, zero_a, zero_b, l0, l1, l2, l3, id @ ..] = *bytes;
+        let kind = Kind::from_wire(kind).ok_or(FrameError::UnknownKind(kind))?;
+        let len = u32::from_le_bytes([l0, l1, l2, l3]);
+        if flags & !(FIRST | LAST) != 0 && (flags != ABORT || len != 0) {
+            return Err(FrameError::Flags(flags));
+        }
+        if (zero_a, zero_b) != (0, 0) {
+            return Err(FrameError::Reserved);
+        }
+        if len as usize > MAX_FRAGMENT {
+            return Err(FrameError::FragmentTooLong(len));
+        }
+        Ok(Header { kind, flags, len, id: u64::from_le_bytes(id) })
+    }
+}
+
+/// Why a stream of frames cannot be understood. There is no way on after it: the other side is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum FrameError {
+    #[error("a frame of the unknown kind {0}")]
+    UnknownKind(u8),
+    #[error("a frame of kind {0:?}, which does not go in this direction")]
+    Direction(Kind),
+    #[error("a frame with the impossible flags {0:#x}")]
+    Flags(u8),
+    #[error("a frame whose reserved bytes are not zero")]
+    Reserved,
+    #[error("a fragment of {0} bytes, more than a fragment may have")]
+    FragmentTooLong(u32),
+    #[error("a message of {len} bytes, over the limit of {limit}")]
+    MessageTooLong { len: u64, limit: u64 },
+    #[error("a fragment that belongs to no message")]
+    Stray,
+    #[error("a second long message before the end of the first")]
+    Nested,
+    #[error("a fragment without content")]
+    Empty,
+    #[error("fragments that do not add up to their message's length")]
+    Length,
+}
+
+impl From<FrameError> for io::Error {
+    fn from(error: FrameError) -> Self {
+        io::Error::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+/// A whole message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) kind: Kind,
+    pub(crate) id: u64,
+    pub(crate) body: Bytes,
+}
+
+/// What precedes the bytes of one fragment: the header, and the total length where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    bytes: [u8; HEADER_LEN + TOTAL_LEN],
+    len: usize,
+}
+
+impl Deref for Prefix {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Cuts a message of a known length into frames: for each what to send before it, and which of the message's bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Fragments {
+    kind: Kind,
+    id: u64,
+    total: usize,
+    next: Option<usize>,
+}
+
+impl Fragments {
+    /// The frames of a message of `total` bytes.
+    pub(crate) fn new(kind: Kind, id: u64, total: usize) -> Fragments {
+        Fragments { kind, id, total, next: Some(0) }
+    }
+}
+
+impl Iterator for Fragments {
+    type Item = (Prefix, Range<usize>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.next?;
+        let whole = self.total <= MAX_FRAGMENT;
+        let announce = if start == 0 && !whole { TOTAL_LEN } else { 0 };
+        let count = (self.total - start).min(MAX_FRAGMENT - announce);
+        let end = start + count;
+        let last = end == self.total;
+        self.next = (!last).then_some(end);
+        let flags = if start == 0 { FIRST } else { 0 } | if last { LAST } else { 0 };
+        // At most MAX_FRAGMENT, so it fits.
+        let header = Header { kind: self.kind, flags, len: (count + announce) as u32, id: self.id };
+        let mut bytes = [0; HEADER_LEN + TOTAL_LEN];
+        bytes[..HEADER_LEN].copy_from_slice(&header.encode());
+        if announce > 0 {
+            bytes[HEADER_LEN..].copy_from_slice(&(self.total as u64).to_le_bytes());
+        }
+        Some((Prefix { bytes, len: HEADER_LEN + announce }, start..end))
+    }
+}
+
+/// The frame that takes back a message of which some fragments, but not the last, have been sent.
+pub(crate) fn abort(kind: Kind, id: u64) -> [u8; HEADER_LEN] {
+    Header { kind, flags: ABORT, len: 0, id }.encode()
+}
+
+/// Puts messages together from a stream of bytes. Sans-IO.
+///
+/// Memory: at most `max_message` for a partial message (and no more than about twice what has arrived of it, whatever
+/// its announced length), beside one frame in the caller's buffer.
+#[derive(Debug)]
+pub(crate) struct Assembler {
+    max_message: u64,
+    accepted: &'static [Kind],
+    partial: Option<Partial>,
+}
+
+#[derive(Debug)]
+struct Partial {
+    kind: Kind,
+    id: u64,
+    total: u64,
+    bytes: Vec<u8>,
+}
+
+impl Assembler {
+    /// Accepts messages of these kinds and up to this length.
+    pub(crate) fn new(max_message: u64, accepted: &'static [Kind]) -> Assembler {
+        Assembler { max_message, accepted, partial: None }
+    }
+
+    /// From now on, accepts messages up to this length.
+    pub(crate) fn set_max_message(&mut self, max_message: u64) {
+        self.max_message = max_message;
+    }
+
+    /// Takes frames off the front of `buffer` until a message is whole or the frames run out (`Ok(None)`: append more
+    /// bytes and call again).
+    ///
+    /// # Errors
+    /// The stream cannot be understood; do not call again.
+    pub(crate) fn push(&mut self, buffer: &mut BytesMut) -> Result<Option<Message>, FrameError> {
+        while let Some(header) = buffer.first_chunk::<HEADER_LEN>() {
+            // Before the frame's bytes are waited for: nobody waits for bytes that cannot be accepted.
+            let header = Header::decode(header)?;
+            if !self.accepted.contains(&header.kind) {
+                return Err(FrameError::Direction(header.kind));
+            }
+            let length = HEADER_LEN + header.len as usize;
+            if buffer.len() < length {
+                return Ok(None);
+            }
+            let mut frame = buffer.split_to(length);
+            let content = frame.split_off(HEADER_LEN);
+            if let Some(message) = self.take(header, content)? {
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
+    }
+
+    fn take(&mut self, header: Header, content: BytesMut) -> Result<Option<Message>, FrameError> {
+        let Header { kind, id, .. } = header;
+        match header.flags {
+            ABORT => match self.partial.take() {
+                Some(partial) if (partial.kind, partial.id) == (kind, id) => Ok(None),
+                _ => Err(FrameError::Stray),
+            },
+            flags if flags & FIRST != 0 && flags & LAST != 0 => {
+                self.check_length(content.len() as u64)?;
+                Ok(Some(Message { kind, id, body: content.freeze() }))
+            }
+            FIRST => self.begin(kind, id, &content).map(|()| None),
+            flags => self.go_on(kind, id, &content, flags & LAST != 0),
+        }
+    }
+
+    fn check_length(&self, len: u64) -> Result<(), FrameError> {
+        let limit = self.max_message;
+        if len > limit { Err(FrameError::MessageTooLong { len, limit }) } else { Ok(()) }
+    }
+
+    fn begin(&mut self, kind: Kind, id: u64, content: &[u8]) -> Result<(), FrameError> {
+        if self.partial.is_some() {
+            return Err(FrameError::Nested);
+        }
+        let (total, content) = content.split_first_chunk::<TOTAL_LEN>().ok_or(FrameError::Empty)?;
+        let total = u64::from_le_bytes(*total);
+        self.check_length(total)?;
+        if content.is_empty() {
+            return Err(FrameError::Empty);
+        }
+        if content.len() as u64 >= total {
+            return Err(FrameError::Length);
+        }
+        self.partial = Some(Partial { kind, id, total, bytes: content.to_vec() });
+        Ok(())
+    }
+
+    fn go_on(&mut self, kind: Kind, id: u64, content: &[u8], last: bool) -> Result<Option<Message>, FrameError> {
+        let partial = self.partial.as_mut().ok_or(FrameError::Stray)?;
+        if (partial.kind, partial.id) != (kind, id) {
+            return Err(FrameError::Stray);
+        }
+        if content.is_empty() {
+            return Err(FrameError::Empty);
+        }
+        let length = partial.bytes.len() as u64 + content.len() as u64;
+        if last && length != partial.total || !last && length >= partial.total {
+            return Err(FrameError::Length);
+        }
+        partial.grow(content.len());
+        partial.bytes.extend_from_slice(content);
+        if !last {
+            return Ok(None);
+        }
+        Ok(self.partial.take().map(|whole| Message { kind, id, body: Bytes::from(whole.bytes) }))
+    }
+}
+
+impl Partial {
+    /// Makes room by doubling, but never beyond the end of the message (which [`Assembler::go_on`] has checked).
+    fn grow(&mut self, count: usize) {
+        let needed = self.bytes.len() + count;
+        if needed > self.bytes.capacity() {
+            let total = usize::try_from(self.total).unwrap_or(usize::MAX);
+            let target = self.bytes.capacity().saturating_mul(2).min(total).max(needed);
+            self.bytes.reserve_exact(target - self.bytes.len());
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! What messages say.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::task::WireEntry;
+
+/// The version of everything in this module, in [`frame`](super::frame) and in [`page`](super::page).
+pub(crate) const PROTOCOL: u32 = 1;
+
+/// Marks a [`Hello`].
+pub(crate) const HELLO_MAGIC: u64 = u64::from_le_bytes(*b"procpool");
+
+/// How much longer than the user's limit a message may be: the head of a task, or a reply that is no value. Every text
+/// that goes into one is cut so that they fit.
+pub(crate) const MESSAGE_OVERHEAD: u64 = 64 * 1024;
+
+/// Longest text in a reply, in bytes.
+const MAX_TEXT: usize = 8 * 1024;
+
+/// Longest backtrace in a reply, in bytes.
+const MAX_BACKTRACE: usize = 32 * 1024;
+
+/// Longest task name that travels, in bytes.
+const MAX_NAME: usize = 1024;
+
+/// A message that does not say what its kind promises.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("a {what} that cannot be read: {why}")]
+pub(crate) struct WireError {
+    what: &'static str,
+    why: String,
+}
+
+impl WireError {
+    fn new(what: &'static str, why: impl ToString) -> WireError {
+        WireError { what, why: why.to_string() }
+    }
+}
+
+/// What a worker does about signals from outside that ask programs to end (TERM, INT, HUP).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SignalPolicy {
+    /// Nothing: its pool decides when it ends. For the workers of pools.
+    #[default]
+    Ignore,
+    /// It ends, as programs do. For a `Process`.
+    Default,
+}
+
+/// A job without its types, ready to be run by another process of the same executable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EncodedJob {
+    /// [`WireEntry::to_bytes`].
+    pub(crate) entry: Vec<u8>,
+    pub(crate) name: String,
+    pub(crate) arguments: Vec<u8>,
+}
+
+/// Which file a process runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExeIdentity {
+    pub(crate) dev: u64,
+    pub(crate) ino: u64,
+    /// Empty where the linker left none.
+    pub(crate) build_id: Vec<u8>,
+}
+
+impl ExeIdentity {
+    /// That of this process.
+    pub(crate) fn of_this_process() -> std::io::Result<ExeIdentity> {
+        let (dev, ino) = crate::sys::process::executable_id()?;
+        Ok(ExeIdentity { dev, ino, build_id: crate::task::build_id().unwrap_or_default().to_vec() })
+    }
+}
+
+/// The first message to a worker: who it is, and what it prepares. The shared page travels with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) protocol: u32,
+    /// `worker-3`.
+    pub(crate) name: String,
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+    /// How many pools lie above this worker: 1 for those of an ordinary program.
+    pub(crate) depth: u32,
+    /// The most bytes that a result may have.
+    pub(crate) max_message: u64,
+    /// Run before `InitDone`.
+    pub(crate) init: Option<EncodedJob>,
+    /// Run on `Retire`.
+    pub(crate) exit: Option<EncodedJob>,
+    /// Whether crashes may leave core dumps.
+    pub(crate) core_dumps: bool,
+    pub(crate) signals: SignalPolicy,
+    /// The parent's file. The worker compares before it runs `init`; the parent compares again, with its `Hello`.
+    pub(crate) exe: ExeIdentity,
+}
+
+/// The first message from a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    /// [`HELLO_MAGIC`].
+    pub(crate) magic: u64,
+    pub(crate) protocol: u32,
+    pub(crate) pid: u32,
+    pub(crate) exe: ExeIdentity,
+}
+
+impl Setup {
+    /// As the body of a frame.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, WireError> {
+        postcard::to_stdvec(self).map_err(|error| WireError::new("set-up", error))
+    }
+
+    /// The reverse.
+    pub(crate) fn decode(body: &[u8]) -> Result<Setup, WireError> {
+        postcard::from_bytes(body).map_err(|error| WireError::new("set-up", error))
+    }
+}
+
+impl Hello {
+    /// As the body of a frame.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, WireError> {
+        postcard::to_stdvec(self).map_err(|error| WireError::new("hello", error))
+    }
+
+    /// The reverse. A wrong magic number is an error; a wrong protocol is for the caller to explain.
+    pub(crate) fn decode(body: &[u8]) -> Result<Hello, WireError> {
+        match postcard::from_bytes(body) {
+            Ok(Hello { magic, .. }) if magic != HELLO_MAGIC => Err(WireError::new("hello", "it is not one")),
+            Ok(hello) => Ok(hello),
+            Err(error) => Err(WireError::new("hello", error)),
+        }
+    }
+}
+
+/// The fixed part of a task's head: entry, attempt, task, length of the name.
+const HEAD_LEN: usize = WireEntry::LEN + 4 + 8 + 2;
+
+/// What precedes the arguments in the body of a `Task`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TaskHead<'a> {
+    /// [`WireEntry::to_bytes`].
+    pub(crate) entry: &'a [u8],
+    /// 1 for the first.
+    pub(crate) attempt: u32,
+    pub(crate) task: u64,
+    pub(crate) name: &'a str,
+}
+
+/// Writes what precedes the arguments in the body of a `Task`. A name that is too long is cut.
+pub(crate) fn task_head(entry: &WireEntry, attempt: u32, task: u64, name: &str) -> Vec<u8> {
+    let name = cut(name, MAX_NAME);
+    let mut head = Vec::with_capacity(HEAD_LEN + name.len());
+    head.extend_from_slice(&entry.to_bytes());
+    head.extend_from_slice(&attempt.to_le_bytes());
+    head.extend_from_slice(&task.to_le_bytes());
+    // At most MAX_NAME, so it fits.
+    head.extend_from_slice(&(name.len() as u16).to_le_bytes());
+    head.extend_from_slice(name.as_bytes());
+    head
+}
+
+/// Reads the body of a `Task`: the head, and where the arguments begin.
+pub(crate) fn parse_task_head(body: &[u8]) -> Result<(TaskHead<'_>, usize), WireError> {
+    let short = || WireError::new("task", "it ends too early");
+    let (entry, rest) = body.split_at_checked(WireEntry::LEN).ok_or_else(short)?;
+    let (attempt, rest) = rest.split_first_chunk().ok_or_else(short)?;
+    let (task, rest) = rest.split_first_chunk().ok_or_else(short)?;
+    let (length, rest) = rest.split_first_chunk().ok_or_else(short)?;
+    let length = usize::from(u16::from_le_bytes(*length));
+    let name = rest.get(..length).ok_or_else(short)?;
+    let name = std::str::from_utf8(name).map_err(|error| WireError::new("task", error))?;
+    let head = TaskHead { entry, attempt: u32::from_le_bytes(*attempt), task: u64::from_le_bytes(*task), name };
+    Ok((head, HEAD_LEN + length))
+}
+
+/// A panic, as the worker's hook saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PanicReport {
+    pub(crate) message: String,
+    /// `src/main.rs:3:5`.
+    pub(crate) location: Option<String>,
+    /// Only where RUST_BACKTRACE asked for it.
+    pub(crate) backtrace: Option<String>,
+    /// The thread's name.
+    pub(crate) thread: Option<String>,
+}
+
+/// What came of a task, or of an initialiser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ReplyBody {
+    /// The encoded result.
+    Value(Bytes),
+    /// The task panicked; the worker lives.
+    Panicked(PanicReport),
+    /// The arguments do not decode; the task did not run.
+    Undecodable(String),
+    /// The task ran, and its result does not encode.
+    Unencodable(String),
+    /// The task ran, and its result is over the limit.
+    TooLarge {
+        /// Bytes that the result has.
+        len: u64,
+        /// Bytes that it may have.
+        limit: u64,
+    },
+    /// The worker does not find the code; nothing ran.
+    UnknownCode(String),
+}
+
+const PANICKED: u8 = 1;
+const UNDECODABLE: u8 = 2;
+const UNENCODABLE: u8 = 3;
+const TOO_LARGE: u8 = 4;
+const UNKNOWN_CODE: u8 = 5;
+
+impl ReplyBody {
+    /// What the body of a value starts with. The encoded result follows, so that it can be encoded in place.
+    pub(crate) const VALUE_TAG: u8 = 0;
+
+    /// Appends the body. Texts are cut so that all but values keep within [`MESSAGE_OVERHEAD`].
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let text = |out: &mut Vec<u8>, tag, text: &str| {
+            out.push(tag);
+            out.extend_from_slice(cut(text, MAX_TEXT).as_bytes());
+        };
+        match self {
+            ReplyBody::Value(value) => {
+                out.push(Self::VALUE_TAG);
+                out.extend_from_slice(value);
+            }
+            ReplyBody::Panicked(report) => {
+                let keep = |text: &Option<String>, limit| text.as_deref().map(|text| cut(text, limit).to_owned());
+                let report = PanicReport {
+                    message: cut(&report.message, MAX_TEXT).to_owned(),
+                    location: keep(&report.location, MAX_TEXT),
+                    backtrace: keep(&report.backtrace, MAX_BACKTRACE),
+                    thread: keep(&report.thread, MAX_NAME),
+                };
+                out.push(PANICKED);
+                // Strings always encode; should they not, the message is what matters.
+                match postcard::to_stdvec(&report) {
+                    Ok(bytes) => out.extend_from_slice(&bytes),
+                    Err(_) => {
+                        out.pop();
+                        text(out, UNENCODABLE, &report.message);
+                    }
+                }
+            }
+            ReplyBody::Undecodable(why) => text(out, UNDECODABLE, why),
+            ReplyBody::Unencodable(why) => text(out, UNENCODABLE, why),
+            ReplyBody::UnknownCode(why) => text(out, UNKNOWN_CODE, why),
+            ReplyBody::TooLarge { len, limit } => {
+                out.push(TOO_LARGE);
+                out.extend_from_slice(&len.to_le_bytes());
+                out.extend_from_slice(&limit.to_le_bytes());
+            }
+        }
+    }
+
+    /// Reads what a worker sent. A value shares the body's memory.
+    pub(crate) fn decode(mut body: Bytes) -> Result<ReplyBody, WireError> {
+        let tag = *body.first().ok_or_else(|| WireError::new("reply", "it is empty"))?;
+        let rest = body.split_off(1);
+        // A text is for people: what is no UTF-8 in it is replaced, not refused.
+        let text = || String::from_utf8_lossy(&rest[..rest.len().min(MAX_TEXT)]).into_owned();
+        match tag {
+            Self::VALUE_TAG => Ok(ReplyBody::Value(rest)),
+            PANICKED => postcard::from_bytes(&rest)
+                .map(ReplyBody::Panicked)
+                .map_err(|error| WireError::new("report of a panic", error)),
+            UNDECODABLE => Ok(ReplyBody::Undecodable(text())),
+            UNENCODABLE => Ok(ReplyBody::Unencodable(text())),
+            UNKNOWN_CODE => Ok(ReplyBody::UnknownCode(text())),
+            TOO_LARGE => {
+                let (len, limit) = rest
+                    .split_first_chunk()
+                    .and_then(|(len, rest)| Some((*len, rest.try_into().ok()?)))
+                    .ok_or_else(|| WireError::new("reply", "its length is wrong"))?;
+                Ok(ReplyBody::TooLarge { len: u64::from_le_bytes(len), limit: u64::from_le_bytes(limit) })
+            }
+            tag => Err(WireError::new("reply", format!("unknown tag {tag}"))),
+        }
+    }
+}
+
+/// The longest prefix of `text` within `limit` bytes that ends at a character.
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn round_trip(body: &ReplyBody) -> ReplyBody {
+        let mut out = Vec::new();
+        body.encode(&mut out);
+        ReplyBody::decode(out.into()).unwrap()
+    }
+
+    #[test]
+    fn every_reply_survives_the_way() {
+        let report = PanicReport {
+            message: "no".to_owned(),
+            location: Some("a.rs:1:2".to_owned()),
+            backtrace: None,
+            thread: Some("main".to_owned()),
+        };
+        for body in [
+            ReplyBody::Value(Bytes::from_static(b"")),
+            ReplyBody::Value(Bytes::from_static(b"value")),
+            ReplyBody::Panicked(report),
+            ReplyBody::Undecodable("a".to_owned()),
+            ReplyBody::Unencodable("b".to_owned()),
+            ReplyBody::UnknownCode("c".to_owned()),
+            ReplyBody::TooLarge { len: 7, limit: u64::MAX },
+        ] {
+            assert_eq!(round_trip(&body), body);
+        }
+    }
+
+    #[test]
+    fn what_is_no_value_stays_within_its_bounds() {
+        let long = "ä".repeat(100_000);
+        let report = PanicReport {
+            message: long.clone(),
+            location: Some(long.clone()),
+            backtrace: Some(long.clone()),
+            thread: Some(long.clone()),
+        };
+        for body in [ReplyBody::Panicked(report), ReplyBody::Unencodable(long)] {
+            let mut out = Vec::new();
+            body.encode(&mut out);
+            assert!(out.len() as u64 <= MESSAGE_OVERHEAD);
+            assert!(ReplyBody::decode(out.into()).is_ok());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_to_a_reply_or_an_error(bytes: Vec<u8>) {
+            let len = bytes.len();
+            match ReplyBody::decode(bytes.into()) {
+                Ok(ReplyBody::Value(value)) => prop_assert_eq!(value.len() + 1, len),
+                Ok(ReplyBody::Panicked(report)) => prop_assert!(report.message.len() <= len),
+                Ok(_) | Err(_) => {}
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_task_or_an_error(bytes: Vec<u8>) {
+            if let Ok((head, start)) = parse_task_head(&bytes) {
+                prop_assert!(start <= bytes.len());
+                prop_assert!(head.name.len() <= bytes.len());
+            }
+            let _ = Setup::decode(&bytes);
+            let _ = Hello::decode(&bytes);
+        }
+    }
+}

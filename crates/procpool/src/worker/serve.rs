@@ -1,0 +1,148 @@
+//! The worker's main loop.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+
+use super::link::Link;
+use super::panics;
+use super::start::{EXIT_BROKEN, fail};
+use crate::backend::scheduler::OfferId;
+use crate::current::{self, Running};
+use crate::sys::process;
+use crate::task::{Code, Fault, WireEntry};
+use crate::wire::frame::Kind;
+use crate::wire::message::{EncodedJob, ReplyBody, Setup, parse_task_head};
+use crate::wire::page::WorkerPage;
+
+/// A reply's buffer is used again for the next one, unless it has grown beyond this.
+const KEEP_BUFFER: usize = 1 << 20;
+
+/// The exit code of a worker whose exit hook panicked; that of any Rust program that panics.
+const EXIT_PANICKED: i32 = 101;
+
+struct Worker {
+    link: Link,
+    page: &'static WorkerPage,
+    max_message: u64,
+    reply: Vec<u8>,
+}
+
+/// Runs the initialiser, then tasks until the parent says that it is enough.
+pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
+    let Setup { name, max_message, init, exit, .. } = setup;
+    let mut worker = Worker { link, page, max_message, reply: Vec::new() };
+    worker.initialise(init);
+    loop {
+        // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
+        let Ok(message) = worker.link.receive() else { process::kill_own_group() };
+        match message.kind {
+            Kind::Task => worker.task(OfferId(message.id), message.body, &name),
+            Kind::Retire => worker.retire(exit, &name),
+            _ => fail(&name, "understand its parent", "it sent a message of the wrong kind"),
+        }
+    }
+}
+
+impl Worker {
+    fn initialise(&mut self, init: Option<EncodedJob>) {
+        match init {
+            Some(job) => self.run(&job.entry, &job.arguments),
+            None => {
+                self.reply.clear();
+                self.reply.push(ReplyBody::VALUE_TAG);
+            }
+        }
+        // A panic that the parent hears of here is no news about the first task.
+        self.page.set_step(None);
+        self.send(Kind::InitDone, 0);
+    }
+
+    fn task(&mut self, offer: OfferId, body: Bytes, name: &str) {
+        // Before anything of it is looked at: from here on, whatever happens is this task's doing.
+        if !self.page.claim(offer) {
+            return;
+        }
+        let (head, start) = match parse_task_head(&body) {
+            Ok(parsed) => parsed,
+            Err(error) => fail(name, "understand its parent", error),
+        };
+        current::set_running(Some(Running { task: head.task, attempt: head.attempt, offer }));
+        self.run(head.entry, &body[start..]);
+        current::set_running(None);
+        // A big argument's memory is given back before the reply is waited for.
+        drop(body);
+        self.send(Kind::Reply, offer.0);
+        // Only now: whatever a worker says is done has left it.
+        self.page.done(offer);
+    }
+
+    /// Writes the whole reply. Where that fails there is no parent any more, or a task has closed the socket.
+    fn send(&mut self, kind: Kind, id: u64) {
+        if self.link.send(kind, id, &self.reply).is_err() {
+            process::kill_own_group();
+        }
+        if self.reply.capacity() > KEEP_BUFFER {
+            self.reply = Vec::new();
+        }
+    }
+
+    /// Runs a job, and leaves what came of it in `reply`.
+    fn run(&mut self, entry: &[u8], arguments: &[u8]) {
+        self.reply.clear();
+        let failure = match find(entry) {
+            Err(why) => Some(ReplyBody::UnknownCode(why)),
+            Ok(code) => self.call(&code, arguments),
+        };
+        // What a task has printed is out before its caller hears of it. Nobody to print to is no reason to fail.
+        let _ = std::io::stdout().flush();
+        let failure = failure.or_else(|| {
+            let len = self.reply.len() as u64 - 1;
+            (len > self.max_message).then_some(ReplyBody::TooLarge { len, limit: self.max_message })
+        });
+        if let Some(failure) = failure {
+            self.reply.clear();
+            failure.encode(&mut self.reply);
+        }
+    }
+
+    /// Runs code, with its result after the tag in `reply`; says what went wrong otherwise.
+    fn call(&mut self, code: &Code, arguments: &[u8]) -> Option<ReplyBody> {
+        let page = self.page;
+        let reply = &mut self.reply;
+        reply.push(ReplyBody::VALUE_TAG);
+        panics::forget();
+        // The reply is the only thing of ours that a panic can leave half-changed, and it is then thrown away.
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| code.run(arguments, reply, &mut |step| page.set_step(Some(step)))));
+        match outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(Fault::Decode(error))) => Some(ReplyBody::Undecodable(error.to_string())),
+            Ok(Err(Fault::Encode(error))) => Some(ReplyBody::Unencodable(error.to_string())),
+            Err(payload) => Some(ReplyBody::Panicked(panics::report(payload))),
+        }
+    }
+
+    /// Runs the exit hook and ends: with code 0, unless the hook failed.
+    fn retire(&mut self, exit: Option<EncodedJob>, name: &str) -> ! {
+        let Some(job) = exit else { std::process::exit(0) };
+        self.run(&job.entry, &job.arguments);
+        let outcome = ReplyBody::decode(Bytes::from(std::mem::take(&mut self.reply)));
+        let code = match outcome {
+            // Its words are on stderr: the hook of panics printed them.
+            Ok(ReplyBody::Panicked(_)) => EXIT_PANICKED,
+            Ok(ReplyBody::Undecodable(why) | ReplyBody::Unencodable(why) | ReplyBody::UnknownCode(why)) => {
+                fail(name, "run its exit hook", why)
+            }
+            Ok(ReplyBody::Value(_) | ReplyBody::TooLarge { .. }) => 0,
+            Err(_) => EXIT_BROKEN,
+        };
+        std::process::exit(code)
+    }
+}
+
+fn find(entry: &[u8]) -> Result<Code, String> {
+    let entry = WireEntry::from_bytes(entry).ok_or("the name of its code is malformed")?;
+    entry.resolve().map_err(|error| error.to_string())
+}

@@ -1,0 +1,109 @@
+//! From a process that may be anything to a worker that is ready.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::sync::{Arc, OnceLock};
+
+use super::link::Link;
+use super::{panics, serve, watcher};
+use crate::sys::{limits, overflow, process, signals, stdio};
+use crate::wire::frame::Kind;
+use crate::wire::message::{ExeIdentity, HELLO_MAGIC, Hello, PROTOCOL, Setup, SignalPolicy};
+use crate::wire::page::{PanicParts, WorkerPage};
+use crate::{current, entry};
+
+/// The exit code of a worker that could not be set up (`EX_SOFTWARE` of sysexits.h). What went wrong is on stderr.
+pub(super) const EXIT_BROKEN: i32 = 70;
+
+/// What the marker says.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    /// `worker-3`.
+    pub(crate) name: String,
+    /// The parent's number.
+    pub(crate) parent: u32,
+}
+
+/// The shared page, once there is one; for the handler of stack overflows, which can be told nothing.
+static PAGE: OnceLock<&'static WorkerPage> = OnceLock::new();
+
+/// Runs tasks for the rest of this process's life.
+pub(crate) fn run(start: Start) -> ! {
+    let name = &start.name;
+    // Under /proc/self/exe the process would be called "exe". Only looks: failing is no reason not to work.
+    let _ = limits::set_thread_name(name);
+    let socket = Arc::new(stdio::take_stdin().unwrap_or_else(|error| fail(name, "take its socket", error)));
+    // TERM, INT and HUP have been blocked since before the exec (see `sys::process::spawn`), and stay so until it is
+    // known what they mean to this worker.
+    signals::shrug_off_requests_to_end()
+        .and_then(|()| signals::reset_child_signal())
+        .and_then(|()| overflow::install(name, note_overflow))
+        .unwrap_or_else(|error| fail(name, "set up its signals", error));
+    // Without /proc, or in a container that forbids it, the worker works all the same.
+    let _ = limits::raise_oom_score();
+
+    let parent = match watcher::open_parent(start.parent) {
+        Ok(Some(parent)) => parent,
+        Ok(None) => process::kill_own_group(),
+        Err(error) => fail(name, "watch its parent", error),
+    };
+    let mut link = Link::new(Arc::clone(&socket));
+    let (setup, page) = match link.receive_setup(std::os::fd::AsFd::as_fd(&parent)) {
+        Ok(received) => received,
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => process::kill_own_group(),
+        Err(error) => fail(name, "receive its set-up", error),
+    };
+    if setup.protocol != PROTOCOL {
+        fail(name, "understand its parent", format!("it speaks protocol {}, not {PROTOCOL}", setup.protocol));
+    }
+    let mapped = WorkerPage::map(std::os::fd::AsFd::as_fd(&page));
+    drop(page);
+    // Never unmapped: handlers, hooks and threads of tasks may look at it until the very end.
+    let page: &'static WorkerPage =
+        Box::leak(Box::new(mapped.unwrap_or_else(|error| fail(name, "map the shared page", error))));
+    let _ = PAGE.set(page);
+
+    if !setup.core_dumps {
+        let _ = limits::disable_core_dumps();
+    }
+    let policy = match setup.signals {
+        SignalPolicy::Ignore => Ok(()),
+        SignalPolicy::Default => signals::obey_requests_to_end(),
+    };
+    policy.and_then(|()| signals::unblock_all()).unwrap_or_else(|error| fail(name, "set up its signals", error));
+    watcher::start(parent, socket).unwrap_or_else(|error| fail(name, "watch its parent", error));
+    panics::install(page);
+    entry::set_depth(setup.depth);
+    current::become_worker(&setup.name, setup.slot, setup.generation, page);
+    greet(&link, &setup);
+    serve::serve(link, setup, page)
+}
+
+/// Says hello. A worker that is not the same executable says so and ends: offsets into another file's code mean
+/// nothing, and the initialiser would be the first to be looked up by one.
+fn greet(link: &Link, setup: &Setup) {
+    let name = &setup.name;
+    let exe = ExeIdentity::of_this_process().unwrap_or_else(|error| fail(name, "identify its executable", error));
+    let same = exe == setup.exe;
+    let hello = Hello { magic: HELLO_MAGIC, protocol: PROTOCOL, pid: std::process::id(), exe };
+    let body = hello.encode().unwrap_or_else(|error| fail(name, "say hello", error));
+    if link.send(Kind::Hello, 0, &body).is_err() {
+        process::kill_own_group();
+    }
+    if !same {
+        fail(name, "work for its parent", "it runs another executable");
+    }
+}
+
+/// Runs in a signal handler: loads, stores, nothing else.
+fn note_overflow() {
+    if let Some(page) = PAGE.get() {
+        page.write_panic(&PanicParts { message: "stack overflow", thread: Some("main"), ..PanicParts::default() });
+    }
+}
+
+/// Ends a worker that cannot go on, with a line for whoever reads its stderr (its parent, when it captures it).
+pub(super) fn fail(name: &str, what: &str, why: impl Display) -> ! {
+    let _ = writeln!(std::io::stderr(), "procpool: {name} could not {what}: {why}");
+    std::process::exit(EXIT_BROKEN)
+}
