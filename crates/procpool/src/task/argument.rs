@@ -1,4 +1,5 @@
 //! How the arguments of `call!` travel: owned ones as they are, lent ones as owned copies that are lent again over there.
+#![expect(clippy::too_many_arguments, reason = "one constructor for each number of arguments, up to twelve")]
 
 use std::borrow::Borrow;
 use std::marker::PhantomData;

@@ -55,3 +55,23 @@ fn duplicate(tasks: &[Registration]) -> Option<DuplicateTask> {
     let [(name, first), (_, second)] = *pair;
     Some(DuplicateTask { name, first, second })
 }
+
+#[expect(unsafe_code, reason = "within this crate the link section of `#[task]` is seen")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_name_is_found_with_both_places() {
+        #[procpool::task]
+        fn any() {}
+        let task = |name, place| Registration { name, schema: 0, place, descriptor: descriptor::of_task::<any>() };
+
+        assert_eq!(duplicate(&[]), None);
+        assert_eq!(duplicate(&[task("a", "a.rs:1"), task("b", "a.rs:2"), task("ab", "a.rs:3")]), None);
+        let found = duplicate(&[task("b", "b.rs:2"), task("a", "a.rs:1"), task("b", "a.rs:9")]).unwrap();
+        assert_eq!((found.name, found.first, found.second), ("b", "a.rs:9", "b.rs:2"));
+        let text = found.to_string();
+        assert!(text.contains("`b`") && text.contains("a.rs:9") && text.contains("name = \"..\""), "{text}");
+    }
+}
