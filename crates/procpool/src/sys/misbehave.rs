@@ -24,8 +24,10 @@ pub(crate) fn fork_a_holder() -> u32 {
     #[expect(unsafe_code, reason = "forking without exec, as some C libraries do")]
     unsafe {
         let pid = libc::fork();
-        while pid == 0 {
-            libc::pause();
+        if pid == 0 {
+            loop {
+                libc::pause();
+            }
         }
         u32::try_from(pid).unwrap_or(0)
     }
