@@ -1,7 +1,8 @@
 //! The code of a job, in the process that submits it.
-#![expect(unsafe_code, reason = "pairs a descriptor with the function of its type")]
+#![cfg_attr(test, expect(unsafe_code, reason = "pairs a descriptor with the function of its type"))]
 
 use crate::task::argument::CallArguments;
+#[cfg(test)]
 use crate::task::code::Code;
 use crate::task::descriptor::{self, Descriptor, Function};
 use crate::task::{IdentityError, Ship, Task, WireEntry};
@@ -44,7 +45,8 @@ impl Entry {
         WireEntry::of(self.descriptor, self.function)
     }
 
-    /// The code itself, for running it in this process, wherever it lies.
+    /// For tests: the code itself, wherever it lies.
+    #[cfg(test)]
     pub(crate) fn to_code(self) -> Code {
         // SAFETY: the constructors pair each function with the descriptor of its own type.
         unsafe { Code::new(self.descriptor, self.function) }
