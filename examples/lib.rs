@@ -1,1 +1,2 @@
-//! Small programs, one subject each: see the README.
+//! Small programs that use procpool, one subject a file; the README lists them. `cargo run --release --example NAME`
+//! runs one.

@@ -1,1 +1,41 @@
-//! The harness that every test of this workspace member uses.
+//! The harness of procpool's integration tests.
+//!
+//! Two rules hold for every test that is written with [`test!`]: one that is not done in its time fails as a deadlock,
+//! with a dump of what every task and worker was doing; and after each test nothing is left, no child process (zombies
+//! included), no file descriptor, no thread, no file. Leaks cannot be told apart while tests share a process, so each
+//! test runs in a process of its own: the test binary executes itself again.
+//!
+//! Nothing here sleeps. A task that is to be caught in the act goes through a [`Gate`], whose other side sees it arrive
+//! and lets it go.
+
+mod dump;
+mod gate;
+mod leaks;
+mod run;
+pub mod tasks;
+
+pub use dump::watched;
+pub use gate::{Gate, Visitor, visit};
+pub use leaks::{children_of, is_alive, until};
+pub use run::{Flavor, run};
+
+/// Defines a test: `test! { async fn name() { … } }`, on a runtime with two threads.
+///
+/// `test! { current_thread async fn name() { … } }` gives a runtime with one.
+#[macro_export]
+macro_rules! test {
+    ($(#[$meta:meta])* async fn $name:ident() $body:block) => {
+        $(#[$meta])*
+        #[test]
+        fn $name() {
+            $crate::run(stringify!($name), $crate::Flavor::MultiThread, || async $body);
+        }
+    };
+    ($(#[$meta:meta])* current_thread async fn $name:ident() $body:block) => {
+        $(#[$meta])*
+        #[test]
+        fn $name() {
+            $crate::run(stringify!($name), $crate::Flavor::CurrentThread, || async $body);
+        }
+    };
+}

@@ -1,3 +1,20 @@
 //! What runs tasks: the seam between the typed front and the places where work happens.
 
+mod completion;
+mod engine;
+mod job;
+pub(crate) mod local;
+mod outcome;
 pub(crate) mod scheduler;
+mod seam;
+mod sentinel;
+pub(crate) mod threads;
+mod view;
+
+pub(crate) use completion::{Completion, completion};
+pub(crate) use engine::Engine;
+pub(crate) use job::Submission;
+pub(crate) use outcome::failure;
+pub(crate) use seam::Backend;
+pub(crate) use sentinel::tie_to_runtime;
+pub(crate) use view::worker_name;

@@ -12,6 +12,7 @@ pub(crate) mod misbehave;
 pub(crate) mod overflow;
 pub(crate) mod poll;
 pub(crate) mod process;
+pub(crate) mod readiness;
 pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod stdio;

@@ -35,6 +35,8 @@ pub(crate) enum Stderr {
     /// To the parent's.
     #[default]
     Inherit,
+    /// Nowhere.
+    Null,
     /// Into a pipe that the parent reads without blocking.
     Pipe,
 }
@@ -89,8 +91,10 @@ pub(crate) fn spawn(worker: WorkerCommand) -> io::Result<Child> {
     if let Some(directory) = &worker.cwd {
         command.current_dir(directory);
     }
-    if worker.stderr == Stderr::Pipe {
-        command.stderr(Stdio::piped());
+    match worker.stderr {
+        Stderr::Inherit => {}
+        Stderr::Null => drop(command.stderr(Stdio::null())),
+        Stderr::Pipe => drop(command.stderr(Stdio::piped())),
     }
     let mut child = {
         // The new process inherits this thread's mask. SIGTSTP: a Ctrl-Z that hits the child between vfork and exec
@@ -127,6 +131,14 @@ pub(crate) fn spawn(worker: WorkerCommand) -> io::Result<Child> {
 pub(crate) fn open_pid(pid: u32) -> io::Result<OwnedFd> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// Asks a process to end. Nothing happens when it has ended.
+pub(crate) fn terminate(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    match rustix::process::pidfd_send_signal(pidfd, Signal::TERM) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Child {

@@ -3,13 +3,11 @@
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::panic::PanicHookInfo;
 
+use crate::panics::{self, NOT_A_STRING};
 use crate::wire::message::PanicReport;
 use crate::wire::page::{PanicParts, WorkerPage};
-
-/// What is said of a payload that is neither `&str` nor `String`.
-const NOT_A_STRING: &str = "panic with a payload that is not a string";
 
 thread_local! {
     /// The last panic of this thread that the hook saw.
@@ -48,27 +46,12 @@ pub(super) fn forget() {
 
 /// The report for a payload that was caught on this thread, and the end of that payload.
 pub(super) fn report(payload: Box<dyn Any + Send>) -> PanicReport {
-    let message = payload
-        .downcast_ref::<&'static str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or(NOT_A_STRING)
-        .to_owned();
+    let message = panics::message(payload);
     // The hook's report is about this payload if the words are the same. They are not where the task caught one panic
     // and then resumed another by hand, or has put a hook of its own in the place of ours.
-    let report = LAST
-        .try_with(RefCell::take)
+    LAST.try_with(RefCell::take)
         .ok()
         .flatten()
         .filter(|report| report.message == message)
-        .unwrap_or_else(|| PanicReport { message, ..PanicReport::default() });
-    discard(payload);
-    report
-}
-
-/// Drops a payload whose `Drop` may panic in turn, with a payload whose `Drop` may panic ...
-fn discard(payload: Box<dyn Any + Send>) {
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
-    }
+        .unwrap_or_else(|| PanicReport { message, ..PanicReport::default() })
 }

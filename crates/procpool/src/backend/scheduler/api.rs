@@ -11,6 +11,9 @@ use std::time::Duration;
 pub(crate) struct Now(pub(crate) Duration);
 
 impl Now {
+    /// An instant that no clock reaches.
+    pub(crate) const NEVER: Now = Now(Duration::MAX);
+
     /// This instant plus `delay`, saturating (a time limit of `Duration::MAX` means "never").
     pub(crate) fn after(self, delay: Duration) -> Now {
         Now(self.0.saturating_add(delay))
@@ -41,7 +44,7 @@ pub(crate) trait Payload {
     /// resolution cannot be written.
     type Job;
     /// What a worker answered.
-    type Reply: Debug;
+    type Reply;
     /// Why a worker ended: exit status, signal, last words.
     type Death: Clone + Debug;
 }
@@ -97,7 +100,7 @@ pub(crate) enum CancelReason {
 pub(crate) enum Evidence {
     /// Not claimed yet. `since`: when it was offered, or when its bytes last moved towards the worker if later.
     Offered { since: Now },
-    /// Only as the answer to [`Action::Revoke`]: it was not claimed, and from now on cannot be.
+    /// Put there by [`Action::Revoke`]: it was not claimed, and from now on cannot be.
     Revoked,
     /// The worker has claimed it. `at` is clamped by the shell to lie between the offer and now.
     Claimed { at: Now },
@@ -130,7 +133,8 @@ pub(crate) enum Event<P: Payload> {
     Ready { worker: WorkerId },
     /// An answer to this offer arrived whole.
     Replied { worker: WorkerId, offer: OfferId, reply: P::Reply },
-    /// The answer to [`Action::Revoke`] and [`Action::Inspect`].
+    /// The answer to [`Action::Revoke`] and [`Action::Inspect`]. A worker's answers come in the order of the questions:
+    /// a page that seems to go backwards is taken for a lie.
     Evidence { worker: WorkerId, offer: OfferId, evidence: Evidence },
     /// The worker broke the protocol, or closed its socket while it lives. It will be killed.
     Broken { worker: WorkerId },
@@ -158,7 +162,6 @@ pub(crate) enum Closing {
 }
 
 /// Decisions for the shell to carry out, in order.
-#[derive(Debug)]
 pub(crate) enum Action<P: Payload> {
     /// Start a worker. Answered by `Spawned` or `SpawnFailed`.
     Spawn { worker: WorkerId, placement: Placement },
@@ -166,7 +169,8 @@ pub(crate) enum Action<P: Payload> {
     Offer { worker: WorkerId, offer: OfferId, task: TaskId },
     /// Try to take an unclaimed offer back, and answer with `Evidence` (`Revoked`, `Claimed`, `Done` or `Nonsense`).
     Revoke { worker: WorkerId, offer: OfferId },
-    /// Read the page and answer with `Evidence` (`Offered`, `Claimed`, `Done` or `Nonsense`).
+    /// Read the page and answer with `Evidence` (whatever stands there; `Revoked` too, where a revocation has just
+    /// been carried out).
     Inspect { worker: WorkerId, offer: OfferId },
     /// Set the page's cancel flag for this offer; its task may notice and return.
     SetCancel { worker: WorkerId, offer: OfferId },
@@ -174,16 +178,18 @@ pub(crate) enum Action<P: Payload> {
     Kill { worker: WorkerId },
     /// Ask an idle worker to run its exit hook and end. Answered by `Exited`.
     Retire { worker: WorkerId },
-    /// The task is over: tell its caller. Exactly one for each submitted task.
+    /// The task is over: tell its caller. Exactly one for each submitted task. `attempts` counts the attempt in
+    /// which it ended, from 1, also where that attempt had not begun.
     Resolve { task: TaskId, job: P::Job, resolution: Resolution<P>, attempts: u32 },
-    /// The pool has its minimum of ready workers (`Ok`), or cannot get there.
+    /// The pool has its minimum of ready workers (`Ok`), or cannot get there. One answer for all that asked so far.
     Warmed { result: Result<(), Unavailable<P>> },
-    /// Closed: no task and no worker is left. The last action there ever is.
+    /// Closed: no task and no worker is left. Exactly once; afterwards there are only refusals (of submissions, of
+    /// [`Event::Warm`]).
     Closed,
 }
 
 /// Why the pool has no worker to offer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Unavailable<P: Payload> {
     /// Workers die before they are ready; the last death says why.
     StartFailed { failures: u32, death: P::Death },
@@ -191,12 +197,33 @@ pub(crate) enum Unavailable<P: Payload> {
     Closed,
 }
 
+// Not derived: that would ask for `P: Clone`, and a payload is a name, never a value.
+impl<P: Payload> Clone for Unavailable<P> {
+    fn clone(&self) -> Self {
+        match self {
+            Unavailable::StartFailed { failures, death } => {
+                Unavailable::StartFailed { failures: *failures, death: death.clone() }
+            }
+            Unavailable::Closed => Unavailable::Closed,
+        }
+    }
+}
+
+/// Why [`Scheduler::reserve`](super::Scheduler::reserve) gave no place.
+#[derive(Debug)]
+pub(crate) enum Refused<P: Payload> {
+    /// Queue and reservations have reached the limit.
+    QueueFull,
+    /// No worker can be had.
+    Unavailable(Unavailable<P>),
+}
+
 /// How a task ended.
 #[derive(Debug)]
 pub(crate) enum Resolution<P: Payload> {
     /// A worker answered.
     Replied { worker: WorkerId, reply: P::Reply },
-    /// It was asked to stop, and has. `worker`: who was killed for it, with the facts.
+    /// It was asked to stop, and has. `killed`: who was killed for it (or died of itself meanwhile), with the facts.
     Cancelled { why: CancelReason, began: Began, killed: Option<(WorkerId, P::Death)> },
     /// It ran longer than its limit and was stopped.
     TimedOut { limit: Duration, killed: Option<(WorkerId, P::Death)> },
@@ -217,7 +244,8 @@ pub(crate) enum Resolution<P: Payload> {
 pub(crate) struct SchedulerConfig {
     /// Workers kept once the pool is warm, and when idle ones are let go.
     pub(crate) min_workers: u32,
-    /// Never more shared workers than this. At least 1 and at least `min_workers`; 0 only for a pool of dedicated ones.
+    /// Never more shared workers than this, those not counted that are on their way out. At least 1 and at least
+    /// `min_workers`; 0 only for a pool of dedicated ones (a shared task there would still get one worker).
     pub(crate) max_workers: u32,
     /// Tasks that may be queued (not yet offered).
     pub(crate) queue_limit: usize,
@@ -281,9 +309,13 @@ pub(crate) enum WorkerPhase {
     Starting,
     Initialising,
     Idle,
-    Busy { task: TaskId },
+    Busy {
+        task: TaskId,
+    },
     /// Its task was told to stop.
-    Stopping { task: TaskId },
+    Stopping {
+        task: TaskId,
+    },
     /// Running its exit hook.
     Retiring,
     /// Killed, not gone yet.

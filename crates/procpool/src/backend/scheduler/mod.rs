@@ -1,5 +1,22 @@
 //! The sans-IO heart of a pool: who runs what, and what happens when things go wrong.
 
 mod api;
+mod closing;
+mod core;
+mod endings;
+mod handover;
+mod life;
+mod queue;
+
+mod staffing;
+mod starts;
+mod stopping;
+mod tasks;
+mod timers;
+mod workers;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use api::*;
+pub(crate) use core::Scheduler;

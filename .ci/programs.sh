@@ -1,0 +1,148 @@
+# shellcheck shell=bash
+# The examples and the benchmark: what they print is checked. Sourced by .ci/run.
+
+# Builds an example once and runs it; a hang is a failure.
+example() {
+    local name=$1
+    shift
+    cargo build -q --locked --release -p procpool-examples --example "$name"
+    timeout 120 "$CARGO_TARGET_DIR/release/examples/$name" "$@"
+}
+
+expect() {
+    local what=$1
+    shift
+    "$@" || {
+        echo "expected: $what"
+        return 1
+    }
+}
+
+quickstart() {
+    local command
+    command=$(readme_command 'cargo run --release --example quickstart')
+    echo "from the README: $command"
+    timeout 900 bash -c "$command"
+    expect "the README's first program" cmp <(readme_program) examples/quickstart.rs
+}
+
+tutorial_process() {
+    local out="$work/tutorial_process.txt"
+    example tutorial_process | tee "$out"
+    expect "four numbers in [0, 1), one a line" awk '
+        !/^[0-9]+(\.[0-9]+)?(e-[0-9]+)?$/ || $1 < 0 || $1 >= 1 { bad = 1 }
+        END { exit bad || NR != 4 }' "$out"
+    expect "four different numbers" test "$(sort -u "$out" | wc -l)" = 4
+}
+
+tutorial_pool() {
+    local out="$work/tutorial_pool.txt" line
+    example tutorial_pool | tee "$out"
+    for line in \
+        '[256, 4, 27, 3125, 27, 4, 1, 4]' \
+        '[256, 46656, 3125, 256, 46656, 27, 20880467999847912034355032910567, 256, 46656]'; do
+        expect "the line $line, once" test "$(grep -cFx -- "$line" "$out")" = 1
+    done
+    for line in 256 4 27; do
+        expect "$line, printed by a worker" grep -qwF -- "$line" <(grep -v '^\[' "$out")
+    done
+    expect "worker names that repeat" test -n "$(grep -oE 'worker-[0-9]+' "$out" | sort | uniq -d)"
+}
+
+# 10,000 files in a few shapes, one over 1 GiB, and names that sha256sum escapes.
+digest_tree() {
+    local tree=$1 d
+    mkdir -p "$tree"/{00..99}
+    for d in "$tree"/{00..99}; do
+        seq -f "%04g of $d" 1 10000 | split -l 100 -a 2 - "$d/file-"
+    done
+    : >"$tree/empty"
+    printf x >"$tree/00.before-the-directory-in-byte-order"
+    printf x >"$tree/with space and ünï"
+    printf x >"$tree/-dash"
+    printf x >"$tree/back\\slash"
+    printf x >"$tree/new"$'\n'"line"
+    printf x >"$tree/not-utf8-"$'\xff'
+    head -c 3000000 /dev/urandom >"$tree/random"
+    truncate -s 1100M "$tree/sparse" && printf end >>"$tree/sparse"
+}
+
+digest() {
+    local tree="$work/tree" seen="$work/digest.txt" wanted="$work/sha256sum.txt"
+    digest_tree "$tree"
+    echo "$(find "$tree" -type f -printf . | wc -c) files"
+    find "$tree" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum -- >"$wanted"
+    example digest "$tree" >"$seen"
+    expect "byte for byte what sha256sum prints" cmp "$wanted" "$seen"
+    if command -v script >/dev/null; then # the progress bar shows on a terminal only
+        script -qec "'$CARGO_TARGET_DIR/release/examples/digest' '$tree' >'$work/again.txt'" "$work/progress.txt" >/dev/null
+        expect "a progress bar on stderr" grep -q '[0-9]/[0-9]' "$work/progress.txt"
+        expect "the same lines as before" cmp "$wanted" "$work/again.txt"
+    fi
+    # Without an argument: this repository's sources.
+    example digest 2>/dev/null >"$seen"
+    expect "at least ten sources" test "$(wc -l <"$seen")" -ge 10
+    sha256sum --check --quiet --strict "$seen"
+}
+
+# A file that cannot be read is named at the end, and the others are hashed.
+digest_failures() {
+    local tree="$work/unreadable" program="$work/digest" status=0 as=()
+    mkdir -p "$tree"
+    printf 1 >"$tree/a"
+    printf 2 >"$tree/secret"
+    printf 3 >"$tree/z"
+    chmod 000 "$tree/secret"
+    chmod 755 "$work" "$tree"
+    cargo build -q --locked --release -p procpool-examples --example digest
+    cp "$CARGO_TARGET_DIR/release/examples/digest" "$program"
+    if [[ $(id -u) == 0 ]]; then # who may read everything
+        command -v setpriv >/dev/null || {
+            echo "no setpriv to give up root with: left out"
+            return 0
+        }
+        as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    fi
+    (cd "$work" && timeout 60 "${as[@]}" "$program" "$tree" >seen 2>errors) || status=$?
+    cat "$work/errors"
+    expect "exit code 1" test "$status" = 1
+    expect "the file and why" grep -qE "$tree/secret.*[Pp]ermission denied" "$work/errors"
+    (cd "$tree" && sha256sum "$tree/a" "$tree/z") | expect "the others" cmp - "$work/seen"
+}
+
+# Errors as a user reads them. After each of the five the pool works, which the example asserts.
+deadline() {
+    local out="$work/deadline.txt" word
+    example deadline 2>&1 | tee "$out"
+    for word in 'time' 'SIGSEGV' 'stack' 'panic' 'exit'; do
+        expect "a word about $word" grep -qi -- "$word" "$out"
+    done
+}
+
+check_bench() {
+    if command -v python3 >/dev/null; then
+        python3 - "$1" <<'PYTHON'
+import json, sys
+
+rows = json.load(open(sys.argv[1]))
+fields = {"workload": str, "variant": str, "system": str, "metric": str, "unit": str,
+          "median": (int, float), "min": (int, float), "max": (int, float), "rounds": int}
+assert isinstance(rows, list) and rows, "an array of results"
+for row in rows:
+    assert set(row) == set(fields), f"other fields: {row}"
+    for name, kind in fields.items():
+        assert isinstance(row[name], kind), f"{name}: {row}"
+    assert 0 < row["min"] <= row["median"] <= row["max"] and row["rounds"] > 0, f"numbers: {row}"
+for workload in ("W1", "W2"):
+    systems = {row["system"] for row in rows if row["workload"].startswith(workload)}
+    assert any("procpool" in s for s in systems), f"{workload} without procpool: {systems}"
+    assert any("spawn_blocking" in s for s in systems), f"{workload} without spawn_blocking: {systems}"
+print(f"{len(rows)} results of the right shape")
+PYTHON
+    else
+        local word
+        for word in workload variant system metric unit median min max rounds W1 W2 procpool spawn_blocking; do
+            expect "$word in the JSON" grep -qF -- "$word" "$1"
+        done
+    fi
+}

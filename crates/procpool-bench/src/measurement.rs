@@ -1,0 +1,102 @@
+//! One figure of the benchmark.
+
+use serde::Serialize;
+
+/// Who was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum System {
+    #[serde(rename = "procpool")]
+    Procpool,
+    #[serde(rename = "tokio_spawn_blocking")]
+    SpawnBlocking,
+    /// What the machine itself needs: no library can be faster by the same means.
+    #[serde(rename = "limit")]
+    Limit,
+}
+
+impl System {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            System::Procpool => "procpool",
+            System::SpawnBlocking => "tokio_spawn_blocking",
+            System::Limit => "limit",
+        }
+    }
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Key {
+    pub(crate) workload: &'static str,
+    /// How; peers carry the variant of what they are compared with.
+    pub(crate) variant: &'static str,
+    pub(crate) system: System,
+    pub(crate) metric: &'static str,
+    pub(crate) unit: &'static str,
+}
+
+impl Key {
+    /// Whether the two differ in nothing but the system.
+    pub(crate) fn compares_with(&self, other: &Key) -> bool {
+        (self.workload, self.variant, self.metric) == (other.workload, other.variant, other.metric)
+    }
+}
+
+/// A figure over all rounds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Measurement {
+    #[serde(flatten)]
+    pub(crate) key: Key,
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    pub(crate) rounds: usize,
+}
+
+impl Measurement {
+    /// `None` if there are no samples.
+    pub(crate) fn of(key: Key, samples: &[f64]) -> Option<Self> {
+        let mut sorted = samples.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let (min, max) = (*sorted.first()?, *sorted.last()?);
+        let middle = sorted.len() / 2;
+        let median = if sorted.len().is_multiple_of(2) {
+            f64::midpoint(sorted[middle - 1], sorted[middle])
+        } else {
+            sorted[middle]
+        };
+        Some(Measurement { key, median, min, max, rounds: sorted.len() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = Key {
+        workload: "W2",
+        variant: "join_all-mt",
+        system: System::SpawnBlocking,
+        metric: "per_second",
+        unit: "1/s",
+    };
+
+    #[test]
+    fn a_median_of_an_even_number_lies_between() {
+        let measurement = Measurement::of(KEY, &[4.0, 1.0, 3.0, 2.0]).unwrap();
+        assert_eq!((measurement.min, measurement.median, measurement.max), (1.0, 2.5, 4.0));
+        assert_eq!(Measurement::of(KEY, &[]), None);
+    }
+
+    #[test]
+    fn json_has_the_agreed_fields() {
+        let json = serde_json::to_value(Measurement::of(KEY, &[2.0]).unwrap()).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "workload": "W2", "variant": "join_all-mt", "system": "tokio_spawn_blocking", "metric": "per_second",
+                "unit": "1/s", "median": 2.0, "min": 2.0, "max": 2.0, "rounds": 1
+            })
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! What the command line asks for.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::workloads;
+
+pub(crate) const USAGE: &str = "\
+usage: cargo run --release -p procpool-bench -- [OPTIONS]
+  --quick         fewer calls and rounds: ends within 60 seconds
+  --only W1,W2    only these workloads
+  --json FILE     also write the figures to FILE
+  --help          this text";
+
+/// The argument that makes this program the other end of the raw limit: see [`limit`](crate::limit).
+pub(crate) const ECHO: &str = "--echo-for-the-raw-limit";
+
+/// What this process is to do.
+pub(crate) enum Command {
+    Run(Options),
+    Help,
+    Echo,
+}
+
+pub(crate) struct Options {
+    pub(crate) quick: bool,
+    pub(crate) rounds: usize,
+    /// How long all rounds may take together.
+    pub(crate) budget: Option<Duration>,
+    pub(crate) json: Option<PathBuf>,
+    /// Names of the workloads to run; all if empty.
+    pub(crate) only: Vec<String>,
+}
+
+impl Options {
+    pub(crate) fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Command, String> {
+        let mut quick = false;
+        let mut json = None;
+        let mut only = Vec::new();
+        while let Some(arg) = args.next() {
+            match arg.to_str() {
+                Some("--help" | "-h") => return Ok(Command::Help),
+                Some(ECHO) => return Ok(Command::Echo),
+                Some("--quick") => quick = true,
+                Some("--json") => json = Some(PathBuf::from(args.next().ok_or("--json needs a file")?)),
+                Some("--only") => {
+                    let list = args.next().ok_or("--only needs names of workloads")?;
+                    only.extend(names(&list.to_string_lossy())?);
+                }
+                _ => return Err(format!("unknown option {}", arg.display())),
+            }
+        }
+        // An odd number of rounds has a median that was measured.
+        let (rounds, budget) = if quick { (5, Some(Duration::from_secs(50))) } else { (7, None) };
+        Ok(Command::Run(Options { quick, rounds, budget, json, only }))
+    }
+}
+
+fn names(list: &str) -> Result<Vec<String>, String> {
+    list.split(',')
+        .map(|name| match workloads::NAMES.contains(&name) {
+            true => Ok(name.to_owned()),
+            false => Err(format!("no workload {name}; there are {}", workloads::NAMES.join(", "))),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Command, String> {
+        Options::parse(args.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn what_is_asked_for_is_understood() {
+        let Ok(Command::Run(options)) = parse(&["--quick", "--json", "a.json", "--only", "W1,W2"]) else {
+            panic!("refused");
+        };
+        assert!(options.quick && options.budget.is_some());
+        assert_eq!(options.json, Some(PathBuf::from("a.json")));
+        assert_eq!(options.only, ["W1", "W2"]);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        let refused = |args| parse(args).err().unwrap_or_default();
+        assert_eq!(refused(&["--fast"]), "unknown option --fast");
+        assert_eq!(refused(&["--json"]), "--json needs a file");
+        assert!(refused(&["--only", "W1,W77"]).contains("no workload W77"));
+    }
+}

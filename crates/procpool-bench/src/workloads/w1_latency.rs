@@ -1,0 +1,115 @@
+//! W1: one empty task at a time. What a call costs when nothing else goes on.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::time::Instant;
+
+use procpool::call;
+
+use super::Workload;
+use crate::Error;
+use crate::book::Book;
+use crate::limit::Echo;
+use crate::measurement::System;
+use crate::runtimes::{Flavour, Home, Runtimes};
+
+const NAME: &str = "W1";
+
+fn empty() {}
+
+/// From where the calls are made: a task that was spawned on the runtime, as in a service, or `block_on`'s own future.
+#[derive(Clone, Copy)]
+enum From {
+    Spawned,
+    BlockOn,
+}
+
+pub(crate) struct Latency {
+    calls: usize,
+}
+
+impl Latency {
+    pub(crate) fn new(quick: bool) -> Self {
+        Latency { calls: if quick { 2_000 } else { 10_000 } }
+    }
+}
+
+impl Workload for Latency {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn round(&mut self, runtimes: &Runtimes, book: &mut Book) -> Result<(), Error> {
+        for from in [From::Spawned, From::BlockOn] {
+            for home in runtimes.homes() {
+                let variant = variant(from, home.flavour);
+                book.add_latencies(NAME, variant, System::Procpool, self.procpool(home, from)?);
+                book.add_latencies(NAME, variant, System::SpawnBlocking, self.spawn_blocking(home, from)?);
+                book.add_latencies(NAME, variant, System::Limit, self.limit()?);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Latency {
+    fn procpool(&self, home: &Home, from: From) -> Result<Vec<f64>, Error> {
+        let pool = home.pool.clone();
+        drive(home, from, one_at_a_time(self.calls, move || pool.run(call!(empty()))))
+    }
+
+    fn spawn_blocking(&self, home: &Home, from: From) -> Result<Vec<f64>, Error> {
+        drive(home, from, one_at_a_time(self.calls, || tokio::task::spawn_blocking(empty)))
+    }
+
+    fn limit(&self) -> Result<Vec<f64>, Error> {
+        let mut echo = Echo::start()?;
+        for _ in 0..warm_up(self.calls) {
+            echo.ping()?;
+        }
+        Ok((0..self.calls).map(|_| echo.ping()).collect::<Result<_, _>>()?)
+    }
+}
+
+fn variant(from: From, flavour: Flavour) -> &'static str {
+    match (from, flavour) {
+        (From::Spawned, Flavour::MultiThread) => "spawned-mt",
+        (From::Spawned, Flavour::CurrentThread) => "spawned-ct",
+        (From::BlockOn, Flavour::MultiThread) => "block_on-mt",
+        (From::BlockOn, Flavour::CurrentThread) => "block_on-ct",
+    }
+}
+
+fn drive(
+    home: &Home,
+    from: From,
+    calls: impl Future<Output = Result<Vec<f64>, Error>> + Send + 'static,
+) -> Result<Vec<f64>, Error> {
+    match from {
+        From::Spawned => home.runtime.block_on(home.runtime.spawn(calls))?,
+        From::BlockOn => home.runtime.block_on(calls),
+    }
+}
+
+/// The time of each call in microseconds.
+async fn one_at_a_time<F, E: Display>(count: usize, mut call: impl FnMut() -> F) -> Result<Vec<f64>, Error>
+where
+    F: Future<Output = Result<(), E>>,
+{
+    let mut latencies = Vec::with_capacity(count);
+    for number in 0..warm_up(count) + count {
+        let start = Instant::now();
+        let result = call().await;
+        let latency = start.elapsed();
+        result.map_err(|error| format!("{NAME}: {error}"))?;
+        if number >= warm_up(count) {
+            latencies.push(latency.as_secs_f64() * 1e6);
+        }
+    }
+    Ok(latencies)
+}
+
+/// Calls that are not counted: caches fill, sleeping threads wake or start.
+fn warm_up(calls: usize) -> usize {
+    calls / 10
+}

@@ -1,0 +1,369 @@
+//! The lock around the scheduler, and the carrying out of its decisions: the part that both backends share.
+//!
+//! One rule keeps it fast and free of deadlocks: under the lock only memory is touched. What wakes, drops or encodes
+//! foreign values, or calls the kernel, is collected in an [`After`] and done once the lock is released.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::completion::Outcome;
+use super::job::{Death, Submission, Work};
+use super::outcome::{Tally, outcome};
+use super::scheduler::{
+    Action, CancelReason, Closing, Event, Evidence, Now, OfferId, Placement, Refused, Scheduler, SchedulerConfig,
+    TaskId, TaskOptions, Unavailable, WorkerId,
+};
+use super::seam::Backend;
+use super::view;
+use crate::error::{ErrorKind, Facts, PoolError, PoolErrorKind, RunError, Started};
+use crate::panics;
+use crate::pool::{Report, Shutdown, Snapshot};
+use crate::process::Watch;
+use crate::sync::lock;
+use crate::sys::clock;
+
+/// A kind of worker: processes, or threads. Called under the engine's lock, so nothing here may block or call the
+/// kernel; what must is put into `later`.
+pub(crate) trait Workers: Send + 'static {
+    /// What is to be done once the lock is released.
+    type Later: Default + Send;
+
+    fn spawn(&mut self, worker: WorkerId, watch: Option<Arc<Watch>>, later: &mut Self::Later);
+    fn offer(&mut self, worker: WorkerId, offer: OfferId, task: &Offered<'_>, later: &mut Self::Later);
+    fn revoke(&mut self, worker: WorkerId, offer: OfferId, now: Now, later: &mut Self::Later) -> Evidence;
+    fn inspect(&mut self, worker: WorkerId, offer: OfferId, now: Now) -> Evidence;
+    fn set_cancel(&mut self, worker: WorkerId, offer: OfferId);
+    fn kill(&mut self, worker: WorkerId, later: &mut Self::Later);
+    fn retire(&mut self, worker: WorkerId, later: &mut Self::Later);
+    /// The scheduler wants to be told the time at `deadline`.
+    fn set_deadline(&mut self, deadline: Option<Now>, later: &mut Self::Later);
+    /// No task and no worker is left.
+    fn closed(&mut self, later: &mut Self::Later);
+    fn pid(&self, worker: WorkerId) -> Option<u32>;
+    /// Does what was put off; no lock is held.
+    fn finish(later: Self::Later);
+}
+
+/// What a caller of `ready` is told.
+type Warm = Result<(), PoolError>;
+
+/// A task on its way to a worker.
+pub(crate) struct Offered<'a> {
+    pub(crate) task: TaskId,
+    pub(crate) job: &'a Submission,
+    pub(crate) attempt: u32,
+    pub(crate) now: Now,
+}
+
+/// A pool's scheduler and workers behind one short lock.
+pub(crate) struct Engine<W: Workers> {
+    /// The clock's reading when the pool was made; [`Now`] counts from here.
+    epoch_ns: u64,
+    max_message: u64,
+    runtime: Handle,
+    state: Mutex<State<W>>,
+}
+
+struct State<W: Workers> {
+    scheduler: Scheduler<Work>,
+    workers: W,
+    /// Decisions not carried out yet. Two buffers that swap, so that the hot path allocates neither.
+    actions: Vec<Action<Work>>,
+    batch: Vec<Action<Work>>,
+    tally: Tally,
+    warming: Vec<oneshot::Sender<Warm>>,
+    closing: Vec<oneshot::Sender<Report>>,
+    told_to_close: bool,
+    closed: bool,
+}
+
+/// What has to wait until the lock is released.
+struct After<W: Workers> {
+    later: W::Later,
+    resolved: Vec<(TaskId, Submission, Outcome)>,
+    warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
+    ended: Vec<(oneshot::Sender<Report>, Report)>,
+}
+
+impl<W: Workers> After<W> {
+    fn new() -> Self {
+        After { later: W::Later::default(), resolved: Vec::new(), warmed: Vec::new(), ended: Vec::new() }
+    }
+
+    fn finish(self) {
+        // The wire first: workers begin on their next task while this thread wakes the callers of the last one.
+        W::finish(self.later);
+        for (task, job, outcome) in self.resolved {
+            // Subscribers and wakers are foreign code. Where one panics, the thread that was passing by (the keeper,
+            // say, on which everybody depends) goes on.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
+                super::outcome::trace(task, &job, &outcome);
+                job.completer.resolve(outcome);
+            })) {
+                panics::discard(panic);
+            }
+        }
+        // A waiter that has gone away does not want to know.
+        for (waiter, result) in self.warmed {
+            let _ = waiter.send(result);
+        }
+        for (waiter, report) in self.ended {
+            let _ = waiter.send(report);
+        }
+    }
+}
+
+impl<W: Workers> Engine<W> {
+    /// `workers` is given the clock's reading that [`Now`] counts from.
+    pub(crate) fn new(
+        config: SchedulerConfig,
+        max_message: u64,
+        runtime: Handle,
+        workers: impl FnOnce(u64) -> W,
+    ) -> Self {
+        let epoch_ns = clock::monotonic_ns();
+        Engine {
+            epoch_ns,
+            max_message,
+            runtime,
+            state: Mutex::new(State {
+                scheduler: Scheduler::new(config),
+                workers: workers(epoch_ns),
+                actions: Vec::new(),
+                batch: Vec::new(),
+                tally: Tally::default(),
+                warming: Vec::new(),
+                closing: Vec::new(),
+                told_to_close: false,
+                closed: false,
+            }),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.at(clock::monotonic_ns())
+    }
+
+    /// A reading of the monotonic clock as the scheduler counts it.
+    pub(crate) fn at(&self, monotonic_ns: u64) -> Now {
+        Now(Duration::from_nanos(monotonic_ns.saturating_sub(self.epoch_ns)))
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Tells the scheduler a fact and carries out what it decides.
+    pub(crate) fn handle(&self, event: Event<Work>) {
+        self.update(|state, now| state.scheduler.handle(event, now, &mut state.actions));
+    }
+
+    /// Changes the workers together with a fact about them, so that nobody sees one without the other.
+    pub(crate) fn handle_with(&self, change: impl FnOnce(&mut W) -> Option<Event<Work>>) {
+        self.update(|state, now| {
+            if let Some(event) = change(&mut state.workers) {
+                state.scheduler.handle(event, now, &mut state.actions);
+            }
+        });
+    }
+
+    /// Looks at the workers.
+    pub(crate) fn with_workers<R>(&self, look: impl FnOnce(&mut W) -> R) -> R {
+        look(&mut lock(&self.state).workers)
+    }
+
+    /// A worker is gone: `evidence` is read from it for the offer that it held, under the same lock as the verdict.
+    pub(crate) fn exited(&self, worker: WorkerId, death: Arc<Death>, remove: impl FnOnce(&mut W)) {
+        self.update(|state, now| {
+            let held = state.scheduler.offer_of(worker);
+            let evidence = held.map(|(offer, _)| state.workers.inspect(worker, offer, now));
+            remove(&mut state.workers);
+            let event = Event::Exited { worker, evidence, death };
+            state.scheduler.handle(event, now, &mut state.actions);
+        });
+    }
+
+    /// When the scheduler wants to be told the time; `armed` is called with it under the lock.
+    pub(crate) fn arm(&self, armed: impl FnOnce(&mut W, Option<Now>)) {
+        let mut state = lock(&self.state);
+        let deadline = state.scheduler.next_deadline();
+        armed(&mut state.workers, deadline);
+    }
+
+    fn update<R>(&self, change: impl FnOnce(&mut State<W>, Now) -> R) -> R {
+        let mut after = After::new();
+        let result = {
+            let mut state = lock(&self.state);
+            let now = self.now();
+            let result = change(&mut state, now);
+            state.carry_out(now, &mut after);
+            result
+        };
+        after.finish();
+        result
+    }
+}
+
+impl<W: Workers> State<W> {
+    fn carry_out(&mut self, now: Now, after: &mut After<W>) {
+        while !self.actions.is_empty() {
+            let mut batch = std::mem::take(&mut self.batch);
+            std::mem::swap(&mut batch, &mut self.actions);
+            for action in batch.drain(..) {
+                self.perform(action, now, after);
+            }
+            self.batch = batch;
+        }
+        let deadline = self.scheduler.next_deadline();
+        self.workers.set_deadline(deadline, &mut after.later);
+    }
+
+    fn perform(&mut self, action: Action<Work>, now: Now, after: &mut After<W>) {
+        let later = &mut after.later;
+        match action {
+            Action::Spawn { worker, placement } => {
+                let watch = match placement {
+                    Placement::Shared => None,
+                    Placement::Dedicated => self.scheduler.dedicated_job(worker).and_then(|job| job.watch.clone()),
+                };
+                self.workers.spawn(worker, watch, later);
+            }
+            Action::Offer { worker, offer, task } => {
+                let attempt = self.scheduler.attempt(task);
+                if let Some(job) = self.scheduler.job(task) {
+                    self.workers.offer(worker, offer, &Offered { task, job, attempt, now }, later);
+                }
+            }
+            Action::Revoke { worker, offer } => {
+                let evidence = self.workers.revoke(worker, offer, now, later);
+                self.scheduler.handle(Event::Evidence { worker, offer, evidence }, now, &mut self.actions);
+            }
+            Action::Inspect { worker, offer } => {
+                let evidence = self.workers.inspect(worker, offer, now);
+                self.scheduler.handle(Event::Evidence { worker, offer, evidence }, now, &mut self.actions);
+            }
+            Action::SetCancel { worker, offer } => self.workers.set_cancel(worker, offer),
+            Action::Kill { worker } => self.workers.kill(worker, later),
+            Action::Retire { worker } => self.workers.retire(worker, later),
+            Action::Resolve { task, job, resolution, attempts } => {
+                let workers = &self.workers;
+                let result = outcome(&job, resolution, attempts, |worker| workers.pid(worker));
+                self.tally.count(&result);
+                after.resolved.push((task, job, result));
+            }
+            Action::Warmed { result } => {
+                for waiter in self.warming.drain(..) {
+                    after.warmed.push((waiter, result.clone().map_err(|why| unavailable(&why))));
+                }
+            }
+            Action::Closed => {
+                self.closed = true;
+                self.workers.closed(later);
+                let report = self.report();
+                after.ended.extend(self.closing.drain(..).map(|waiter| (waiter, report)));
+            }
+        }
+    }
+
+    fn report(&self) -> Report {
+        self.tally.report(&self.scheduler.counts())
+    }
+}
+
+/// Why a pool cannot be warmed.
+fn unavailable(why: &Unavailable<Work>) -> PoolError {
+    match why {
+        Unavailable::StartFailed { failures, death } => PoolError::new(
+            PoolErrorKind::StartFailed,
+            format!("no worker could be started, {failures} times in a row; the last one: {}", death.describe()),
+        ),
+        Unavailable::Closed => PoolError::new(PoolErrorKind::Closed, "the pool is shut down"),
+    }
+}
+
+impl<W: Workers> Backend for Engine<W> {
+    fn submit(&self, job: Submission, options: TaskOptions) -> TaskId {
+        self.update(|state, now| state.scheduler.submit(job, options, now, &mut state.actions))
+    }
+
+    fn reserve(&self) -> Result<(), RunError> {
+        let refused = {
+            let mut state = lock(&self.state);
+            let now = self.now();
+            state.scheduler.reserve(now)
+        };
+        refused.map_err(|why| match why {
+            Refused::QueueFull => RunError::new(ErrorKind::QueueFull, Started::No, Facts::default()),
+            Refused::Unavailable(why) => super::outcome::refusal(&why),
+        })
+    }
+
+    fn unreserve(&self) {
+        self.update(|state, now| state.scheduler.unreserve(now, &mut state.actions));
+    }
+
+    fn cancel(&self, task: TaskId, why: CancelReason) {
+        self.handle(Event::Cancel { task, why });
+    }
+
+    fn warm(&self) -> oneshot::Receiver<Result<(), PoolError>> {
+        let (sender, receiver) = oneshot::channel();
+        self.update(|state, now| {
+            state.warming.push(sender);
+            state.scheduler.handle(Event::Warm, now, &mut state.actions);
+        });
+        receiver
+    }
+
+    fn resize(&self, min: u32, max: u32) {
+        self.handle(Event::Resize { min, max });
+    }
+
+    fn shutdown(&self, how: Shutdown) -> oneshot::Receiver<Report> {
+        let (sender, receiver) = oneshot::channel();
+        let done = self.update(|state, now| {
+            let how = match how {
+                Shutdown::Drain => Closing::Drain { deadline: None },
+                Shutdown::DrainFor(delay) => Closing::Drain { deadline: Some(now.after(delay)) },
+                Shutdown::DropQueued => Closing::DropQueued { deadline: None },
+                Shutdown::Kill => Closing::Kill,
+            };
+            state.told_to_close = true;
+            if state.closed {
+                return Some((sender, state.report()));
+            }
+            state.closing.push(sender);
+            state.scheduler.handle(Event::Close { how }, now, &mut state.actions);
+            None
+        });
+        if let Some((sender, report)) = done {
+            let _ = sender.send(report);
+        }
+        receiver
+    }
+
+    fn release(&self) {
+        self.update(|state, now| {
+            state.told_to_close = true;
+            let how = Closing::Drain { deadline: None };
+            state.scheduler.handle(Event::Close { how }, now, &mut state.actions);
+        });
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let state = lock(&self.state);
+        view::snapshot(&state.scheduler, self.now(), state.told_to_close, |worker| state.workers.pid(worker))
+    }
+
+    fn max_message(&self) -> u64 {
+        self.max_message
+    }
+
+    fn watch(&self, future: futures::future::BoxFuture<'static, ()>) {
+        drop(self.runtime.spawn(future));
+    }
+}

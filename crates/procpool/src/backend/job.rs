@@ -1,0 +1,111 @@
+//! What the scheduler carries for the engine: tasks on their way in, answers and deaths on their way out.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::completion::Completer;
+use super::scheduler::Payload;
+use crate::error::{Exit, Facts, Started, WorkerPanic};
+use crate::process::Watch;
+use crate::task::{Step, TaskName, WireEntry};
+use crate::wire::message::{PanicReport, ReplyBody};
+
+/// The payload types of every backend's scheduler.
+#[derive(Debug)]
+pub(crate) enum Work {}
+
+impl Payload for Work {
+    type Job = Submission;
+    type Reply = ReplyBody;
+    type Death = Arc<Death>;
+}
+
+/// One task, encoded and ready to go anywhere.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) name: TaskName,
+    pub(crate) entry: WireEntry,
+    /// Kept until the task is over, since it may be handed out again.
+    pub(crate) arguments: Bytes,
+    pub(crate) completer: Completer,
+    /// Told about the process of its own that this task gets, if it does.
+    pub(crate) watch: Option<Arc<Watch>>,
+    /// Dropped with the task, which ends the watcher of its cancellation tokens.
+    #[expect(dead_code, reason = "its drop is its use")]
+    pub(crate) alive: Option<oneshot::Sender<Infallible>>,
+    pub(crate) span: tracing::Span,
+}
+
+/// All that is known about a worker that is gone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Death {
+    pub(crate) worker: String,
+    pub(crate) pid: Option<u32>,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) panic: Option<WorkerPanic>,
+    pub(crate) stderr: Vec<String>,
+    /// What went wrong, when it was not the process that simply ended.
+    pub(crate) detail: Option<String>,
+    /// How far it was with its task.
+    pub(crate) step: Option<Step>,
+}
+
+impl Death {
+    /// The facts for the error of a task that this death ended.
+    pub(crate) fn facts(&self, started: Started) -> Facts {
+        // The page tells of the last task that was claimed; one that never was is not meant.
+        let step = match self.step.filter(|_| started == Started::Yes) {
+            Some(Step::Decoding) => Some("while it decoded the arguments"),
+            Some(Step::Encoding) => Some("while it encoded the result"),
+            Some(Step::Running) | None => None,
+        };
+        let detail = match (&self.detail, step) {
+            (Some(detail), Some(step)) => Some(format!("{detail}, {step}")),
+            (Some(detail), None) => Some(detail.clone()),
+            (None, Some(step)) => Some(step.to_owned()),
+            (None, None) => None,
+        };
+        Facts {
+            worker: Some(self.worker.clone()),
+            pid: self.pid,
+            exit: self.exit,
+            panic: self.panic.clone(),
+            stderr: self.stderr.clone(),
+            detail,
+            ..Facts::default()
+        }
+    }
+
+    /// One line for an error about workers that do not start.
+    pub(crate) fn describe(&self) -> String {
+        let mut text = self.worker.clone();
+        match (&self.detail, self.exit) {
+            (Some(detail), Some(exit)) => text.push_str(&format!(": {detail} ({exit})")),
+            (Some(detail), None) => text.push_str(&format!(": {detail}")),
+            (None, Some(exit)) => text.push_str(&format!(" ended with {exit}")),
+            (None, None) => text.push_str(" ended"),
+        }
+        if let Some(panic) = &self.panic {
+            text.push_str(&format!("; it panicked: {panic}"));
+        }
+        if !self.stderr.is_empty() {
+            text.push_str("; its last lines on stderr: ");
+            text.push_str(&self.stderr.join(" / "));
+        }
+        text
+    }
+}
+
+impl From<PanicReport> for WorkerPanic {
+    fn from(report: PanicReport) -> Self {
+        WorkerPanic {
+            message: report.message,
+            location: report.location,
+            backtrace: report.backtrace,
+            thread: report.thread,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Moves the bytes of one worker whenever its socket is ready, as a small task on the pool's runtime.
+
+use std::sync::Arc;
+
+use super::keeper::{Command, KeeperHandle};
+use super::link::{Link, Received};
+use super::processes::Processes;
+use crate::backend::Engine;
+use crate::backend::job::Death;
+use crate::backend::scheduler::{Event, OfferId};
+use crate::config::Hook;
+use crate::sys::readiness::Readiness;
+use crate::wire::frame::{Kind, Message};
+use crate::wire::message::{ExeIdentity, Hello, PROTOCOL, ReplyBody};
+
+/// What drivers and keeper need to understand what a worker sends.
+pub(super) struct Receiver {
+    pub(super) engine: Arc<Engine<Processes>>,
+    pub(super) keeper: Arc<KeeperHandle>,
+    pub(super) init: Option<Arc<Hook>>,
+    pub(super) exe: ExeIdentity,
+}
+
+impl Receiver {
+    /// Reads what has come from a worker and tells the engine.
+    pub(super) fn receive(&self, link: &Arc<Link>) -> Received {
+        match link.receive(|message| self.understand(link, message)) {
+            Ok(received) => received,
+            Err(fault) => {
+                self.condemn(link, fault);
+                Received::Ended
+            }
+        }
+    }
+
+    fn understand(&self, link: &Arc<Link>, message: Message) {
+        let worker = link.worker;
+        match message.kind {
+            Kind::Hello => match self.judge_hello(link, &message) {
+                Ok(()) => self.engine.handle(Event::Booted { worker }),
+                Err(fault) => self.condemn(link, format!("its hello is wrong: {fault}")),
+            },
+            Kind::InitDone => match self.judge_init(message) {
+                Ok(()) => self.engine.handle(Event::Ready { worker }),
+                Err(fault) => self.condemn(link, fault),
+            },
+            Kind::Reply => match ReplyBody::decode(message.body) {
+                Ok(reply) => self.engine.handle(Event::Replied { worker, offer: OfferId(message.id), reply }),
+                Err(fault) => self.condemn(link, format!("its answer makes no sense: {fault}")),
+            },
+            // The assembler lets through only what a worker may send.
+            Kind::Setup | Kind::Task | Kind::Retire => {}
+        }
+    }
+
+    /// Whether the worker runs the same program and speaks the same protocol: otherwise offsets mean something else.
+    fn judge_hello(&self, link: &Link, message: &Message) -> Result<(), String> {
+        let hello = Hello::decode(&message.body).map_err(|fault| fault.to_string())?;
+        if hello.protocol != PROTOCOL {
+            return Err(format!("it speaks protocol {}, this side {PROTOCOL}", hello.protocol));
+        }
+        if hello.pid != link.pid {
+            return Err(format!("it says that it is process {}", hello.pid));
+        }
+        if hello.exe != self.exe {
+            return Err("it runs another executable".into());
+        }
+        Ok(())
+    }
+
+    fn judge_init(&self, message: Message) -> Result<(), String> {
+        let reply = ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
+        let Some(init) = &self.init else { return Ok(()) };
+        init.judge(reply).map_err(|why| format!("the init job `{}` failed: {why}", init.name))
+    }
+
+    fn condemn(&self, link: &Link, fault: String) {
+        tracing::warn!(target: "procpool::worker", worker = link.worker.slot, pid = link.pid, fault, "worker condemned");
+        link.blame(fault);
+        self.engine.handle(Event::Broken { worker: link.worker });
+    }
+}
+
+/// Reads and writes until the worker ends; dropped by the keeper once it is reaped.
+pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: Readiness) {
+    loop {
+        tokio::select! {
+            guard = ready.readable() => {
+                let Ok(mut guard) = guard else { return };
+                match receiver.receive(&link) {
+                    Received::More => {}
+                    Received::Drained => guard.clear_ready(),
+                    Received::Ended => {
+                        // Dead, or it closed its socket: the keeper finds out, and sees to it that it is dead.
+                        receiver.keeper.push(Command::Hangup { worker: link.worker });
+                        receiver.keeper.wake();
+                        return;
+                    }
+                }
+            }
+            guard = ready.writable(), if link.is_stalled() => {
+                let Ok(mut guard) = guard else { return };
+                link.resume();
+                if link.is_stalled() {
+                    guard.clear_ready();
+                }
+            }
+            () = link.until_stalled(), if !link.is_stalled() => {}
+        }
+    }
+}
+
+/// How a worker's name and number are shown in a death that never had a process.
+pub(super) fn stillborn(worker: String, detail: String) -> Arc<Death> {
+    Arc::new(Death { worker, detail: Some(detail), ..Death::default() })
+}

@@ -1,0 +1,379 @@
+//! The one thread of a pool that spawns, signals and reaps its workers, and tells the scheduler the time.
+//!
+//! It outlives the pool's handles and runtime: it ends when the scheduler says that no task and no worker is left. That
+//! settles `Drop` without a runtime, zombies, pid reuse (a pid is signalled only before this thread has reaped it), and
+//! time limits on a runtime that is blocked.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+
+use super::driver::{Receiver, drive, stillborn};
+use super::link::{Link, Received};
+use super::outbox::Outgoing;
+use super::stderr::Tail;
+use crate::backend::job::Death;
+use crate::backend::scheduler::{Event, Now, WorkerId};
+use crate::backend::worker_name;
+use crate::config::ProcessConfig;
+use crate::entry;
+use crate::error::Exit;
+use crate::process::Watch;
+use crate::sync::lock;
+use crate::sys::poll::{Poller, Token, Waker};
+use crate::sys::process::{Child, WorkerCommand};
+use crate::sys::readiness::Readiness;
+use crate::sys::{process, socket};
+use crate::wire::frame::Kind;
+use crate::wire::message::Setup;
+use crate::wire::page::ParentPage;
+
+/// What the keeper is asked to do.
+pub(super) enum Command {
+    Spawn {
+        worker: WorkerId,
+        watch: Option<Arc<Watch>>,
+    },
+    Kill {
+        worker: WorkerId,
+    },
+    /// Nothing more comes from this worker: it is dead, or will be.
+    Hangup {
+        worker: WorkerId,
+    },
+    /// No task and no worker is left.
+    End,
+}
+
+/// How others reach the keeper.
+pub(super) struct KeeperHandle {
+    commands: Mutex<Vec<Command>>,
+    waker: Waker,
+}
+
+impl KeeperHandle {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(KeeperHandle { commands: Mutex::default(), waker: Waker::new()? })
+    }
+
+    /// Leaves a command. Memory only: call [`wake`](Self::wake) when no lock is held.
+    pub(super) fn push(&self, command: Command) {
+        lock(&self.commands).push(command);
+    }
+
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    fn take(&self) -> Vec<Command> {
+        std::mem::take(&mut *lock(&self.commands))
+    }
+}
+
+/// The keeper's own state; lives on its thread.
+pub(super) struct Keeper {
+    receiver: Arc<Receiver>,
+    poller: Poller,
+    config: Arc<ProcessConfig>,
+    wards: HashMap<WorkerId, Ward>,
+    /// Which ward a token of the poller means. Even: its pidfd; odd: its stderr.
+    tokens: HashMap<u64, WorkerId>,
+    next_token: u64,
+    ended: bool,
+}
+
+/// One living (or not yet buried) worker.
+struct Ward {
+    token: u64,
+    child: Child,
+    link: Arc<Link>,
+    driver: AbortHandle,
+    stderr: Option<Tail>,
+    watch: Option<Arc<Watch>>,
+    killed: Killed,
+}
+
+/// Whether the keeper has killed a worker, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Killed {
+    No,
+    /// The scheduler said so.
+    Ordered,
+    /// It closed its socket before anybody told it to end.
+    HungUp,
+}
+
+const WAKER: u64 = u64::MAX;
+
+impl Keeper {
+    pub(super) fn new(receiver: Arc<Receiver>, config: Arc<ProcessConfig>) -> std::io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.add(receiver.keeper.waker.as_fd(), Token(WAKER))?;
+        Ok(Keeper {
+            receiver,
+            poller,
+            config,
+            wards: HashMap::new(),
+            tokens: HashMap::new(),
+            next_token: 0,
+            ended: false,
+        })
+    }
+
+    /// Works until no task and no worker is left.
+    pub(super) fn run(mut self) {
+        let mut ready = Vec::new();
+        while !(self.ended && self.wards.is_empty()) {
+            let timeout = self.next_wait();
+            ready.clear();
+            if let Err(error) = self.poller.wait(&mut ready, timeout) {
+                // Nothing but a broken descriptor table gets here. Going on without waiting would burn a core, and
+                // stopping would leave workers unreaped, so this waits on the clock instead.
+                tracing::error!(target: "procpool::worker", %error, "the keeper cannot wait");
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+            if ready.contains(&Token(WAKER)) {
+                self.receiver.keeper.waker.drain();
+            }
+            for command in self.receiver.keeper.take() {
+                self.obey(command);
+            }
+            for &Token(token) in ready.iter().filter(|token| token.0 != WAKER) {
+                let Some(&worker) = self.tokens.get(&(token & !1)) else { continue };
+                if token & 1 == 0 {
+                    self.bury(worker);
+                } else {
+                    self.listen(worker);
+                }
+            }
+            self.tick();
+        }
+    }
+
+    fn next_wait(&self) -> Option<Duration> {
+        let engine = &self.receiver.engine;
+        let mut deadline = None;
+        engine.arm(|workers, next| {
+            workers.armed(next);
+            deadline = next;
+        });
+        deadline.map(|Now(at)| at.saturating_sub(engine.now().0))
+    }
+
+    /// Tells the scheduler the time, once something is due. What has arrived is read first: this process may have
+    /// been stopped for longer than a task's limit while its result waited in the socket, and then the result counts.
+    fn tick(&mut self) {
+        let engine = &self.receiver.engine;
+        let mut due = false;
+        engine.arm(|_, next| due = next.is_some_and(|next| next <= engine.now()));
+        if due {
+            for link in engine.with_workers(|workers| workers.links()) {
+                while self.receiver.receive(&link) == Received::More {}
+            }
+            engine.handle(Event::Tick);
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Spawn { worker, watch } => self.spawn(worker, watch),
+            Command::Kill { worker } => {
+                if let Some(ward) = self.wards.get_mut(&worker) {
+                    ward.killed = Killed::Ordered;
+                    kill(&ward.child);
+                }
+            }
+            Command::Hangup { worker } => {
+                // One that was killed hangs up, too, which is no news.
+                if let Some(ward) = self.wards.get_mut(&worker)
+                    && ward.killed == Killed::No
+                {
+                    ward.killed = Killed::HungUp;
+                    kill(&ward.child);
+                }
+            }
+            Command::End => self.ended = true,
+        }
+    }
+
+    fn spawn(&mut self, worker: WorkerId, watch: Option<Arc<Watch>>) {
+        let name = worker_name(worker);
+        match self.try_spawn(worker, &name, watch.clone()) {
+            Ok(pid) => {
+                tracing::debug!(target: "procpool::worker", worker = name, pid, generation = worker.generation, "worker spawned");
+            }
+            Err(error) => {
+                tracing::warn!(target: "procpool::worker", worker = name, %error, "worker cannot be spawned");
+                let detail = format!("its process could not be started: {error}");
+                if let Some(watch) = watch {
+                    watch.failed(detail.clone());
+                }
+                let death = stillborn(name, detail);
+                self.receiver.engine.handle_with(|workers| {
+                    workers.detach(worker);
+                    Some(Event::SpawnFailed { worker, death })
+                });
+            }
+        }
+    }
+
+    fn try_spawn(&mut self, worker: WorkerId, name: &str, watch: Option<Arc<Watch>>) -> std::io::Result<u32> {
+        let (ours, theirs) = socket::pair()?;
+        let (page, page_fd) = ParentPage::create()?;
+        let mut child = process::spawn(WorkerCommand {
+            socket: theirs,
+            arg0: entry::marker(name),
+            env: self.config.env.clone(),
+            cwd: self.config.current_dir.clone(),
+            stderr: self.config.stderr.into(),
+        })?;
+        let pid = child.pid();
+        let link = Arc::new(Link::new(worker, pid, page, ours, self.config.max_message));
+        let placed = self.place(worker, name, &mut child, &link, page_fd.as_fd());
+        let (token, ready, stderr, pidfd) = match placed {
+            Ok(placed) => placed,
+            Err(error) => {
+                end_unwatched(&mut child);
+                return Err(error);
+            }
+        };
+        if let Some(watch) = &watch {
+            watch.spawned(pid, pidfd);
+        }
+        // Known to the engine before its first message can be read.
+        let engine = &self.receiver.engine;
+        engine.handle_with(|workers| {
+            workers.attach(worker, Arc::clone(&link));
+            Some(Event::Spawned { worker })
+        });
+        let driver = engine.runtime().spawn(drive(Arc::clone(&self.receiver), Arc::clone(&link), ready)).abort_handle();
+        self.tokens.insert(token, worker);
+        self.wards.insert(worker, Ward { token, child, link, driver, stderr, watch, killed: Killed::No });
+        Ok(pid)
+    }
+
+    /// Registers a fresh child with both pollers and sends it what it needs to begin.
+    fn place(
+        &mut self,
+        worker: WorkerId,
+        name: &str,
+        child: &mut Child,
+        link: &Arc<Link>,
+        page: BorrowedFd<'_>,
+    ) -> std::io::Result<(u64, Readiness, Option<Tail>, OwnedFd)> {
+        // One that is gone already, and collected by somebody else, cannot be watched: it was not started.
+        let Some(pidfd) = child.pidfd() else { return Err(std::io::Error::other(Exit::Unknown.to_string())) };
+        let for_watch = pidfd.try_clone_to_owned()?;
+        let ready = {
+            let _context = self.receiver.engine.runtime().enter();
+            Readiness::new(link.socket())?
+        };
+        let setup = Setup {
+            name: name.to_owned(),
+            slot: worker.slot,
+            generation: worker.generation,
+            ..self.config.setup.clone()
+        };
+        let body = setup.encode().map_err(std::io::Error::other)?;
+        link.open(Outgoing { kind: Kind::Setup, id: 0, head: Vec::new(), body: body.into() }, page)?;
+        let token = self.next_token;
+        self.next_token += 2;
+        let stderr = child.take_stderr().map(|pipe| Tail::new(pipe, name.to_owned(), child.pid()));
+        if let Some(tail) = &stderr {
+            self.poller.add(tail.as_fd(), Token(token | 1))?;
+        }
+        if let Some(pidfd) = child.pidfd() {
+            self.poller.add(pidfd, Token(token))?;
+        }
+        Ok((token, ready, stderr, for_watch))
+    }
+
+    fn listen(&mut self, worker: WorkerId) {
+        if let Some(ward) = self.wards.get_mut(&worker)
+            && let Some(tail) = &mut ward.stderr
+            && tail.read().is_ended()
+        {
+            forget(&self.poller, tail.as_fd());
+            tail.close();
+        }
+    }
+
+    /// A worker has ended. In this order: what it sent counts; its page tells what it was doing; what it left running
+    /// is killed while its unreaped pid still guards the process group's number; then it is reaped, so that whoever
+    /// reads the error finds nothing left; and then the scheduler is told.
+    fn bury(&mut self, worker: WorkerId) {
+        let Some(ward) = self.wards.get(&worker) else { return };
+        let exit = match ward.child.peek_exit() {
+            Ok(Some(exit)) => Exit::from(exit),
+            Ok(None) => return,
+            Err(_) => Exit::Unknown,
+        };
+        let Some(mut ward) = self.wards.remove(&worker) else { return };
+        self.tokens.remove(&ward.token);
+        while self.receiver.receive(&ward.link) == Received::More {}
+        // Does nothing when somebody else has reaped it: its number may be another's by now.
+        kill(&ward.child);
+        let stderr = match &mut ward.stderr {
+            Some(tail) => {
+                // What earlier tasks of this worker wrote is not this one's last words.
+                let since = self.receiver.engine.with_workers(|workers| workers.offered_at(worker));
+                let lines = tail.last_words(|line| self.receiver.engine.at(line) >= since);
+                forget(&self.poller, tail.as_fd());
+                lines
+            }
+            None => Vec::new(),
+        };
+        if let Some(pidfd) = ward.child.pidfd() {
+            forget(&self.poller, pidfd);
+        }
+        if let Err(error) = ward.child.reap() {
+            tracing::error!(target: "procpool::worker", pid = ward.child.pid(), %error, "worker cannot be reaped");
+        }
+        ward.driver.abort();
+        let detail = ward.link.fault().or_else(|| {
+            let killed = exit.signal() == Some(libc::SIGKILL);
+            (ward.killed == Killed::HungUp && killed)
+                .then(|| "it closed its connection to the pool, so it was killed".to_owned())
+        });
+        let name = worker_name(worker);
+        tracing::debug!(target: "procpool::worker", worker = name, pid = ward.child.pid(), %exit, "worker ended");
+        let death = Arc::new(Death {
+            worker: name,
+            pid: Some(ward.child.pid()),
+            exit: Some(exit),
+            panic: ward.link.page.panic_report().map(Into::into),
+            stderr,
+            detail,
+            step: ward.link.page.step(),
+        });
+        self.receiver.engine.exited(worker, death, |workers| workers.detach(worker));
+        if let Some(watch) = ward.watch {
+            watch.exited(exit);
+        }
+    }
+}
+
+/// Kills a worker and its group. It may have ended meanwhile, which is no harm; anything else is told to tracing.
+fn kill(child: &Child) {
+    if let Err(error) = child.kill_group() {
+        tracing::error!(target: "procpool::worker", pid = child.pid(), %error, "worker cannot be killed");
+    }
+}
+
+/// Ends a child that was started and then could not be watched.
+fn end_unwatched(child: &mut Child) {
+    kill(child);
+    if let Err(error) = child.reap() {
+        tracing::error!(target: "procpool::worker", pid = child.pid(), %error, "worker cannot be reaped");
+    }
+}
+
+/// Takes a descriptor out of the poller. It is closed next, so a failure changes nothing.
+fn forget(poller: &Poller, fd: BorrowedFd<'_>) {
+    if let Err(error) = poller.remove(fd) {
+        tracing::debug!(target: "procpool::worker", %error, "descriptor was not polled");
+    }
+}

@@ -1,0 +1,217 @@
+//! One worker as the parent holds it: its socket, its page, what is on its way there and back.
+//!
+//! Whoever has something to send pushes it to `orders` under the engine's lock, so that the order on the wire is the
+//! order of the decisions, and then tries to become the sender. A sender looks into `orders` once more after it has let
+//! go, so that nothing pushed meanwhile is left behind. What the socket does not take stays in the outbox and is
+//! written by the worker's driver task when there is room.
+
+use std::collections::VecDeque;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::BytesMut;
+use tokio::sync::Notify;
+
+use super::outbox::{Order, Outbox, Outgoing};
+use crate::backend::scheduler::WorkerId;
+use crate::sync::{lock, try_lock};
+use crate::sys::{clock, socket};
+use crate::wire::frame::{Assembler, Kind, Message};
+use crate::wire::message::MESSAGE_OVERHEAD;
+use crate::wire::page::ParentPage;
+
+/// How many reads one call of [`Link::receive`] makes, so that one busy worker does not starve the others.
+const READS: usize = 16;
+/// What one read asks for at least.
+const READ_SIZE: usize = 64 * 1024;
+
+pub(super) struct Link {
+    pub(super) worker: WorkerId,
+    pub(super) pid: u32,
+    pub(super) page: ParentPage,
+    socket: Arc<OwnedFd>,
+    orders: Mutex<VecDeque<Order>>,
+    outbox: Mutex<Outbox>,
+    inbox: Mutex<Inbox>,
+    /// The outbox holds bytes that the socket did not take.
+    stalled: AtomicBool,
+    stalled_now: Notify,
+    /// When bytes last moved towards the worker.
+    moved_ns: AtomicU64,
+    /// The first thing that went wrong with it; it explains its death.
+    fault: Mutex<Option<String>>,
+}
+
+struct Inbox {
+    buffer: BytesMut,
+    assembler: Assembler,
+    ended: bool,
+}
+
+/// What a call of [`Link::receive`] found at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// There may be more.
+    More,
+    /// Nothing is left for now.
+    Drained,
+    /// The worker will never send anything again.
+    Ended,
+}
+
+impl Link {
+    pub(super) fn new(worker: WorkerId, pid: u32, page: ParentPage, socket: OwnedFd, max_message: u64) -> Self {
+        Link {
+            worker,
+            pid,
+            page,
+            socket: Arc::new(socket),
+            orders: Mutex::default(),
+            outbox: Mutex::default(),
+            inbox: Mutex::new(Inbox {
+                buffer: BytesMut::new(),
+                assembler: Assembler::new(max_message.saturating_add(MESSAGE_OVERHEAD), Kind::FROM_WORKER),
+                ended: false,
+            }),
+            stalled: AtomicBool::new(false),
+            stalled_now: Notify::new(),
+            moved_ns: AtomicU64::new(0),
+            fault: Mutex::default(),
+        }
+    }
+
+    /// The socket, for whoever waits for it to be ready.
+    pub(super) fn socket(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.socket)
+    }
+
+    /// Says what is to be sent. Memory only: call [`flush`](Self::flush) once the engine's lock is released.
+    pub(super) fn push(&self, order: Order) {
+        lock(&self.orders).push_back(order);
+    }
+
+    /// Writes what there is and the socket takes, unless somebody else is doing so.
+    pub(super) fn flush(&self) {
+        loop {
+            {
+                let Some(mut outbox) = try_lock(&self.outbox) else { return };
+                self.write(&mut outbox);
+            }
+            // Whoever pushed while we held the outbox went away believing that we would see it.
+            if self.stalled.load(Ordering::Acquire) || lock(&self.orders).is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Sends the first message, with the page's descriptor travelling beside its first byte.
+    pub(super) fn open(&self, setup: Outgoing, page: BorrowedFd<'_>) -> std::io::Result<()> {
+        {
+            let mut outbox = lock(&self.outbox);
+            outbox.accept(Order::Send(setup));
+            let (slices, count) = outbox.slices();
+            let written = socket::send_with_fd(&self.socket, &slices[..count], page)?;
+            outbox.advance(written);
+        }
+        self.flush();
+        Ok(())
+    }
+
+    /// The socket has room again.
+    pub(super) fn resume(&self) {
+        self.stalled.store(false, Ordering::Release);
+        self.flush();
+    }
+
+    fn write(&self, outbox: &mut Outbox) {
+        loop {
+            for order in lock(&self.orders).drain(..) {
+                outbox.accept(order);
+            }
+            if outbox.is_empty() {
+                self.stalled.store(false, Ordering::Release);
+                return;
+            }
+            let (slices, count) = outbox.slices();
+            match socket::send(&self.socket, &slices[..count]) {
+                Ok(written) => {
+                    outbox.advance(written);
+                    self.moved_ns.store(clock::monotonic_ns(), Ordering::Relaxed);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.stalled.store(true, Ordering::Release);
+                    self.stalled_now.notify_one();
+                    return;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // It is dead or has closed its socket: its end is noticed on the reading side, with what it said last.
+                Err(_) => {
+                    *outbox = Outbox::default();
+                    self.stalled.store(false, Ordering::Release);
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled.load(Ordering::Acquire)
+    }
+
+    /// Waits until bytes are left over. Cancel safe: a notification that nobody waited for is kept.
+    pub(super) async fn until_stalled(&self) {
+        self.stalled_now.notified().await;
+    }
+
+    /// Reads what has arrived and hands whole messages to `each`, in order. Somebody else reading meanwhile is waited
+    /// for: it is never long.
+    pub(super) fn receive(&self, mut each: impl FnMut(Message)) -> Result<Received, String> {
+        let mut inbox = lock(&self.inbox);
+        let Inbox { buffer, assembler, ended } = &mut *inbox;
+        if *ended {
+            return Ok(Received::Ended);
+        }
+        for _ in 0..READS {
+            buffer.reserve(READ_SIZE);
+            match socket::recv_into(&self.socket, buffer) {
+                Ok(0) => {
+                    *ended = true;
+                    return Ok(Received::Ended);
+                }
+                Ok(_) => loop {
+                    match assembler.push(buffer) {
+                        Ok(Some(message)) => each(message),
+                        Ok(None) => break,
+                        Err(error) => {
+                            *ended = true;
+                            return Err(format!("it broke the protocol: {error}"));
+                        }
+                    }
+                },
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(Received::Drained),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // A reset: it died with unread bytes from us.
+                Err(_) => {
+                    *ended = true;
+                    return Ok(Received::Ended);
+                }
+            }
+        }
+        Ok(Received::More)
+    }
+
+    /// When bytes last moved towards the worker, on the monotonic clock.
+    pub(super) fn moved_ns(&self) -> u64 {
+        self.moved_ns.load(Ordering::Relaxed)
+    }
+
+    /// Remembers what went wrong; the first one wins.
+    pub(super) fn blame(&self, what: impl Into<String>) {
+        lock(&self.fault).get_or_insert_with(|| what.into());
+    }
+
+    pub(super) fn fault(&self) -> Option<String> {
+        lock(&self.fault).clone()
+    }
+}

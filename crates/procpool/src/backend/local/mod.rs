@@ -1,0 +1,17 @@
+//! Tasks in child processes on this machine.
+//!
+//! - `processes`: what the engine decides, turned into memory operations on links and commands to the keeper.
+//! - `keeper`: the one thread that spawns, signals and reaps, and tells the time.
+//! - `driver`: one small tokio task a worker that moves bytes when the socket is ready.
+//! - `link`, `outbox`: one worker's socket and page, and what is on its way there.
+//! - `stderr`: the worker's last words.
+
+mod driver;
+mod keeper;
+mod link;
+mod outbox;
+mod processes;
+mod start;
+mod stderr;
+
+pub(crate) use start::{LocalConfig, start};

@@ -1,0 +1,259 @@
+//! What is to be written to a worker, in the order in which it was decided, cut into fragments. Sans-IO.
+//!
+//! Big messages are cut lazily, so that one that is revoked half-way costs an abort marker and no more, and small
+//! messages pass between the fragments of a big one.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::wire::frame::{Fragments, Kind, MAX_FRAGMENT, abort};
+
+/// Messages up to this size are copied together, so that a burst of them leaves in one write.
+const SMALL: usize = 8 * 1024;
+/// How many bytes of a big message are cut ahead of what the socket has taken.
+const AHEAD: usize = 4 * MAX_FRAGMENT;
+/// How many slices are offered to one write.
+const SLICES: usize = 16;
+
+/// One message for a worker.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) kind: Kind,
+    pub(crate) id: u64,
+    /// Goes before the body; small.
+    pub(crate) head: Vec<u8>,
+    pub(crate) body: Bytes,
+}
+
+/// An instruction for the stream.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Send(Outgoing),
+    /// What has not left yet of the message with this id need not leave.
+    Abort {
+        id: u64,
+    },
+}
+
+/// The bytes on their way to one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// Ready to be written, front first.
+    ready: VecDeque<Bytes>,
+    ready_len: usize,
+    /// Small messages that have not become part of `ready` yet.
+    staged: BytesMut,
+    /// The big message that is being cut, and those behind it.
+    big: VecDeque<Big>,
+}
+
+#[derive(Debug)]
+struct Big {
+    kind: Kind,
+    id: u64,
+    head: Bytes,
+    body: Bytes,
+    fragments: Fragments,
+    started: bool,
+}
+
+impl Outbox {
+    pub(crate) fn accept(&mut self, order: Order) {
+        match order {
+            Order::Send(message) => self.send(message),
+            Order::Abort { id } => self.abort(id),
+        }
+    }
+
+    fn send(&mut self, message: Outgoing) {
+        let Outgoing { kind, id, head, body } = message;
+        let len = head.len() + body.len();
+        let fragments = Fragments::new(kind, id, len);
+        if len <= SMALL {
+            for (prefix, _) in fragments {
+                self.staged.extend_from_slice(&prefix);
+            }
+            self.staged.extend_from_slice(&head);
+            self.staged.extend_from_slice(&body);
+        } else {
+            self.big.push_back(Big { kind, id, head: head.into(), body, fragments, started: false });
+        }
+    }
+
+    fn abort(&mut self, id: u64) {
+        let Some(position) = self.big.iter().position(|big| big.id == id) else { return };
+        if let Some(big) = self.big.remove(position)
+            && big.started
+        {
+            self.staged.extend_from_slice(&abort(big.kind, id));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.staged.is_empty() && self.big.is_empty()
+    }
+
+    /// The next bytes to write; empty when there are none.
+    pub(crate) fn slices(&mut self) -> ([IoSlice<'_>; SLICES], usize) {
+        self.fill();
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        for (slice, bytes) in slices.iter_mut().zip(&self.ready) {
+            *slice = IoSlice::new(bytes);
+            count += 1;
+        }
+        (slices, count)
+    }
+
+    /// `written` bytes of what [`slices`](Self::slices) gave have left.
+    pub(crate) fn advance(&mut self, mut written: usize) {
+        self.ready_len = self.ready_len.saturating_sub(written);
+        while written > 0 {
+            let Some(front) = self.ready.front_mut() else { return };
+            if front.len() > written {
+                bytes::Buf::advance(front, written);
+                return;
+            }
+            written -= front.len();
+            self.ready.pop_front();
+        }
+    }
+
+    fn fill(&mut self) {
+        // Small ones first: they pass between fragments.
+        if !self.staged.is_empty() {
+            let staged = self.staged.split().freeze();
+            self.push(staged);
+        }
+        while self.ready_len < AHEAD
+            && let Some(big) = self.big.front_mut()
+        {
+            match big.fragments.next() {
+                Some((prefix, range)) => {
+                    big.started = true;
+                    let [head, body] = big.slice(range);
+                    self.push(Bytes::copy_from_slice(&prefix));
+                    self.push(head);
+                    self.push(body);
+                }
+                None => drop(self.big.pop_front()),
+            }
+        }
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.ready_len += bytes.len();
+            self.ready.push_back(bytes);
+        }
+    }
+}
+
+impl Big {
+    /// These bytes of the message, which is the head and then the body.
+    fn slice(&self, range: Range<usize>) -> [Bytes; 2] {
+        let split = self.head.len();
+        let (start, end) = (range.start, range.end);
+        [
+            self.head.slice(start.min(split)..end.min(split)),
+            self.body.slice(start.max(split) - split..end.max(split) - split),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::frame::{Assembler, Message};
+
+    fn outgoing(id: u64, len: usize) -> Outgoing {
+        let body: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+        Outgoing { kind: Kind::Task, id, head: b"head".to_vec(), body: body.into() }
+    }
+
+    fn expected(id: u64, len: usize) -> Message {
+        let Outgoing { kind, id, head, body } = outgoing(id, len);
+        Message { kind, id, body: [&head[..], &body[..]].concat().into() }
+    }
+
+    /// Writes at most `step` bytes, as a socket with little room does.
+    fn pump(outbox: &mut Outbox, step: usize, wire: &mut BytesMut) {
+        let (slices, count) = outbox.slices();
+        let mut left = step;
+        let mut written = 0;
+        for slice in &slices[..count] {
+            let take = slice.len().min(left);
+            wire.extend_from_slice(&slice[..take]);
+            (left, written) = (left - take, written + take);
+        }
+        outbox.advance(written);
+    }
+
+    fn read(wire: &mut BytesMut, assembler: &mut Assembler) -> Vec<Message> {
+        std::iter::from_fn(|| assembler.push(wire).unwrap()).collect()
+    }
+
+    #[test]
+    fn messages_of_every_size_arrive_whole_and_in_order_through_any_room() {
+        let sizes = [0, 1, SMALL - 4, SMALL, MAX_FRAGMENT - 12, MAX_FRAGMENT - 4, MAX_FRAGMENT, 3 * MAX_FRAGMENT + 5];
+        for step in [1000, MAX_FRAGMENT, usize::MAX] {
+            for len in sizes {
+                let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
+                let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
+                outbox.accept(Order::Send(outgoing(7, len)));
+                let mut seen = Vec::new();
+                while !outbox.is_empty() {
+                    pump(&mut outbox, step, &mut wire);
+                    seen.extend(read(&mut wire, &mut assembler));
+                }
+                assert_eq!(seen, [expected(7, len)], "{len} bytes in steps of {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn small_messages_pass_between_the_fragments_of_a_big_one() {
+        let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
+        let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
+        outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
+        pump(&mut outbox, MAX_FRAGMENT, &mut wire);
+        outbox.accept(Order::Send(outgoing(2, 10)));
+        let mut seen = Vec::new();
+        while !outbox.is_empty() {
+            pump(&mut outbox, MAX_FRAGMENT, &mut wire);
+            seen.extend(read(&mut wire, &mut assembler).into_iter().map(|message| message.id));
+        }
+        assert_eq!(seen, [2, 1]);
+    }
+
+    #[test]
+    fn what_is_aborted_half_way_does_not_leave_and_the_next_one_arrives() {
+        let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
+        let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
+        outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
+        outbox.accept(Order::Send(outgoing(2, 5 * MAX_FRAGMENT)));
+        pump(&mut outbox, 3 * MAX_FRAGMENT, &mut wire);
+        outbox.accept(Order::Abort { id: 1 });
+        let mut total = wire.len();
+        let mut seen = Vec::new();
+        while !outbox.is_empty() {
+            pump(&mut outbox, usize::MAX, &mut wire);
+            total += wire.len();
+            seen.extend(read(&mut wire, &mut assembler));
+        }
+        assert_eq!(seen, [expected(2, 5 * MAX_FRAGMENT)]);
+        assert!(total < 20 * MAX_FRAGMENT, "{total} bytes left for a message that was taken back");
+    }
+
+    #[test]
+    fn aborting_what_has_not_begun_or_has_left_says_nothing() {
+        let mut outbox = Outbox::default();
+        outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
+        outbox.accept(Order::Abort { id: 1 });
+        outbox.accept(Order::Abort { id: 9 });
+        assert!(outbox.is_empty());
+    }
+}

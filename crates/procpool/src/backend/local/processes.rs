@@ -1,0 +1,197 @@
+//! The engine's decisions about workers, for child processes.
+
+use std::sync::Arc;
+
+use super::keeper::{Command, KeeperHandle};
+use super::link::Link;
+use super::outbox::{Order, Outgoing};
+use crate::backend::engine::{Offered, Workers};
+use crate::backend::scheduler::{Evidence, Now, OfferId, WorkerId};
+use crate::process::Watch;
+use crate::wire::frame::Kind;
+use crate::wire::message::task_head;
+use crate::wire::page::SlotState;
+
+/// The links of a pool's workers, by slot, and the way to the keeper.
+pub(super) struct Processes {
+    seats: Vec<Option<Seat>>,
+    keeper: Arc<KeeperHandle>,
+    /// What the engine's clock counts from.
+    epoch_ns: u64,
+    /// When the keeper will look at the clock by itself.
+    armed: Option<Now>,
+}
+
+/// One worker, from the decision to start it until it is reaped.
+struct Seat {
+    worker: WorkerId,
+    /// There once the process is.
+    link: Option<Arc<Link>>,
+    /// When its current task was offered.
+    offered_at: Now,
+}
+
+/// What happens after the lock is released.
+#[derive(Default)]
+pub(super) struct Later {
+    flush: Vec<Arc<Link>>,
+    wake: Option<Arc<KeeperHandle>>,
+}
+
+impl Processes {
+    pub(super) fn new(keeper: Arc<KeeperHandle>, epoch_ns: u64) -> Self {
+        Processes { seats: Vec::new(), keeper, epoch_ns, armed: None }
+    }
+
+    fn seat(&self, worker: WorkerId) -> Option<&Seat> {
+        self.seats.get(worker.slot as usize)?.as_ref().filter(|seat| seat.worker == worker)
+    }
+
+    fn seat_mut(&mut self, worker: WorkerId) -> Option<&mut Seat> {
+        self.seats.get_mut(worker.slot as usize)?.as_mut().filter(|seat| seat.worker == worker)
+    }
+
+    fn link(&self, worker: WorkerId) -> Option<&Arc<Link>> {
+        self.seat(worker)?.link.as_ref()
+    }
+
+    /// The process exists.
+    pub(super) fn attach(&mut self, worker: WorkerId, link: Arc<Link>) {
+        if let Some(seat) = self.seat_mut(worker) {
+            seat.link = Some(link);
+        }
+    }
+
+    /// When a worker was given its last task; the beginning of time for one that never had any.
+    pub(super) fn offered_at(&self, worker: WorkerId) -> Now {
+        self.seat(worker).map_or(Now::default(), |seat| seat.offered_at)
+    }
+
+    /// The process is gone, or never came to be.
+    pub(super) fn detach(&mut self, worker: WorkerId) {
+        if self.seat(worker).is_some() {
+            self.seats[worker.slot as usize] = None;
+        }
+    }
+
+    /// Every link there is.
+    pub(super) fn links(&self) -> Vec<Arc<Link>> {
+        self.seats.iter().flatten().filter_map(|seat| seat.link.clone()).collect()
+    }
+
+    /// The keeper is about to wait until `deadline`.
+    pub(super) fn armed(&mut self, deadline: Option<Now>) {
+        self.armed = deadline;
+    }
+
+    fn command(&self, command: Command, later: &mut Later) {
+        self.keeper.push(command);
+        later.wake = Some(Arc::clone(&self.keeper));
+    }
+
+    /// A reading of the shared page, made harmless.
+    fn evidence(&self, link: &Link, state: SlotState, offered_at: Now, now: Now) -> Evidence {
+        let at = |ns: u64| {
+            let at = Now(std::time::Duration::from_nanos(ns.saturating_sub(self.epoch_ns)));
+            at.clamp(offered_at, now.max(offered_at))
+        };
+        match state {
+            SlotState::Offered => Evidence::Offered { since: at(link.moved_ns()) },
+            SlotState::Revoked => Evidence::Revoked,
+            SlotState::Claimed { at_ns } => Evidence::Claimed { at: at(at_ns) },
+            SlotState::Done => Evidence::Done,
+            SlotState::Nonsense => Evidence::Nonsense,
+        }
+    }
+}
+
+impl Workers for Processes {
+    type Later = Later;
+
+    fn spawn(&mut self, worker: WorkerId, watch: Option<Arc<Watch>>, later: &mut Later) {
+        let slot = worker.slot as usize;
+        if self.seats.len() <= slot {
+            self.seats.resize_with(slot + 1, || None);
+        }
+        // A slot is free only once its worker has been buried, and buried workers are detached.
+        self.seats[slot] = Some(Seat { worker, link: None, offered_at: Now::default() });
+        self.command(Command::Spawn { worker, watch }, later);
+    }
+
+    fn offer(&mut self, worker: WorkerId, offer: OfferId, task: &Offered<'_>, later: &mut Later) {
+        let Some(seat) = self.seat_mut(worker) else { return };
+        seat.offered_at = task.now;
+        let Some(link) = seat.link.clone() else { return };
+        // The slot first: the worker may see the frame at once.
+        link.page.offer(offer);
+        link.push(Order::Send(Outgoing {
+            kind: Kind::Task,
+            id: offer.0,
+            head: task_head(&task.job.entry, task.attempt, task.task.0, task.job.name.as_str()),
+            body: task.job.arguments.clone(),
+        }));
+        later.flush.push(link);
+    }
+
+    fn revoke(&mut self, worker: WorkerId, offer: OfferId, now: Now, later: &mut Later) -> Evidence {
+        let Some(seat) = self.seat(worker) else { return Evidence::Revoked };
+        let Some(link) = &seat.link else { return Evidence::Revoked };
+        let state = link.page.revoke(offer);
+        if state == SlotState::Revoked {
+            // What has not left yet need not leave.
+            link.push(Order::Abort { id: offer.0 });
+            later.flush.push(Arc::clone(link));
+        }
+        self.evidence(link, state, seat.offered_at, now)
+    }
+
+    fn inspect(&mut self, worker: WorkerId, offer: OfferId, now: Now) -> Evidence {
+        let Some(seat) = self.seat(worker) else { return Evidence::Revoked };
+        let Some(link) = &seat.link else { return Evidence::Revoked };
+        self.evidence(link, link.page.inspect(offer), seat.offered_at, now)
+    }
+
+    fn set_cancel(&mut self, worker: WorkerId, offer: OfferId) {
+        if let Some(link) = self.link(worker) {
+            link.page.set_cancel(offer);
+        }
+    }
+
+    fn kill(&mut self, worker: WorkerId, later: &mut Later) {
+        self.command(Command::Kill { worker }, later);
+    }
+
+    fn retire(&mut self, worker: WorkerId, later: &mut Later) {
+        if let Some(link) = self.link(worker).cloned() {
+            link.push(Order::Send(Outgoing { kind: Kind::Retire, id: 0, head: Vec::new(), body: bytes::Bytes::new() }));
+            later.flush.push(link);
+        }
+    }
+
+    fn set_deadline(&mut self, deadline: Option<Now>, later: &mut Later) {
+        // A later deadline needs no word: the keeper wakes at the old one and sees.
+        if let Some(deadline) = deadline
+            && self.armed.is_none_or(|armed| deadline < armed)
+        {
+            self.armed = Some(deadline);
+            later.wake = Some(Arc::clone(&self.keeper));
+        }
+    }
+
+    fn closed(&mut self, later: &mut Later) {
+        self.command(Command::End, later);
+    }
+
+    fn pid(&self, worker: WorkerId) -> Option<u32> {
+        self.link(worker).map(|link| link.pid)
+    }
+
+    fn finish(later: Later) {
+        for link in later.flush {
+            link.flush();
+        }
+        if let Some(keeper) = later.wake {
+            keeper.wake();
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Puts a pool of child processes together.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::driver::Receiver;
+use super::keeper::{Keeper, KeeperHandle};
+use super::processes::Processes;
+use crate::backend::scheduler::SchedulerConfig;
+use crate::backend::{Backend, Engine, tie_to_runtime};
+use crate::config::{Hook, ProcessConfig};
+use crate::error::{PoolError, PoolErrorKind};
+use crate::sys::{readiness, socket};
+
+/// What a pool of processes is made from.
+pub(crate) struct LocalConfig {
+    pub(crate) scheduler: SchedulerConfig,
+    pub(crate) process: ProcessConfig,
+    pub(crate) init: Option<Arc<Hook>>,
+}
+
+/// Starts the keeper; workers follow when they are needed. The pool lives on `runtime`, and ends with it.
+pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Backend>, PoolError> {
+    let os = |what: &'static str| {
+        move |error: std::io::Error| PoolError::new(PoolErrorKind::Os, format!("{what}: {error}")).with_source(error)
+    };
+    let LocalConfig { scheduler, process, init } = config;
+    // Asked here, where it is the caller's error, and not on the keeper's thread at the first worker.
+    let (probe, _) = socket::pair().map_err(os("cannot make a pair of sockets"))?;
+    {
+        let _context = runtime.enter();
+        if !readiness::is_possible(Arc::new(probe)) {
+            return Err(PoolError::new(
+                PoolErrorKind::NoRuntime,
+                "this tokio runtime has no I/O driver, which a pool of processes needs: build it with enable_io() or \
+                 enable_all()",
+            ));
+        }
+    }
+    let keeper = Arc::new(KeeperHandle::new().map_err(os("cannot make an eventfd"))?);
+    let max_message = process.max_message;
+    let engine = Arc::new(Engine::new(scheduler, max_message, runtime, |epoch_ns| {
+        Processes::new(Arc::clone(&keeper), epoch_ns)
+    }));
+    let exe = process.setup.exe.clone();
+    let receiver = Arc::new(Receiver { engine: Arc::clone(&engine), keeper, init, exe });
+    let thread = Keeper::new(receiver, Arc::new(process)).map_err(os("cannot make an epoll instance"))?;
+    let ended = tie_to_runtime(&engine);
+    std::thread::Builder::new()
+        .name("procpool-keeper".into())
+        .spawn(move || {
+            thread.run();
+            ended.notify_one();
+        })
+        .map_err(os("cannot start the keeper thread"))?;
+    Ok(engine)
+}

@@ -1,0 +1,167 @@
+//! From the scheduler's verdicts to what callers read, count and trace.
+
+use super::completion::Outcome;
+use super::job::{Submission, Work};
+use super::scheduler::{Began, CancelReason, Counts, Resolution, TaskId, Unavailable, WorkerId};
+use super::view::worker_name;
+use crate::error::{ErrorKind, Facts, RunError, Started};
+use crate::pool::Report;
+use crate::wire::message::{PanicReport, ReplyBody};
+
+/// What a caller is told about the end of its task.
+pub(super) fn outcome(
+    job: &Submission,
+    resolution: Resolution<Work>,
+    attempts: u32,
+    pid: impl Fn(WorkerId) -> Option<u32>,
+) -> Outcome {
+    let (kind, started, facts) = match resolution {
+        Resolution::Replied { worker, reply } => {
+            let worker = Facts { worker: Some(worker_name(worker)), pid: pid(worker), ..Facts::default() };
+            match failure(reply) {
+                Ok(value) => return Ok(value),
+                Err(failure) => {
+                    let Failure { kind, detail, panic } = *failure;
+                    // What does not decode, or is not found, was claimed and did not run.
+                    let started = match kind {
+                        ErrorKind::Decode | ErrorKind::UnknownCode => Started::No,
+                        _ => Started::Yes,
+                    };
+                    (kind, started, Facts { detail, panic: panic.map(Into::into), ..worker })
+                }
+            }
+        }
+        Resolution::Cancelled { why, began, killed } => {
+            let facts = killed.map_or_else(Facts::default, |(_, death)| death.facts(began.into()));
+            let detail = match why {
+                CancelReason::Dropped => "its future was dropped",
+                CancelReason::Aborted => "it was aborted",
+                CancelReason::Token => "its cancellation token fired",
+            };
+            (ErrorKind::Cancelled, began.into(), Facts { detail: Some(detail.into()), ..facts })
+        }
+        Resolution::TimedOut { limit, killed } => {
+            let facts = killed.map_or_else(Facts::default, |(_, death)| death.facts(Started::Yes));
+            (ErrorKind::TimedOut, Started::Yes, Facts { limit: Some(limit), ..facts })
+        }
+        Resolution::QueueTimedOut { limit } => {
+            (ErrorKind::QueueTimedOut, Started::No, Facts { limit: Some(limit), ..Facts::default() })
+        }
+        Resolution::WorkerDied { began, death, .. } => (ErrorKind::WorkerDied, began.into(), death.facts(began.into())),
+        Resolution::QueueFull => (ErrorKind::QueueFull, Started::No, Facts::default()),
+        Resolution::Unavailable(why) => return Err(named(job, attempts, unavailable(&why))),
+        Resolution::ShutDown { began } => (ErrorKind::Closed, began.into(), Facts::default()),
+    };
+    Err(named(job, attempts, (kind, started, facts)))
+}
+
+/// Why `try_run` got no place although the queue is not full.
+pub(super) fn refusal(why: &Unavailable<Work>) -> RunError {
+    let (kind, started, facts) = unavailable(why);
+    RunError::new(kind, started, facts)
+}
+
+fn named(job: &Submission, attempts: u32, (kind, started, facts): (ErrorKind, Started, Facts)) -> RunError {
+    let facts = Facts { task: Some(job.name.as_str().to_owned()), location: job.name.location(), attempts, ..facts };
+    RunError::new(kind, started, facts)
+}
+
+fn unavailable(why: &Unavailable<Work>) -> (ErrorKind, Started, Facts) {
+    match why {
+        Unavailable::StartFailed { failures, death } => {
+            let detail = match failures {
+                0 | 1 => death.describe(),
+                n => format!("{n} in a row ended before they were ready; the last one: {}", death.describe()),
+            };
+            (ErrorKind::StartFailed, Started::No, Facts { detail: Some(detail), ..death.facts(Started::No) })
+        }
+        Unavailable::Closed => (ErrorKind::Closed, Started::No, Facts::default()),
+    }
+}
+
+/// An answer that is no value.
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) detail: Option<String>,
+    pub(crate) panic: Option<PanicReport>,
+}
+
+/// A value, or what kind of failure the worker told of.
+pub(crate) fn failure(reply: ReplyBody) -> Result<bytes::Bytes, Box<Failure>> {
+    let (kind, detail, panic) = match reply {
+        ReplyBody::Value(bytes) => return Ok(bytes),
+        ReplyBody::Panicked(report) => (ErrorKind::Panicked, None, Some(report)),
+        ReplyBody::Undecodable(text) => {
+            (ErrorKind::Decode, Some(format!("the arguments, in the worker: {text}")), None)
+        }
+        ReplyBody::Unencodable(text) => (ErrorKind::Encode, Some(format!("the result: {text}")), None),
+        ReplyBody::TooLarge { len, limit } => {
+            (ErrorKind::TooLarge, Some(format!("the result takes {len} bytes, max_message is {limit}")), None)
+        }
+        ReplyBody::UnknownCode(text) => (ErrorKind::UnknownCode, Some(text), None),
+    };
+    Err(Box::new(Failure { kind, detail, panic }))
+}
+
+impl From<Began> for Started {
+    fn from(began: Began) -> Self {
+        match began {
+            Began::No => Started::No,
+            Began::Yes => Started::Yes,
+            Began::Unknown => Started::Unknown,
+        }
+    }
+}
+
+/// Counts outcomes as callers see them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally(Report);
+
+impl Tally {
+    pub(super) fn count(&mut self, outcome: &Outcome) {
+        let report = &mut self.0;
+        let count = match outcome {
+            Ok(_) => &mut report.succeeded,
+            Err(error) => match error.kind() {
+                ErrorKind::Cancelled => &mut report.cancelled,
+                ErrorKind::TimedOut | ErrorKind::QueueTimedOut => &mut report.timed_out,
+                ErrorKind::WorkerDied => &mut report.crashed,
+                ErrorKind::QueueFull | ErrorKind::StartFailed => &mut report.refused,
+                ErrorKind::Closed => &mut report.dropped,
+                ErrorKind::Panicked
+                | ErrorKind::Encode
+                | ErrorKind::Decode
+                | ErrorKind::TooLarge
+                | ErrorKind::UnknownCode
+                | ErrorKind::Misuse
+                | ErrorKind::Input => &mut report.failed,
+            },
+        };
+        *count += 1;
+    }
+
+    pub(super) fn report(&self, counts: &Counts) -> Report {
+        Report {
+            submitted: counts.submitted,
+            retried: counts.retried,
+            workers_started: counts.workers_spawned,
+            workers_ended: counts.workers_ended,
+            ..self.0
+        }
+    }
+}
+
+/// Tells tracing how a task ended. Values and failures have the same fields, so that filters can be written once.
+pub(super) fn trace(task: TaskId, job: &Submission, outcome: &Outcome) {
+    match outcome {
+        Ok(value) => tracing::trace!(
+            target: "procpool::task", parent: &job.span,
+            task = task.0, name = job.name.as_str(), outcome = "value", bytes = value.len(), "task ended"
+        ),
+        Err(error) => tracing::debug!(
+            target: "procpool::task", parent: &job.span,
+            task = task.0, name = job.name.as_str(), outcome = ?error.kind(), worker = error.worker(),
+            pid = error.pid(), %error, "task ended"
+        ),
+    }
+}

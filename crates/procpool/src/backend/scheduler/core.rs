@@ -1,0 +1,304 @@
+//! The scheduler itself: what it knows, and where its events go.
+
+use super::api::{
+    Action, Admission, Closing, Counts, Event, Now, OfferId, Payload, Placement, Refused, Resolution, SchedulerConfig,
+    TaskId, TaskOptions, TaskPhase, Unavailable, WorkerId, WorkerPhase, WorkerView,
+};
+use super::closing::Close;
+use super::life::{Life, Stop};
+use super::queue::{Entry, Queue};
+use super::starts::Starts;
+use super::tasks::{Place, Task, Tasks};
+use super::timers::{Timer, Timers};
+use super::workers::Workers;
+
+/// Decides who runs what. Told facts by [`handle`](Self::handle), it answers with decisions and never waits.
+///
+/// Each call changes what the event is about and then *settles*: idle workers get queued tasks, missing workers are
+/// started, what cannot be had is refused, a close is carried on. Settling looks at the state alone and not at the
+/// event that led to it, so there is no event after which somebody could be forgotten.
+pub(crate) struct Scheduler<P: Payload> {
+    pub(super) config: SchedulerConfig,
+    pub(super) tasks: Tasks<P>,
+    pub(super) queue: Queue,
+    pub(super) workers: Workers,
+    pub(super) timers: Timers,
+    pub(super) starts: Starts<P>,
+    /// Asked to keep the minimum.
+    pub(super) warm: bool,
+    /// Somebody waits for `Warmed`.
+    pub(super) warming: bool,
+    pub(super) close: Option<Close>,
+    /// The settings of the timers that exist once.
+    pub(super) claims_timer: Option<Now>,
+    pub(super) idle_timer: Option<Now>,
+    pub(super) counts: Counts,
+    next_task: u64,
+    pub(super) next_offer: u64,
+}
+
+/// What a call has to work with: the time, and where its decisions go.
+pub(super) struct Turn<'a, P: Payload> {
+    pub(super) now: Now,
+    pub(super) actions: &'a mut Vec<Action<P>>,
+}
+
+impl<P: Payload> Turn<'_, P> {
+    pub(super) fn act(&mut self, action: Action<P>) {
+        self.actions.push(action);
+    }
+}
+
+impl<P: Payload> Scheduler<P> {
+    /// A pool without workers; nothing is started before the first task or [`Event::Warm`].
+    pub(crate) fn new(config: SchedulerConfig) -> Self {
+        Scheduler {
+            queue: Queue::new(config.queue_limit, config.waiting_limit),
+            config,
+            tasks: Tasks::default(),
+            workers: Workers::default(),
+            timers: Timers::default(),
+            starts: Starts::new(),
+            warm: false,
+            warming: false,
+            close: None,
+            claims_timer: None,
+            idle_timer: None,
+            counts: Counts::default(),
+            next_task: 0,
+            next_offer: 0,
+        }
+    }
+
+    /// Takes a task. A refusal comes as [`Action::Resolve`] too, so that there is one way for a task to end.
+    pub(crate) fn submit(
+        &mut self,
+        job: P::Job,
+        options: TaskOptions,
+        now: Now,
+        actions: &mut Vec<Action<P>>,
+    ) -> TaskId {
+        let turn = &mut Turn { now, actions };
+        let id = TaskId(self.next_task);
+        self.next_task += 1;
+        self.counts.submitted += 1;
+        // From here on the place is the task's, or free.
+        let reserved = options.admission == Admission::Reserved && self.queue.unreserve();
+        let dedicated = options.placement == Placement::Dedicated;
+        let task = Task {
+            job,
+            options,
+            place: Place::Queued,
+            since: now,
+            attempt: 1,
+            offers: 0,
+            queue_timer: None,
+            lost: None,
+        };
+        let refusal = match self.refusal() {
+            Some(Unavailable::Closed) => Some(Resolution::Unavailable(Unavailable::Closed)),
+            Some(why) if !dedicated => Some(Resolution::Unavailable(why)),
+            _ if dedicated => None,
+            _ => match self.workers.top_idle() {
+                Some(_) => None,
+                None if reserved => {
+                    self.queue.enter_anyway(id, options.priority);
+                    None
+                }
+                None => match self.queue.enter(id, options.priority) {
+                    Entry::Admitted => None,
+                    Entry::Full => Some(Resolution::QueueFull),
+                },
+            },
+        };
+        if let Some(refusal) = refusal {
+            self.end(id, task, refusal, turn);
+        } else {
+            self.accept(id, task, turn);
+        }
+        if reserved {
+            self.queue.promote();
+        }
+        self.settle(turn);
+        id
+    }
+
+    /// An accepted task goes where it can: to its own worker, to an idle one, or it is in the queue already.
+    fn accept(&mut self, id: TaskId, mut task: Task<P>, turn: &mut Turn<'_, P>) {
+        if let Some(limit) = task.options.queue_limit {
+            self.timers.arm(&mut task.queue_timer, turn.now.after(limit), Timer::Queue(id));
+        }
+        let dedicated = task.options.placement == Placement::Dedicated;
+        self.tasks.insert(id, task);
+        if dedicated {
+            self.spawn_dedicated(id, turn);
+        } else if let Some(worker) = self.workers.top_idle() {
+            self.offer(worker, id, turn);
+        }
+    }
+
+    /// Takes a place in the queue for a task that is submitted later with [`Admission::Reserved`], so that it can be
+    /// refused before it is encoded. Each reservation is used by one such submission or given back.
+    pub(crate) fn reserve(&mut self, now: Now) -> Result<(), Refused<P>> {
+        // The clock is not needed: a pause that is over has been ended by its timer.
+        let _ = now;
+        match self.refusal() {
+            Some(why) => Err(Refused::Unavailable(why)),
+            None if self.queue.reserve() => Ok(()),
+            None => Err(Refused::QueueFull),
+        }
+    }
+
+    /// Gives a reserved place back.
+    pub(crate) fn unreserve(&mut self, now: Now, actions: &mut Vec<Action<P>>) {
+        if self.queue.unreserve() {
+            self.queue.promote();
+            self.settle(&mut Turn { now, actions });
+        }
+    }
+
+    /// Tells a fact, and appends what is to be done about it. Facts about workers, tasks and offers that are no more
+    /// are ignored: they crossed with the decision that ended them.
+    pub(crate) fn handle(&mut self, event: Event<P>, now: Now, actions: &mut Vec<Action<P>>) {
+        let turn = &mut Turn { now, actions };
+        match event {
+            Event::Cancel { task, why } => self.cancel(task, why, turn),
+            // That there is a process changes nothing here: its start limit runs since `Spawn`.
+            Event::Spawned { .. } => {}
+            Event::SpawnFailed { worker, death } => self.exited(worker, None, death, turn),
+            Event::Booted { worker } => self.booted(worker, turn),
+            Event::Ready { worker } => self.ready(worker, turn),
+            Event::Replied { worker, offer, reply } => self.replied(worker, offer, reply, turn),
+            Event::Evidence { worker, offer, evidence } => self.evidence(worker, offer, evidence, turn),
+            Event::Broken { worker } => self.broken(worker, turn),
+            Event::Exited { worker, evidence, death } => self.exited(worker, evidence, death, turn),
+            Event::Warm => self.warm(turn),
+            Event::Resize { min, max } => self.resize(min, max, turn),
+            Event::Close { how } => self.close(how, turn),
+            Event::Tick => {
+                while let Some(timer) = self.timers.pop_due(now) {
+                    self.fire(timer, turn);
+                }
+            }
+        }
+        self.settle(turn);
+    }
+
+    fn fire(&mut self, timer: Timer, turn: &mut Turn<'_, P>) {
+        match timer {
+            Timer::Worker(worker) => self.worker_due(worker, turn),
+            Timer::Queue(task) => self.queue_due(task, turn),
+            Timer::Claims => self.claims_due(turn),
+            Timer::Idle => self.idle_due(turn),
+            // Settling starts the next worker, if anybody wants one.
+            Timer::Backoff => self.starts.blocked = None,
+            Timer::Close => {
+                if let Some(close) = &mut self.close {
+                    close.timer = None;
+                }
+                self.close(Closing::Kill, turn);
+            }
+        }
+    }
+
+    /// Derives from the state what is to be done next. Cheap when there is nothing.
+    fn settle(&mut self, turn: &mut Turn<'_, P>) {
+        while let Some(worker) = self.workers.top_idle() {
+            let Some(task) = self.queue.pop() else { break };
+            self.offer(worker, task, turn);
+        }
+        self.staff(turn);
+        self.settle_close(turn);
+    }
+
+    /// Why a submission is refused, if it is.
+    fn refusal(&self) -> Option<Unavailable<P>> {
+        if self.close.is_some() {
+            return Some(Unavailable::Closed);
+        }
+        self.unavailable()
+    }
+
+    /// The one way for a task to end.
+    pub(super) fn end(&mut self, id: TaskId, mut task: Task<P>, resolution: Resolution<P>, turn: &mut Turn<'_, P>) {
+        self.timers.disarm(&mut task.queue_timer, Timer::Queue(id));
+        let count = match &resolution {
+            Resolution::Replied { .. } => &mut self.counts.replied,
+            Resolution::Cancelled { .. } => &mut self.counts.cancelled,
+            Resolution::TimedOut { .. } => &mut self.counts.timed_out,
+            Resolution::QueueTimedOut { .. } => &mut self.counts.queue_timed_out,
+            Resolution::WorkerDied { .. } => &mut self.counts.worker_died,
+            Resolution::QueueFull => &mut self.counts.queue_full,
+            Resolution::Unavailable(_) => &mut self.counts.unavailable,
+            Resolution::ShutDown { .. } => &mut self.counts.shut_down,
+        };
+        *count += 1;
+        turn.act(Action::Resolve { task: id, job: task.job, resolution, attempts: task.attempt });
+    }
+
+    /// When [`Event::Tick`] is due next, at the latest.
+    pub(crate) fn next_deadline(&self) -> Option<Now> {
+        self.timers.next()
+    }
+
+    /// What an unresolved task is to run.
+    pub(crate) fn job(&self, task: TaskId) -> Option<&P::Job> {
+        self.tasks.get(&task).map(|task| &task.job)
+    }
+
+    /// What a worker that has not answered yet was started for, if it is a dedicated one.
+    pub(crate) fn dedicated_job(&self, worker: WorkerId) -> Option<&P::Job> {
+        match self.workers.get(worker)?.life {
+            Life::Starting { bound: Some(task), .. } => self.job(task),
+            _ => None,
+        }
+    }
+
+    /// The attempt that an unresolved task is in: 1 for the first, and for tasks that are not known.
+    pub(crate) fn attempt(&self, task: TaskId) -> u32 {
+        self.tasks.get(&task).map_or(1, |task| task.attempt)
+    }
+
+    /// The numbers so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// All workers that have not ended, by slot.
+    pub(crate) fn workers(&self) -> impl Iterator<Item = WorkerView> {
+        self.workers.iter().map(|(id, worker)| WorkerView {
+            worker: id,
+            phase: match &worker.life {
+                Life::Starting { booted: false, .. } => WorkerPhase::Starting,
+                Life::Starting { booted: true, .. } => WorkerPhase::Initialising,
+                Life::Idle => WorkerPhase::Idle,
+                Life::Busy(held) => match held.stop {
+                    Some(Stop { .. }) => WorkerPhase::Stopping { task: held.task },
+                    None => WorkerPhase::Busy { task: held.task },
+                },
+                Life::Retiring => WorkerPhase::Retiring,
+                Life::Dying { .. } => WorkerPhase::Dying,
+            },
+            since: worker.since,
+            tasks_done: worker.tasks_done,
+        })
+    }
+
+    /// All unresolved tasks, in no particular order, with the instant since which they are in their phase.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = (TaskId, TaskPhase, Now, &P::Job)> {
+        self.tasks.iter().map(|(&id, task)| {
+            let phase = match task.place {
+                Place::Queued if self.queue.is_waiting(id) => TaskPhase::Waiting,
+                Place::Queued | Place::Bound(_) => TaskPhase::Queued,
+                Place::Assigned(worker) => TaskPhase::Assigned { worker },
+            };
+            (id, phase, task.since, &task.job)
+        })
+    }
+
+    /// The offer that this worker has in hand, also while it is dying with it.
+    pub(crate) fn offer_of(&self, worker: WorkerId) -> Option<(OfferId, TaskId)> {
+        let held = self.workers.get(worker)?.life.assignment()?;
+        Some((held.offer, held.task))
+    }
+}

@@ -1,0 +1,127 @@
+//! What a worker's end means for the task it held and for the workers to come.
+
+use super::api::{Began, Evidence, Payload, Placement, Resolution, TaskId, Unavailable, WorkerId};
+use super::core::{Scheduler, Turn};
+use super::life::{Assignment, Before, Halt, Hold, Life};
+use super::tasks::{Lost, Task};
+use super::timers::Timer;
+
+impl<P: Payload> Scheduler<P> {
+    /// A worker broke the protocol: there is nothing more to be had from it.
+    pub(super) fn broken(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        match self.workers.get(worker).map(|worker| &worker.life) {
+            // A worker on its way out may close what it likes; its time limit stands.
+            None | Some(Life::Retiring | Life::Dying { .. }) => {}
+            Some(Life::Starting { .. }) => self.kill_for(worker, None, true, turn),
+            Some(Life::Idle | Life::Busy(_)) => self.kill(worker, turn),
+        }
+    }
+
+    /// A worker is gone (or never came to be): the moment of truth for its task.
+    pub(super) fn exited(&mut self, id: WorkerId, evidence: Option<Evidence>, death: P::Death, turn: &mut Turn<'_, P>) {
+        self.disarm_worker(id);
+        let Some(worker) = self.workers.remove(id) else {
+            return;
+        };
+        self.counts.workers_ended += 1;
+        let shared = worker.placement == Placement::Shared;
+        match worker.life {
+            Life::Starting { bound: Some(task), .. } => self.unborn(id, task, None, death, turn),
+            Life::Starting { bound: None, .. } => self.start_failed(death, turn),
+            // Somebody killed an idle worker, or it left as it was told: nobody's failure.
+            Life::Idle | Life::Retiring => {}
+            Life::Busy(held) => self.bereaved(id, held, evidence, death, false, turn),
+            Life::Dying { hold, was } => match hold {
+                Hold::Offer(held) => self.bereaved(id, held, evidence, death, true, turn),
+                Hold::Bound(task, halt) => self.unborn(id, task, halt, death, turn),
+                Hold::Nothing if was == Before::FailingStart && shared => self.start_failed(death, turn),
+                Hold::Nothing => {}
+            },
+        }
+    }
+
+    /// A shared worker died before it was ready, and nobody asked for it.
+    fn start_failed(&mut self, death: P::Death, turn: &mut Turn<'_, P>) {
+        if let Some(pause) = self.starts.failed(death, &self.config) {
+            self.timers.arm(&mut self.starts.blocked, turn.now.after(pause), Timer::Backoff);
+        }
+    }
+
+    /// A dedicated worker is gone before it was ready. There is no backoff: each was asked for by somebody, who now
+    /// learns why there is none.
+    fn unborn(&mut self, worker: WorkerId, id: TaskId, halt: Option<Halt>, death: P::Death, turn: &mut Turn<'_, P>) {
+        let Some(task) = self.tasks.remove(&id) else {
+            return;
+        };
+        let resolution = match halt {
+            Some(halt) => Self::halted(&task, halt, Began::No, Some((worker, death))),
+            None => {
+                return self.end_unavailable(id, task, Unavailable::StartFailed { failures: 1, death }, turn);
+            }
+        };
+        self.end(id, task, resolution, turn);
+    }
+
+    /// Ends a task for which there is no worker. If it was in an earlier attempt, it did not fail for want of a
+    /// worker: it failed then, and can only not be tried again.
+    pub(super) fn end_unavailable(
+        &mut self,
+        id: TaskId,
+        mut task: Task<P>,
+        why: Unavailable<P>,
+        turn: &mut Turn<'_, P>,
+    ) {
+        let resolution = match task.lost.take() {
+            Some(lost) => Resolution::WorkerDied { worker: lost.worker, began: lost.began, death: lost.death },
+            None => Resolution::Unavailable(why),
+        };
+        self.end(id, task, resolution, turn);
+    }
+
+    /// A worker is gone with an offer in hand.
+    fn bereaved(
+        &mut self,
+        worker: WorkerId,
+        held: Assignment,
+        evidence: Option<Evidence>,
+        death: P::Death,
+        killed: bool,
+        turn: &mut Turn<'_, P>,
+    ) {
+        let id = held.task;
+        let Some(mut task) = self.tasks.remove(&id) else {
+            return;
+        };
+        let began = held.began(evidence);
+        // That it was to end explains its end, whatever killed it in the end.
+        if let Some(stop) = held.stop {
+            let who = (killed || began != Began::No).then_some((worker, death));
+            let resolution = Self::halted(&task, stop.halt, began, who);
+            self.end(id, task, resolution, turn);
+            return;
+        }
+        if began == Began::No {
+            if let Some(resolution) = self.unbegun_end(&held, &task) {
+                self.end(id, task, resolution, turn);
+                return;
+            }
+            if task.offers < self.config.max_offers {
+                self.requeue(id, task, turn);
+                return;
+            }
+        }
+        let began = task.began(began);
+        let dropped = self.close.as_ref().is_some_and(|close| close.drops_queued());
+        if task.attempt > task.options.retries || dropped {
+            self.end(id, task, Resolution::WorkerDied { worker, began, death }, turn);
+            return;
+        }
+        // The queue limit is about the first claim; after that it has no say.
+        self.timers.disarm(&mut task.queue_timer, Timer::Queue(id));
+        task.attempt += 1;
+        task.offers = 0;
+        task.lost = Some(Box::new(Lost { worker, began, death }));
+        self.counts.retried += 1;
+        self.requeue(id, task, turn);
+    }
+}

@@ -1,0 +1,277 @@
+//! Giving tasks to workers, and learning what became of them.
+
+use std::time::Duration;
+
+use super::api::{Action, Began, Evidence, Now, OfferId, Payload, Placement, Resolution, TaskId, WorkerId};
+use super::core::{Scheduler, Turn};
+use super::life::{Assignment, Claim, Halt, Life, Stage, Stop, Withdraw};
+use super::tasks::{Place, Task};
+use super::timers::Timer;
+
+/// How long an answer may take to be read after its worker has said that all of it was sent. It is in the socket by
+/// then, and the shell reads sockets before it lets time pass: a worker that lets this run out has lied.
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long an unclaimed offer is left alone before its run limit is looked into again, however short that is: else
+/// a limit of zero would mean looking all the time.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+impl<P: Payload> Scheduler<P> {
+    /// Hands a task to a worker that is idle (or has just become ready for it).
+    pub(super) fn offer(&mut self, worker: WorkerId, id: TaskId, turn: &mut Turn<'_, P>) {
+        let Some(task) = self.tasks.get_mut(&id) else {
+            return;
+        };
+        let offer = OfferId(self.next_offer);
+        self.next_offer += 1;
+        task.place = Place::Assigned(worker);
+        task.since = turn.now;
+        task.offers += 1;
+        let run_limit = task.options.run_limit;
+        self.workers.change(worker, turn.now, |_| (Life::Busy(Assignment::new(id, offer, turn.now)), ()));
+        if let Some(limit) = run_limit {
+            // It cannot be claimed before now, so nothing has to be looked at sooner.
+            self.arm_worker(worker, turn.now.after(limit));
+        }
+        self.watch_claims(turn.now);
+        turn.act(Action::Offer { worker, offer, task: id });
+    }
+
+    /// The claim watch costs the hot path one comparison: while its timer is armed, it is armed for some offer that
+    /// is older than this one.
+    fn watch_claims(&mut self, offered: Now) {
+        if self.claims_timer.is_none() {
+            let at = offered.after(self.config.claim_limit);
+            self.timers.arm(&mut self.claims_timer, at, Timer::Claims);
+        }
+    }
+
+    /// The claim watch looks at what has not been claimed for too long, and sleeps until the next offer can be.
+    pub(super) fn claims_due(&mut self, turn: &mut Turn<'_, P>) {
+        self.claims_timer = None;
+        let mut next: Option<Now> = None;
+        for worker in self.workers.ids() {
+            let Some(Life::Busy(held)) = self.workers.get_mut(worker).map(|worker| &mut worker.life) else {
+                continue;
+            };
+            if !held.unverified() {
+                continue;
+            }
+            let due = held.since.after(self.config.claim_limit);
+            if due <= turn.now {
+                held.watched = true;
+                turn.act(Action::Inspect { worker, offer: held.offer });
+            } else {
+                next = Some(next.map_or(due, |next| next.min(due)));
+            }
+        }
+        if let Some(at) = next {
+            self.timers.arm(&mut self.claims_timer, at, Timer::Claims);
+        }
+    }
+
+    /// An answer has arrived. It counts in every phase in which the offer is still held: also when the task is being
+    /// stopped, and when its worker is being killed.
+    pub(super) fn replied(&mut self, worker: WorkerId, offer: OfferId, reply: P::Reply, turn: &mut Turn<'_, P>) {
+        let Some(entry) = self.workers.get_mut(worker) else {
+            return;
+        };
+        if entry.life.assignment().is_none_or(|held| held.offer != offer || held.claim == Claim::Revoked) {
+            return;
+        }
+        entry.tasks_done = entry.tasks_done.saturating_add(1);
+        let Some(held) = self.release(worker, turn) else {
+            return;
+        };
+        if let Some(task) = self.tasks.remove(&held.task) {
+            self.end(held.task, task, Resolution::Replied { worker, reply }, turn);
+        }
+        self.after_task(worker, turn);
+    }
+
+    /// Takes the offer out of a worker's hand.
+    pub(super) fn release(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) -> Option<Assignment> {
+        let held = self.workers.change(worker, turn.now, Life::release)??;
+        self.disarm_worker(worker);
+        Some(held)
+    }
+
+    /// Evidence about an offer. What is decided depends on what is known and wanted now, and not on the question that
+    /// was asked: questions and answers may cross with cancels, time limits and each other.
+    pub(super) fn evidence(&mut self, worker: WorkerId, offer: OfferId, evidence: Evidence, turn: &mut Turn<'_, P>) {
+        // A dying worker is looked at once more when it is gone; that is when its task is judged.
+        let Some(Life::Busy(held)) = self.workers.get_mut(worker).map(|worker| &mut worker.life) else {
+            return;
+        };
+        if held.offer != offer {
+            return;
+        }
+        held.watched = false;
+        match (held.claim, evidence) {
+            (Claim::Unknown, Evidence::Offered { since }) => {
+                held.since = held.since.max(since.min(turn.now));
+                self.still_offered(worker, turn);
+            }
+            (Claim::Unknown, Evidence::Revoked) => self.withdrawn(worker, turn),
+            (Claim::Unknown | Claim::At(_), Evidence::Claimed { at }) => {
+                // The first value counts, so that a worker cannot push its time limit before it.
+                if held.claim == Claim::Unknown {
+                    held.claim = Claim::At(at.min(turn.now));
+                }
+                self.claimed(worker, turn);
+            }
+            (Claim::Unknown | Claim::At(_), Evidence::Done) => {
+                held.claim = Claim::Done;
+                self.claim_known(worker);
+                self.arm_worker(worker, turn.now.after(ANSWER_LIMIT));
+            }
+            (Claim::Done, Evidence::Done) | (Claim::Revoked, _) => {}
+            // A value that cannot be, or a page that went backwards.
+            (Claim::Nonsense, _) | (_, Evidence::Nonsense) | (Claim::At(_) | Claim::Done, _) => {
+                held.claim = Claim::Nonsense;
+                self.kill(worker, turn);
+            }
+        }
+    }
+
+    /// Not claimed yet: the run has not begun, but the worker may be silent.
+    fn still_offered(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let claim_limit = self.config.claim_limit;
+        let Some((held, task)) = self.held(worker) else {
+            return;
+        };
+        if held.revoking {
+            return;
+        }
+        let (offer, overdue) = (held.offer, held.since.after(claim_limit));
+        let run_limit = task.options.run_limit.filter(|_| held.stop.is_none());
+        if let Some(limit) = run_limit {
+            self.arm_worker(worker, turn.now.after(limit.max(LOOK_AGAIN)));
+        }
+        if overdue <= turn.now {
+            if let Some((held, _)) = self.held(worker) {
+                held.silent = true;
+                held.revoking = true;
+            }
+            turn.act(Action::Revoke { worker, offer });
+        } else if self.claims_timer.is_none_or(|at| overdue < at) {
+            self.timers.arm(&mut self.claims_timer, overdue, Timer::Claims);
+        }
+    }
+
+    /// The first claim is known: what was only to happen to an unclaimed task is off.
+    fn claim_known(&mut self, worker: WorkerId) {
+        let Some((held, task)) = self.held(worker) else {
+            return;
+        };
+        held.revoking = false;
+        held.silent = false;
+        held.withdraw = None;
+        let (id, mut timer) = (held.task, task.queue_timer.take());
+        self.timers.disarm(&mut timer, Timer::Queue(id));
+    }
+
+    /// The task runs. If it is to stop, that goes on; otherwise its run limit has something to count from.
+    fn claimed(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        self.claim_known(worker);
+        let Some((held, task)) = self.held(worker) else {
+            return;
+        };
+        let Claim::At(at) = held.claim else { return };
+        match (held.stop.map(|stop| stop.stage), task.options.run_limit) {
+            (Some(Stage::Revoking), _) => self.give_grace(worker, turn),
+            (Some(Stage::Confirming), _) => self.kill(worker, turn),
+            (Some(Stage::Grace), _) | (None, None) => {}
+            (None, Some(limit)) => {
+                let due = at.after(limit);
+                if due <= turn.now {
+                    held.stop = Some(Stop { halt: Halt::RunLimit(limit), stage: Stage::Revoking });
+                    self.give_grace(worker, turn);
+                } else {
+                    self.arm_worker(worker, due);
+                }
+            }
+        }
+    }
+
+    /// The offer was taken back: the task is free, and so is the worker, unless it was taken back for being silent.
+    fn withdrawn(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let max_offers = self.config.max_offers;
+        let Some((held, task)) = self.held(worker) else {
+            return;
+        };
+        let ends = held.stop.is_some() || held.withdraw.is_some();
+        if held.silent && !ends && task.offers >= max_offers {
+            // It fails, and its error names the worker's death: so it stays in the worker's hand until that is known.
+            held.claim = Claim::Revoked;
+            self.kill(worker, turn);
+            return;
+        }
+        let Some(held) = self.release(worker, turn) else {
+            return;
+        };
+        let Some(task) = self.tasks.remove(&held.task) else {
+            return;
+        };
+        match self.unbegun_end(&held, &task) {
+            Some(resolution) => self.end(held.task, task, resolution, turn),
+            None => self.requeue(held.task, task, turn),
+        }
+        if held.silent {
+            self.kill(worker, turn);
+        } else {
+            self.after_task(worker, turn);
+        }
+    }
+
+    /// How a task ends that turned out not to be claimed; `None` if it is to be offered again.
+    pub(super) fn unbegun_end(&self, held: &Assignment, task: &Task<P>) -> Option<Resolution<P>> {
+        match (held.stop, held.withdraw) {
+            (Some(stop), _) => Some(Self::halted(task, stop.halt, Began::No, None)),
+            (None, Some(Withdraw::QueueLimit(limit))) => Some(Resolution::QueueTimedOut { limit }),
+            (None, Some(Withdraw::ShutDown)) => Some(Self::halted(task, Halt::ShutDown, Began::No, None)),
+            (None, None) => None,
+        }
+    }
+
+    /// A task that lost its worker goes back to where it was in the queue: it has had its turn to wait. A dedicated
+    /// one gets a fresh worker.
+    pub(super) fn requeue(&mut self, id: TaskId, mut task: Task<P>, turn: &mut Turn<'_, P>) {
+        if self.close.as_ref().is_some_and(|close| close.drops_queued()) {
+            let resolution = Self::halted(&task, Halt::ShutDown, Began::No, None);
+            self.end(id, task, resolution, turn);
+            return;
+        }
+        let dedicated = task.options.placement == Placement::Dedicated;
+        task.place = Place::Queued;
+        task.since = turn.now;
+        if !dedicated {
+            self.queue.enter_anyway(id, task.options.priority);
+        }
+        self.tasks.insert(id, task);
+        if dedicated {
+            self.spawn_dedicated(id, turn);
+        }
+    }
+
+    /// The offer in the hand of a busy worker, with its task.
+    pub(super) fn held(&mut self, worker: WorkerId) -> Option<(&mut Assignment, &mut Task<P>)> {
+        let Life::Busy(held) = &mut self.workers.get_mut(worker)?.life else {
+            return None;
+        };
+        let task = self.tasks.get_mut(&held.task)?;
+        Some((held, task))
+    }
+
+    pub(super) fn arm_worker(&mut self, worker: WorkerId, at: Now) {
+        if let Some(entry) = self.workers.get_mut(worker) {
+            self.timers.arm(&mut entry.timer, at, Timer::Worker(worker));
+        }
+    }
+
+    pub(super) fn disarm_worker(&mut self, worker: WorkerId) {
+        if let Some(entry) = self.workers.get_mut(worker) {
+            self.timers.disarm(&mut entry.timer, Timer::Worker(worker));
+        }
+    }
+}

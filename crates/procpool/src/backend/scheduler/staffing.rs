@@ -1,0 +1,213 @@
+//! How many workers there are: start, growth, shrinking, replacement.
+
+use super::api::{Action, Now, Payload, Placement, TaskId, Unavailable, WorkerId};
+use super::core::{Scheduler, Turn};
+use super::life::Life;
+use super::tasks::Place;
+use super::timers::Timer;
+
+impl<P: Payload> Scheduler<P> {
+    /// Refuses what cannot be had, starts the workers that are missing, and keeps an eye on those that are too many.
+    pub(super) fn staff(&mut self, turn: &mut Turn<'_, P>) {
+        if self.close.is_none() {
+            self.answer_warm(turn);
+            self.watch_idle();
+        }
+        if self.queue.len() > 0 && self.close.as_ref().is_none_or(|close| !close.drops_queued()) {
+            self.refuse_pending(turn);
+        }
+        while self.wants_worker() && self.may_spawn() {
+            self.spawn(Placement::Shared, None, turn);
+        }
+    }
+
+    /// Whether another worker is called for. Each queued task calls for one that is not there; a burst of submissions
+    /// starts as many workers as can be used, and a lone one a single worker.
+    fn wants_worker(&self) -> bool {
+        let tally = self.workers.tally();
+        if self.queue.len() > tally.starting as usize {
+            return true;
+        }
+        if self.close.is_some() || tally.kept() >= self.config.min_workers {
+            return false;
+        }
+        // Nobody waits, so a minimum that cannot be had at all is let be until somebody asks.
+        self.warming || (self.warm && (tally.ready > 0 || !self.starts.hopeless(&self.config)))
+    }
+
+    /// Whether one may be started. Retiring workers have their replacement at once, so that throughput does not dip
+    /// while they run their exit hooks; but if those hooks are slow and workers short-lived, processes would pile up:
+    /// so there are never more than twice the maximum.
+    fn may_spawn(&self) -> bool {
+        let tally = self.workers.tally();
+        let max = self.max_workers();
+        tally.live() < max
+            && tally.live() + tally.leaving < max.saturating_mul(2)
+            && tally.starting < self.starts.at_a_time()
+    }
+
+    fn max_workers(&self) -> u32 {
+        self.config.max_workers.max(self.config.min_workers).max(1)
+    }
+
+    fn spawn(&mut self, placement: Placement, bound: Option<TaskId>, turn: &mut Turn<'_, P>) -> WorkerId {
+        let worker = self.workers.add(placement, Life::Starting { booted: false, bound }, turn.now);
+        self.arm_worker(worker, turn.now.after(self.config.start_limit));
+        self.counts.workers_spawned += 1;
+        turn.act(Action::Spawn { worker, placement });
+        worker
+    }
+
+    /// Starts the worker of a dedicated task.
+    pub(super) fn spawn_dedicated(&mut self, id: TaskId, turn: &mut Turn<'_, P>) {
+        let worker = self.spawn(Placement::Dedicated, Some(id), turn);
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.place = Place::Bound(worker);
+        }
+    }
+
+    /// Everybody who waits for a worker is told that there is none, if that is so.
+    fn refuse_pending(&mut self, turn: &mut Turn<'_, P>) {
+        let Some(why) = self.unavailable() else {
+            return;
+        };
+        while let Some(id) = self.queue.pop() {
+            if let Some(task) = self.tasks.remove(&id) {
+                self.end_unavailable(id, task, why.clone(), turn);
+            }
+        }
+    }
+
+    /// Whether no worker is ready or coming, and for now none will be started. While somebody works, or may come to,
+    /// tasks stay queued for them.
+    pub(super) fn unavailable(&self) -> Option<Unavailable<P>> {
+        if self.workers.tally().kept() > 0 {
+            return None;
+        }
+        self.starts.refusal(&self.config)
+    }
+
+    /// The worker said hello; its initialiser runs.
+    pub(super) fn booted(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let booted = self.workers.change(worker, turn.now, |life| match life {
+            Life::Starting { booted: false, bound } => (Life::Starting { booted: true, bound }, true),
+            other => (other, false),
+        });
+        if booted == Some(true) {
+            self.arm_worker(worker, turn.now.after(self.config.init_limit));
+        }
+    }
+
+    /// The worker takes tasks.
+    pub(super) fn ready(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let started = self.workers.change(worker, turn.now, |life| match life {
+            Life::Starting { bound, .. } => (Life::Idle, Some(bound)),
+            other => (other, None),
+        });
+        let Some(Some(bound)) = started else { return };
+        self.disarm_worker(worker);
+        if let Some(task) = bound {
+            // Its task is there: had it ended, the worker would have been killed.
+            self.offer(worker, task, turn);
+            return;
+        }
+        self.starts.succeeded();
+        self.timers.disarm(&mut self.starts.blocked, Timer::Backoff);
+        self.after_task(worker, turn);
+    }
+
+    /// A worker has nothing in hand: it stays for the next task, or it goes.
+    ///
+    /// When the pool was made smaller, whoever is free first goes until the size is right: no task is disturbed, and
+    /// those who stay keep their names.
+    pub(super) fn after_task(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let Some(entry) = self.workers.get(worker) else {
+            return;
+        };
+        let worn = self.config.max_tasks.is_some_and(|max| entry.tasks_done >= max);
+        let dedicated = entry.placement == Placement::Dedicated;
+        if worn || dedicated || self.workers.tally().kept() > self.max_workers() {
+            self.retire(worker, turn);
+        }
+    }
+
+    /// Lets an idle worker go.
+    pub(super) fn retire(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let retired = self.workers.change(worker, turn.now, |life| match life {
+            Life::Idle => (Life::Retiring, true),
+            other => (other, false),
+        });
+        if retired == Some(true) {
+            self.arm_worker(worker, turn.now.after(self.config.exit_limit));
+            turn.act(Action::Retire { worker });
+        }
+    }
+
+    pub(super) fn warm(&mut self, turn: &mut Turn<'_, P>) {
+        if self.close.is_some() {
+            turn.act(Action::Warmed { result: Err(Unavailable::Closed) });
+            return;
+        }
+        self.warm = true;
+        self.warming = true;
+    }
+
+    fn answer_warm(&mut self, turn: &mut Turn<'_, P>) {
+        if !self.warming {
+            return;
+        }
+        let result = if self.workers.tally().ready >= self.config.min_workers {
+            Ok(())
+        } else if let Some(why) = self.unavailable() {
+            Err(why)
+        } else {
+            return;
+        };
+        self.warming = false;
+        turn.act(Action::Warmed { result });
+    }
+
+    /// Another size. Idle workers that are too many go at once, the longest idle first: they are the coldest.
+    pub(super) fn resize(&mut self, min: u32, max: u32, turn: &mut Turn<'_, P>) {
+        self.config.min_workers = min;
+        self.config.max_workers = max;
+        while self.workers.tally().kept() > self.max_workers() {
+            let Some((_, worker)) = self.workers.longest_idle() else {
+                break;
+            };
+            self.retire(worker, turn);
+        }
+    }
+
+    /// How long the longest idle worker may stay, if there are more than are kept.
+    fn idle_deadline(&self) -> Option<(Now, WorkerId)> {
+        let timeout = self.config.idle_timeout?;
+        let tally = self.workers.tally();
+        if tally.kept() <= self.config.min_workers {
+            return None;
+        }
+        let (since, worker) = self.workers.longest_idle()?;
+        Some((since.after(timeout), worker))
+    }
+
+    /// Arms the idle timer when it is not: while it is, it is due no later than any worker could be.
+    fn watch_idle(&mut self) {
+        if self.config.idle_timeout.is_none() || self.idle_timer.is_some() {
+            return;
+        }
+        if let Some((at, _)) = self.idle_deadline() {
+            self.timers.arm(&mut self.idle_timer, at, Timer::Idle);
+        }
+    }
+
+    /// Lets go whom nobody has needed for long. Settling arms the timer again for the next one.
+    pub(super) fn idle_due(&mut self, turn: &mut Turn<'_, P>) {
+        self.idle_timer = None;
+        while let Some((at, worker)) = self.idle_deadline() {
+            if at > turn.now {
+                break;
+            }
+            self.retire(worker, turn);
+        }
+    }
+}

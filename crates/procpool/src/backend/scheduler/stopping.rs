@@ -1,0 +1,193 @@
+//! Stopping tasks: cancels and time limits, from the polite to the final.
+
+use std::time::Duration;
+
+use super::api::{Action, Began, CancelReason, Payload, Resolution, TaskId, WorkerId};
+use super::core::{Scheduler, Turn};
+use super::life::{Claim, Halt, Hold, Life, Stage, Stop, Withdraw};
+use super::tasks::{Place, Task};
+
+impl<P: Payload> Scheduler<P> {
+    pub(super) fn cancel(&mut self, id: TaskId, why: CancelReason, turn: &mut Turn<'_, P>) {
+        self.halt(id, Halt::Cancel(why), turn);
+    }
+
+    /// Ends a task wherever it is: at once where no worker has it, otherwise as soon as it is certain that it does
+    /// not run.
+    pub(super) fn halt(&mut self, id: TaskId, halt: Halt, turn: &mut Turn<'_, P>) {
+        let Some(place) = self.tasks.get(&id).map(|task| task.place) else {
+            return;
+        };
+        match place {
+            Place::Queued => {
+                let Some(task) = self.tasks.remove(&id) else {
+                    return;
+                };
+                self.queue.remove(id, task.options.priority);
+                let resolution = Self::halted(&task, halt, Began::No, None);
+                self.end(id, task, resolution, turn);
+            }
+            Place::Bound(worker) => self.halt_bound(worker, halt, turn),
+            Place::Assigned(worker) => self.stop(worker, halt, turn),
+        }
+    }
+
+    /// The resolution of a task that was stopped.
+    pub(super) fn halted(
+        task: &Task<P>,
+        halt: Halt,
+        began: Began,
+        killed: Option<(WorkerId, P::Death)>,
+    ) -> Resolution<P> {
+        let began = task.began(began);
+        match halt {
+            Halt::Cancel(why) => Resolution::Cancelled { why, began, killed },
+            Halt::RunLimit(limit) => Resolution::TimedOut { limit, killed },
+            Halt::QueueLimit(limit) => Resolution::QueueTimedOut { limit },
+            Halt::ShutDown => Resolution::ShutDown { began },
+        }
+    }
+
+    /// A dedicated worker whose task is not wanted any more before it was ready.
+    pub(super) fn halt_bound(&mut self, worker: WorkerId, halt: Halt, turn: &mut Turn<'_, P>) {
+        match self.workers.get_mut(worker).map(|worker| &mut worker.life) {
+            Some(Life::Starting { .. }) => self.kill_for(worker, Some(halt), false, turn),
+            // It is being killed already. The first reason counts; having failed to start is none of the task's.
+            Some(Life::Dying { hold: Hold::Bound(_, why), .. }) => {
+                why.get_or_insert(halt);
+            }
+            _ => {}
+        }
+    }
+
+    /// Stops a task that was offered. The first reason counts.
+    fn stop(&mut self, worker: WorkerId, halt: Halt, turn: &mut Turn<'_, P>) {
+        let Some(entry) = self.workers.get_mut(worker) else {
+            return;
+        };
+        let busy = matches!(entry.life, Life::Busy(_));
+        let Some(held) = entry.life.assignment_mut() else {
+            return;
+        };
+        if held.stop.is_some() {
+            return;
+        }
+        let offer = held.offer;
+        // An answer that is on its way counts; until it comes, or its time is up, there is nothing to do.
+        let stage = if held.claim == Claim::Done { Stage::Confirming } else { Stage::Revoking };
+        held.stop = Some(Stop { halt, stage });
+        if !busy {
+            return;
+        }
+        entry.since = turn.now;
+        match held.claim {
+            Claim::Unknown if held.revoking => {}
+            Claim::Unknown => {
+                held.revoking = true;
+                turn.act(Action::Revoke { worker, offer });
+            }
+            Claim::At(_) => self.give_grace(worker, turn),
+            Claim::Done | Claim::Revoked | Claim::Nonsense => {}
+        }
+    }
+
+    /// The task runs and is to end: it is told so, and has its grace to do it.
+    pub(super) fn give_grace(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let Some((held, task)) = self.held(worker) else {
+            return;
+        };
+        let Some(stop) = &mut held.stop else { return };
+        stop.stage = Stage::Grace;
+        let (offer, grace) = (held.offer, task.options.grace);
+        turn.act(Action::SetCancel { worker, offer });
+        if grace == Duration::ZERO {
+            self.confirm(worker, turn);
+        } else {
+            self.arm_worker(worker, turn.now.after(grace));
+        }
+    }
+
+    /// Before the kill: a last look. A task that is done by then is not worth a worker.
+    fn confirm(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let Some((held, _)) = self.held(worker) else {
+            return;
+        };
+        let Some(stop) = &mut held.stop else { return };
+        stop.stage = Stage::Confirming;
+        let offer = held.offer;
+        turn.act(Action::Inspect { worker, offer });
+    }
+
+    /// A worker's own timer is due.
+    pub(super) fn worker_due(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let Some(entry) = self.workers.get_mut(worker) else {
+            return;
+        };
+        entry.timer = None;
+        match &mut entry.life {
+            Life::Starting { .. } => self.kill_for(worker, None, true, turn),
+            Life::Retiring => self.kill(worker, turn),
+            Life::Idle | Life::Dying { .. } => {}
+            Life::Busy(held) => match (held.claim, held.stop.map(|stop| stop.stage)) {
+                // It said that its answer was sent; it was not.
+                (Claim::Done | Claim::Revoked | Claim::Nonsense, _) => self.kill(worker, turn),
+                (_, Some(Stage::Grace)) => self.confirm(worker, turn),
+                // The shell owes an answer.
+                (_, Some(Stage::Revoking | Stage::Confirming)) => {}
+                // The run limit counts from the claim, and only the page knows when that was.
+                (_, None) => turn.act(Action::Inspect { worker, offer: held.offer }),
+            },
+        }
+    }
+
+    /// A task was not claimed in time, as far as is known.
+    pub(super) fn queue_due(&mut self, id: TaskId, turn: &mut Turn<'_, P>) {
+        let Some(task) = self.tasks.get_mut(&id) else {
+            return;
+        };
+        task.queue_timer = None;
+        let Some(limit) = task.options.queue_limit else {
+            return;
+        };
+        match task.place {
+            Place::Queued | Place::Bound(_) => self.halt(id, Halt::QueueLimit(limit), turn),
+            Place::Assigned(worker) => self.withdraw(worker, Withdraw::QueueLimit(limit), turn),
+        }
+    }
+
+    /// Ends an offered task unless it has been claimed.
+    pub(super) fn withdraw(&mut self, worker: WorkerId, why: Withdraw, turn: &mut Turn<'_, P>) {
+        let Some(entry) = self.workers.get_mut(worker) else {
+            return;
+        };
+        let busy = matches!(entry.life, Life::Busy(_));
+        let Some(held) = entry.life.assignment_mut() else {
+            return;
+        };
+        if !matches!(held.claim, Claim::Unknown | Claim::Revoked) {
+            return;
+        }
+        held.withdraw.get_or_insert(why);
+        if busy && !held.revoking {
+            held.revoking = true;
+            turn.act(Action::Revoke { worker, offer: held.offer });
+        }
+    }
+
+    /// Kills a worker for what it does, or for what is wanted of the pool.
+    pub(super) fn kill(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        self.kill_for(worker, None, false, turn);
+    }
+
+    /// Kills a worker, if that has not been done. What it holds is judged when it is gone.
+    pub(super) fn kill_for(&mut self, worker: WorkerId, halt: Option<Halt>, to_blame: bool, turn: &mut Turn<'_, P>) {
+        let killed = self.workers.change(worker, turn.now, |life| {
+            let alive = !matches!(life, Life::Dying { .. });
+            (life.kill(halt, to_blame), alive)
+        });
+        if killed == Some(true) {
+            self.disarm_worker(worker);
+            turn.act(Action::Kill { worker });
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The ledger of tasks that have not been resolved.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::api::{Began, Now, Payload, TaskId, TaskOptions, WorkerId};
+
+/// One unresolved task.
+pub(super) struct Task<P: Payload> {
+    pub(super) job: P::Job,
+    pub(super) options: TaskOptions,
+    pub(super) place: Place,
+    /// Since when it is in that place.
+    pub(super) since: Now,
+    /// The attempt it is in, from 1.
+    pub(super) attempt: u32,
+    /// How often it was offered in this attempt.
+    pub(super) offers: u32,
+    /// The setting of its [`Timer::Queue`](super::timers::Timer::Queue).
+    pub(super) queue_timer: Option<Now>,
+    /// How its last attempt ended, if it is in a further one. Boxed: nearly no task has it.
+    pub(super) lost: Option<Box<Lost<P>>>,
+}
+
+/// The end of an attempt that is followed by another one. Whatever happens to the task from here on, its code *may*
+/// have begun, and a caller who asks whether it is safe to try again must be told so.
+pub(super) struct Lost<P: Payload> {
+    pub(super) worker: WorkerId,
+    pub(super) began: Began,
+    pub(super) death: P::Death,
+}
+
+/// Where a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the queue or in the waiting list.
+    Queued,
+    /// Its own worker is starting.
+    Bound(WorkerId),
+    /// This worker has it in hand.
+    Assigned(WorkerId),
+}
+
+impl<P: Payload> Task<P> {
+    /// Whether its code has begun, given what is known about the present attempt.
+    pub(super) fn began(&self, now: Began) -> Began {
+        let before = self.lost.as_ref().map_or(Began::No, |lost| lost.began);
+        match (before, now) {
+            (Began::Yes, _) | (_, Began::Yes) => Began::Yes,
+            (Began::No, other) | (other, Began::No) => other,
+            (Began::Unknown, Began::Unknown) => Began::Unknown,
+        }
+    }
+}
+
+/// Unresolved tasks by id.
+pub(super) type Tasks<P> = HashMap<TaskId, Task<P>, BuildHasherDefault<IdHasher>>;
+
+/// Hashes ids that the scheduler itself hands out, one after the other: nobody can choose them to collide, and the
+/// table is touched twice per task on the hot path. Sixteen ids in a row stay neighbours, so that a burst of tasks
+/// walks through memory instead of jumping about in it; the blocks of sixteen are scattered, since the ids that live
+/// long may have a stride (every 64th task is a slow one).
+#[derive(Default)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        let id = self.0 ^ id;
+        // 2^64 / golden ratio; the rotation brings the well mixed high bits down, where the table takes its index.
+        let block = (id >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+        // The topmost bits are the table's tag: neighbours must differ in it.
+        self.0 = ((block << 4) | (id & 15)) ^ (id << 60);
+    }
+}

@@ -1,0 +1,287 @@
+//! What must be true of every decision, whatever the world does: kept apart from the scheduler's own books.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::super::*;
+
+/// The payload of all tests. A job is its serial number; a reply names the task that was run and the offer.
+#[derive(Debug)]
+pub(super) struct Test;
+
+impl Payload for Test {
+    type Job = u64;
+    type Reply = (TaskId, OfferId);
+    type Death = &'static str;
+}
+
+#[derive(Debug)]
+pub(super) struct TaskRecord {
+    pub(super) options: TaskOptions,
+    pub(super) submitted: Now,
+    /// Claims that the world saw: how often its code ran.
+    pub(super) runs: u32,
+    pub(super) last_claim: Now,
+    pub(super) offered: bool,
+    /// Offers in this attempt.
+    pub(super) offers: (u32, u32),
+    pub(super) resolved: bool,
+    pub(super) cancel_asked: bool,
+    /// A worker broke the page while it had this task.
+    pub(super) obscured: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct WorkerRecord {
+    pub(super) placement: Placement,
+    pub(super) ready: bool,
+    pub(super) retired: bool,
+    pub(super) killed: bool,
+    pub(super) gone: bool,
+    /// The offer in its hand.
+    pub(super) held: Option<(OfferId, TaskId)>,
+    pub(super) revoking: bool,
+}
+
+/// The books: who was told what.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) tasks: BTreeMap<TaskId, TaskRecord>,
+    pub(super) unresolved: BTreeSet<TaskId>,
+    pub(super) workers: BTreeMap<WorkerId, WorkerRecord>,
+    pub(super) present: BTreeSet<WorkerId>,
+    pub(super) max: u32,
+    pub(super) asked: bool,
+    pub(super) warming: bool,
+    pub(super) closing: bool,
+    /// Told to drop what has not begun: from then on nothing may begin.
+    pub(super) dropping: bool,
+    /// When a close runs out of patience.
+    pub(super) deadline: Option<Now>,
+    pub(super) max_offers: u32,
+    pub(super) closed: bool,
+    pub(super) offers: u64,
+    pub(super) resolved: u64,
+}
+
+impl Ledger {
+    pub(super) fn submitted(&mut self, id: TaskId, options: TaskOptions, now: Now) {
+        let record = TaskRecord {
+            options,
+            submitted: now,
+            runs: 0,
+            last_claim: now,
+            offered: false,
+            offers: (1, 0),
+            resolved: false,
+            cancel_asked: false,
+            obscured: false,
+        };
+        assert!(self.tasks.insert(id, record).is_none(), "task id used twice");
+        self.unresolved.insert(id);
+        self.asked = true;
+    }
+
+    fn live(&self, id: WorkerId) -> &WorkerRecord {
+        let worker = self.workers.get(&id).unwrap_or_else(|| panic!("{id:?} is unknown"));
+        assert!(!worker.gone, "{id:?} is gone");
+        worker
+    }
+
+    /// Checks one decision against the books and enters it.
+    pub(super) fn enter(&mut self, action: &Action<Test>, now: Now, attempt: impl Fn(TaskId) -> u32) {
+        match action {
+            Action::Spawn { worker, placement } => self.spawn(*worker, *placement),
+            Action::Offer { worker, offer, task } => self.offer(*worker, *offer, *task, attempt(*task)),
+            Action::Revoke { worker, offer } => {
+                self.asks_about(*worker, *offer);
+                let worker = self.workers.get_mut(worker).unwrap();
+                assert!(!worker.revoking, "revoked twice");
+                worker.revoking = true;
+            }
+            Action::Inspect { worker, offer } | Action::SetCancel { worker, offer } => {
+                self.asks_about(*worker, *offer);
+            }
+            Action::Kill { worker } => {
+                assert!(!self.live(*worker).killed, "{worker:?} killed twice");
+                self.workers.get_mut(worker).unwrap().killed = true;
+            }
+            Action::Retire { worker } => {
+                let record = self.live(*worker);
+                assert!(record.ready && !record.killed && !record.retired && record.held.is_none());
+                self.workers.get_mut(worker).unwrap().retired = true;
+            }
+            Action::Resolve { task, resolution, attempts, .. } => self.resolve(*task, resolution, *attempts, now),
+            Action::Warmed { result } => {
+                assert!(self.warming, "nobody asked");
+                assert!(self.closing || !matches!(result, Err(Unavailable::Closed)));
+                self.warming = false;
+            }
+            Action::Closed => {
+                assert!(self.closing && !self.closed, "closed twice, or for no reason");
+                assert!(self.unresolved.is_empty() && self.present.is_empty());
+                self.closed = true;
+            }
+        }
+        assert!(
+            !self.closed || matches!(action, Action::Closed | Action::Resolve { .. } | Action::Warmed { .. }),
+            "work after the end"
+        );
+    }
+
+    fn spawn(&mut self, id: WorkerId, placement: Placement) {
+        assert!(self.asked, "a worker before anybody asked");
+        let shared = |worker: &&WorkerRecord| worker.placement == Placement::Shared;
+        let present = self.present.iter().map(|id| &self.workers[id]);
+        let all = present.clone().filter(shared).count() as u32;
+        let live = present.filter(shared).filter(|worker| !worker.retired).count() as u32;
+        if placement == Placement::Shared {
+            assert!(live < self.max && all < 2 * self.max, "{live} live, {all} in all, at most {}", self.max);
+        }
+        assert!(!self.present.iter().any(|other| other.slot == id.slot), "slot used twice");
+        let lower_free = (0..id.slot).any(|slot| !self.present.iter().any(|other| other.slot == slot));
+        assert!(!lower_free, "not the lowest free slot");
+        let record = WorkerRecord {
+            placement,
+            ready: false,
+            retired: false,
+            killed: false,
+            gone: false,
+            held: None,
+            revoking: false,
+        };
+        assert!(self.workers.insert(id, record).is_none(), "worker id used twice");
+        self.present.insert(id);
+    }
+
+    fn offer(&mut self, id: WorkerId, offer: OfferId, task: TaskId, attempt: u32) {
+        assert_eq!(offer.0, self.offers, "offer ids count up");
+        self.offers += 1;
+        let worker = self.live(id);
+        assert!(worker.ready && !worker.retired && !worker.killed, "offer to a worker that cannot take it");
+        assert!(worker.held.is_none(), "two offers in one hand");
+        let holder = self.present.iter().find(|id| self.workers[id].held.is_some_and(|(_, held)| held == task));
+        assert!(holder.is_none(), "{task:?} in two hands");
+        let placement = worker.placement;
+        let record = self.tasks.get_mut(&task).unwrap();
+        assert!(!record.resolved, "offer of a task that is over");
+        assert_eq!(record.options.placement, placement);
+        assert!(record.runs < attempt, "{task:?} ran {} times before attempt {attempt}", record.runs);
+        record.offered = true;
+        record.offers = if record.offers.0 == attempt { (attempt, record.offers.1 + 1) } else { (attempt, 1) };
+        assert!(record.offers.1 <= self.max_offers, "{task:?} was offered too often");
+        let worker = self.workers.get_mut(&id).unwrap();
+        worker.held = Some((offer, task));
+        worker.revoking = false;
+    }
+
+    fn asks_about(&self, id: WorkerId, offer: OfferId) {
+        let worker = self.live(id);
+        assert!(!worker.killed, "asked about the offer of a dead worker");
+        assert_eq!(worker.held.map(|(held, _)| held), Some(offer), "asked about an offer that is over");
+    }
+
+    /// The world saw a claim.
+    pub(super) fn claimed(&mut self, worker: WorkerId, task: TaskId, attempt: u32, now: Now) {
+        // A worker that is being killed may get to it yet; its evidence will say so.
+        let doomed = self.workers[&worker].killed;
+        assert!(doomed || !self.dropping, "{task:?} begins after all such were dropped");
+        let record = self.tasks.get_mut(&task).unwrap();
+        assert!(!record.resolved, "{task:?} runs after it was resolved");
+        record.runs += 1;
+        record.last_claim = now;
+        assert!(record.runs <= attempt, "{task:?} ran twice in one attempt");
+        assert!(record.runs <= 1 + record.options.retries, "{task:?} ran too often");
+    }
+
+    fn resolve(&mut self, id: TaskId, resolution: &Resolution<Test>, attempts: u32, now: Now) {
+        let record = self.tasks.get_mut(&id).expect("resolved, but never submitted");
+        assert!(!record.resolved, "{id:?} resolved twice");
+        record.resolved = true;
+        self.unresolved.remove(&id);
+        self.resolved += 1;
+        let record = &self.tasks[&id];
+        let options = &record.options;
+        assert!((1..=1 + options.retries).contains(&attempts), "{attempts} attempts");
+        let gone = |worker: &WorkerId| assert!(self.workers[worker].gone, "resolved before {worker:?} was gone");
+        let truth = |began: &Began| match began {
+            Began::No => assert_eq!(record.runs, 0, "{id:?} did begin"),
+            Began::Yes => assert!(record.runs > 0, "{id:?} did not begin"),
+            Began::Unknown => assert!(record.obscured, "{id:?}: the facts were there"),
+        };
+        match resolution {
+            Resolution::Replied { reply, .. } => {
+                assert_eq!(reply.0, id, "somebody else's answer");
+                assert!(record.runs > 0);
+            }
+            Resolution::Cancelled { began, killed, .. } => {
+                assert!(record.cancel_asked);
+                truth(began);
+                killed.iter().for_each(|(worker, _)| gone(worker));
+            }
+            Resolution::TimedOut { limit, killed } => {
+                assert_eq!(Some(*limit), options.run_limit);
+                assert!(record.runs > 0 && now >= record.last_claim.after(*limit), "timed out too soon");
+                killed.iter().for_each(|(worker, _)| gone(worker));
+            }
+            Resolution::QueueTimedOut { limit } => {
+                assert_eq!(Some(*limit), options.queue_limit);
+                assert!(record.runs == 0 && now >= record.submitted.after(*limit), "timed out too soon");
+            }
+            Resolution::WorkerDied { worker, began, .. } => {
+                truth(began);
+                gone(worker);
+            }
+            Resolution::QueueFull => assert!(!record.offered),
+            Resolution::Unavailable(why) => {
+                assert_eq!(record.runs, 0);
+                assert!(self.closing || !matches!(why, Unavailable::Closed));
+            }
+            Resolution::ShutDown { began } => {
+                assert!(self.closing);
+                truth(began);
+            }
+        }
+    }
+
+    /// Told how to close.
+    pub(super) fn close(&mut self, how: Closing) {
+        self.closing = true;
+        let deadline = match how {
+            Closing::Drain { deadline } => deadline,
+            Closing::DropQueued { deadline } => {
+                self.dropping = true;
+                deadline
+            }
+            Closing::Kill => {
+                self.dropping = true;
+                None
+            }
+        };
+        self.deadline = self.deadline.into_iter().chain(deadline).min();
+    }
+
+    /// When a close has run out of patience, nobody is left who was not killed.
+    pub(super) fn check_patience(&self, now: Now) {
+        if self.deadline.is_some_and(|at| at <= now) {
+            assert!(self.present.iter().all(|id| self.workers[id].killed), "the deadline has passed");
+        }
+    }
+
+    /// What the books say about the limits of the queue.
+    pub(super) fn check_queue(&self, scheduler: &Scheduler<Test>) {
+        let (queued, waiting, reserved) = scheduler.queue.sizes();
+        let limit = scheduler.config.queue_limit;
+        let held: BTreeSet<TaskId> =
+            self.present.iter().filter_map(|id| self.workers[id].held).map(|(_, task)| task).collect();
+        let back = self.unresolved.iter().filter(|id| self.tasks[id].offered && !held.contains(id)).count();
+        assert!(queued + reserved <= limit + back, "{queued} queued, {reserved} reserved, limit {limit}");
+        assert!(waiting <= scheduler.config.waiting_limit);
+        assert!(waiting == 0 || queued + reserved >= limit, "somebody waits beside a free place");
+    }
+}
+
+/// Milliseconds, as the tests count.
+pub(super) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}

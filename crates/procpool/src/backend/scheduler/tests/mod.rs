@@ -1,0 +1,12 @@
+//! The scheduler under test: by name, and by chance.
+
+mod ending;
+mod ledger;
+mod process;
+mod puppet;
+mod queueing;
+mod show;
+mod sim;
+mod source;
+mod staying;
+mod world;

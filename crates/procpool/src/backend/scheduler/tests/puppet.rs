@@ -1,0 +1,134 @@
+//! A scheduler on strings: each call tells it one thing and hands back its decisions as text.
+
+use super::super::*;
+use super::ledger::{Test, ms};
+use super::show::show;
+
+pub(super) struct Puppet {
+    pub(super) scheduler: Scheduler<Test>,
+    pub(super) now: Now,
+}
+
+/// A pool of up to `max` with nothing special.
+pub(super) fn config(max: u32) -> SchedulerConfig {
+    SchedulerConfig {
+        min_workers: 0,
+        max_workers: max,
+        queue_limit: 100,
+        waiting_limit: 100,
+        idle_timeout: None,
+        max_tasks: None,
+        start_limit: ms(1_000),
+        init_limit: ms(2_000),
+        exit_limit: ms(3_000),
+        claim_limit: ms(500),
+        max_offers: 3,
+        start_failures: 3,
+        backoff: ms(100),
+        max_backoff: ms(300),
+    }
+}
+
+pub(super) const PLAIN: TaskOptions = TaskOptions {
+    placement: Placement::Shared,
+    admission: Admission::Wait,
+    priority: 0,
+    retries: 0,
+    run_limit: None,
+    queue_limit: None,
+    grace: std::time::Duration::ZERO,
+};
+
+/// The first worker of a slot.
+pub(super) fn w(slot: u32) -> WorkerId {
+    WorkerId { slot, generation: 0 }
+}
+
+impl Puppet {
+    pub(super) fn new(config: SchedulerConfig) -> Self {
+        Puppet { scheduler: Scheduler::new(config), now: Now::default() }
+    }
+
+    /// A pool whose `n` workers are ready and idle, having worked once, worker 0 last.
+    pub(super) fn with_workers(n: u32, config: SchedulerConfig) -> Self {
+        let mut puppet = Puppet::new(SchedulerConfig { max_workers: n, ..config });
+        for _ in 0..n {
+            puppet.submit(PLAIN);
+        }
+        for slot in 0..n {
+            puppet.ready(w(slot));
+        }
+        for slot in (0..n).rev() {
+            puppet.reply(w(slot));
+        }
+        puppet.scheduler.config.max_workers = config.max_workers;
+        puppet
+    }
+
+    pub(super) fn tell(&mut self, event: Event<Test>) -> Vec<String> {
+        let mut actions = Vec::new();
+        self.scheduler.handle(event, self.now, &mut actions);
+        actions.iter().map(show).collect()
+    }
+
+    pub(super) fn submit(&mut self, options: TaskOptions) -> Vec<String> {
+        let mut actions = Vec::new();
+        self.scheduler.submit(0, options, self.now, &mut actions);
+        actions.iter().map(show).collect()
+    }
+
+    pub(super) fn unreserve(&mut self) -> Vec<String> {
+        let mut actions = Vec::new();
+        self.scheduler.unreserve(self.now, &mut actions);
+        actions.iter().map(show).collect()
+    }
+
+    pub(super) fn ready(&mut self, worker: WorkerId) -> Vec<String> {
+        self.tell(Event::Spawned { worker });
+        self.tell(Event::Booted { worker });
+        self.tell(Event::Ready { worker })
+    }
+
+    pub(super) fn reply(&mut self, worker: WorkerId) -> Vec<String> {
+        let (offer, task) = self.scheduler.offer_of(worker).expect("it has nothing in hand");
+        self.tell(Event::Replied { worker, offer, reply: (task, offer) })
+    }
+
+    pub(super) fn evidence(&mut self, worker: WorkerId, evidence: Evidence) -> Vec<String> {
+        let (offer, _) = self.scheduler.offer_of(worker).expect("it has nothing in hand");
+        self.tell(Event::Evidence { worker, offer, evidence })
+    }
+
+    pub(super) fn exited(&mut self, worker: WorkerId, evidence: Option<Evidence>) -> Vec<String> {
+        self.tell(Event::Exited { worker, evidence, death: "SIGSEGV" })
+    }
+
+    pub(super) fn cancel(&mut self, task: u64) -> Vec<String> {
+        self.tell(Event::Cancel { task: TaskId(task), why: CancelReason::Dropped })
+    }
+
+    /// Lets time pass to the next timer, which is due in `after` milliseconds.
+    pub(super) fn tick(&mut self, after: u64) -> Vec<String> {
+        let at = self.now.after(ms(after));
+        assert_eq!(self.scheduler.next_deadline(), Some(at), "another time than expected");
+        self.now = at;
+        self.tell(Event::Tick)
+    }
+
+    /// Lets time pass, with no timer due.
+    pub(super) fn wait(&mut self, time: u64) {
+        self.now = self.now.after(ms(time));
+        assert!(self.scheduler.next_deadline().is_none_or(|at| at > self.now), "a timer is due");
+    }
+
+    pub(super) fn claimed(&self) -> Evidence {
+        Evidence::Claimed { at: self.now }
+    }
+
+    pub(super) fn offered(&self) -> Evidence {
+        Evidence::Offered { since: self.now }
+    }
+}
+
+/// No decision.
+pub(super) const NOTHING: [&str; 0] = [];

@@ -1,0 +1,160 @@
+//! Who runs next, where, and who waits.
+
+use super::super::*;
+use super::ledger::ms;
+use super::puppet::{NOTHING, PLAIN, Puppet, config, w};
+
+#[test]
+fn nothing_starts_before_the_first_task() {
+    let mut pool = Puppet::new(SchedulerConfig { min_workers: 2, ..config(4) });
+    assert_eq!(pool.tell(Event::Tick), NOTHING);
+    assert_eq!(pool.submit(PLAIN), ["spawn 0.0 Shared"]);
+}
+
+/// Behaviour 28.
+#[test]
+fn many_blocked_tasks_start_exactly_the_maximum() {
+    let mut pool = Puppet::new(config(3));
+    let spawned: Vec<_> = (0..45).flat_map(|_| pool.submit(PLAIN)).collect();
+    assert_eq!(spawned, ["spawn 0.0 Shared", "spawn 1.0 Shared", "spawn 2.0 Shared"]);
+    for slot in 0..3 {
+        assert_eq!(pool.ready(w(slot)), [format!("offer {slot}.0 t{slot}")]);
+    }
+    for task in 3..45 {
+        let slot = task % 3;
+        let done = pool.reply(w(slot));
+        assert_eq!(done, [format!("t{} replied", task - 3), format!("offer {slot}.0 t{task}")]);
+    }
+}
+
+/// Behaviour 29.
+#[test]
+fn serial_tasks_meet_one_worker() {
+    let mut pool = Puppet::new(config(4));
+    assert_eq!(pool.submit(PLAIN), ["spawn 0.0 Shared"]);
+    assert_eq!(pool.ready(w(0)), ["offer 0.0 t0"]);
+    for task in 1..50 {
+        assert_eq!(pool.reply(w(0)), [format!("t{} replied", task - 1)]);
+        assert_eq!(pool.submit(PLAIN), [format!("offer 0.0 t{task}")]);
+    }
+}
+
+#[test]
+fn the_worker_that_worked_last_works_next_and_fresh_ones_last() {
+    let mut pool = Puppet::new(config(3));
+    for _ in 0..3 {
+        pool.submit(PLAIN);
+    }
+    pool.ready(w(0));
+    pool.ready(w(1));
+    pool.reply(w(1));
+    pool.reply(w(0));
+    // Worker 1 got the third task in between, so worker 2 has never worked.
+    assert_eq!(pool.ready(w(2)), NOTHING);
+    pool.reply(w(1));
+    assert_eq!(pool.submit(PLAIN), ["offer 1.0 t3"]);
+    assert_eq!(pool.submit(PLAIN), ["offer 0.0 t4"]);
+    assert_eq!(pool.submit(PLAIN), ["offer 2.0 t5"]);
+}
+
+#[test]
+fn a_growing_load_grows_the_pool_one_by_one() {
+    let mut pool = Puppet::with_workers(1, config(3));
+    assert_eq!(pool.submit(PLAIN), ["offer 0.0 t1"]);
+    assert_eq!(pool.submit(PLAIN), ["spawn 1.0 Shared"]);
+    // The worker that is starting is for that task; the other one comes free first and takes it.
+    assert_eq!(pool.reply(w(0)), ["t1 replied", "offer 0.0 t2"]);
+    assert_eq!(pool.submit(PLAIN), NOTHING);
+    assert_eq!(pool.submit(PLAIN), ["spawn 2.0 Shared"]);
+}
+
+#[test]
+fn higher_priorities_first_then_the_order_of_submission() {
+    let mut pool = Puppet::with_workers(1, config(1));
+    for priority in [0, -1, 0, 5, 0, 5] {
+        pool.submit(TaskOptions { priority, ..PLAIN });
+    }
+    let order: Vec<_> = (0..5).map(|_| pool.reply(w(0)).pop().unwrap()).collect();
+    assert_eq!(order, ["offer 0.0 t4", "offer 0.0 t6", "offer 0.0 t3", "offer 0.0 t5", "offer 0.0 t2"]);
+}
+
+/// Behaviour 32.
+#[test]
+fn a_full_queue_refuses_or_makes_wait_and_room_lets_the_oldest_in() {
+    let mut pool = Puppet::with_workers(1, SchedulerConfig { queue_limit: 2, waiting_limit: 1, ..config(1) });
+    assert_eq!(pool.submit(PLAIN), ["offer 0.0 t1"]);
+    // Two places, taken as `try_run` takes them; the third is refused.
+    assert!(pool.scheduler.reserve(pool.now).is_ok());
+    assert!(pool.scheduler.reserve(pool.now).is_ok());
+    assert!(matches!(pool.scheduler.reserve(pool.now), Err(Refused::QueueFull)));
+    assert_eq!(pool.submit(TaskOptions { admission: Admission::Reserved, ..PLAIN }), NOTHING);
+    // `run` waits, as long as there is room for waiters.
+    assert_eq!(pool.submit(PLAIN), NOTHING);
+    assert_eq!(pool.submit(PLAIN), ["t4 queue full"]);
+    let phase = |pool: &Puppet, task| pool.scheduler.tasks().find(|(id, ..)| *id == TaskId(task)).unwrap().1;
+    assert_eq!(phase(&pool, 2), TaskPhase::Queued);
+    assert_eq!(phase(&pool, 3), TaskPhase::Waiting);
+    assert_eq!(pool.unreserve(), NOTHING);
+    assert_eq!(phase(&pool, 3), TaskPhase::Queued);
+    assert_eq!(pool.reply(w(0)), ["t1 replied", "offer 0.0 t2"]);
+    assert_eq!(pool.reply(w(0)), ["t2 replied", "offer 0.0 t3"]);
+}
+
+#[test]
+fn reservations_that_take_all_places_keep_no_worker_from_waiters() {
+    let mut pool = Puppet::with_workers(1, SchedulerConfig { queue_limit: 1, ..config(1) });
+    pool.submit(PLAIN);
+    assert!(pool.scheduler.reserve(pool.now).is_ok());
+    assert_eq!(pool.submit(PLAIN), NOTHING);
+    assert_eq!(pool.reply(w(0)), ["t1 replied", "offer 0.0 t2"]);
+}
+
+/// Behaviour A: progress needs nobody who polls.
+#[test]
+fn a_task_that_nobody_looks_at_gives_its_place_back() {
+    let mut pool = Puppet::with_workers(1, SchedulerConfig { queue_limit: 1, ..config(1) });
+    pool.submit(PLAIN);
+    pool.submit(PLAIN);
+    pool.submit(PLAIN);
+    assert_eq!(pool.reply(w(0)), ["t1 replied", "offer 0.0 t2"]);
+    assert_eq!(pool.reply(w(0)), ["t2 replied", "offer 0.0 t3"]);
+    assert_eq!(pool.reply(w(0)), ["t3 replied"]);
+}
+
+#[test]
+fn the_time_in_the_queue_ends_with_the_first_claim() {
+    let mut pool = Puppet::with_workers(1, SchedulerConfig { claim_limit: ms(10_000), ..config(1) });
+    pool.tell(Event::Cancel { task: TaskId(77), why: CancelReason::Token });
+    let limited = TaskOptions { queue_limit: Some(ms(50)), ..PLAIN };
+    assert_eq!(pool.submit(limited), ["offer 0.0 t1"]);
+    assert_eq!(pool.submit(limited), NOTHING);
+    // Both are due: the queued one is over, the offered one only if it can be taken back.
+    assert_eq!(pool.tick(50), ["revoke 0.0", "t2 queue timed out"]);
+    assert_eq!(pool.evidence(w(0), pool.claimed()), NOTHING);
+    assert_eq!(pool.reply(w(0)), ["t1 replied"]);
+
+    assert_eq!(pool.submit(limited), ["offer 0.0 t3"]);
+    assert_eq!(pool.tick(50), ["revoke 0.0"]);
+    assert_eq!(pool.evidence(w(0), Evidence::Revoked), ["t3 queue timed out"]);
+    // The worker did nothing wrong.
+    assert_eq!(pool.submit(PLAIN), ["offer 0.0 t4"]);
+}
+
+#[test]
+fn dedicated_tasks_have_a_worker_of_their_own_outside_the_size() {
+    let dedicated = TaskOptions { placement: Placement::Dedicated, ..PLAIN };
+    let mut pool = Puppet::new(config(1));
+    assert_eq!(pool.submit(PLAIN), ["spawn 0.0 Shared"]);
+    assert_eq!(pool.submit(dedicated), ["spawn 1.0 Dedicated"]);
+    assert_eq!(pool.submit(dedicated), ["spawn 2.0 Dedicated"]);
+    assert_eq!(pool.ready(w(1)), ["offer 1.0 t1"]);
+    assert_eq!(pool.reply(w(1)), ["t1 replied", "retire 1.0"]);
+    assert_eq!(pool.exited(w(1), None), NOTHING);
+    // Its end before it was ready is that task's alone, and no reason to pause.
+    assert_eq!(pool.exited(w(2), None), ["t2 start failed 1: SIGSEGV"]);
+    assert_eq!(pool.submit(dedicated), ["spawn 1.1 Dedicated"]);
+    assert_eq!(pool.cancel(3), ["kill 1.1"]);
+    let worker = WorkerId { slot: 1, generation: 1 };
+    assert_eq!(pool.exited(worker, None), ["t3 cancelled, began No, 1.1 SIGSEGV"]);
+    assert_eq!(pool.ready(w(0)), ["offer 0.0 t0"]);
+}

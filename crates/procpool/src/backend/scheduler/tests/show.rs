@@ -1,0 +1,45 @@
+//! Decisions as text.
+
+use super::super::*;
+use super::ledger::Test;
+
+/// One line for an action.
+pub(super) fn show(action: &Action<Test>) -> String {
+    let name = |worker: &WorkerId| format!("{}.{}", worker.slot, worker.generation);
+    match action {
+        Action::Spawn { worker, placement } => format!("spawn {} {placement:?}", name(worker)),
+        Action::Offer { worker, task, .. } => format!("offer {} t{}", name(worker), task.0),
+        Action::Revoke { worker, .. } => format!("revoke {}", name(worker)),
+        Action::Inspect { worker, .. } => format!("inspect {}", name(worker)),
+        Action::SetCancel { worker, .. } => format!("set cancel {}", name(worker)),
+        Action::Kill { worker } => format!("kill {}", name(worker)),
+        Action::Retire { worker } => format!("retire {}", name(worker)),
+        Action::Resolve { task, resolution, .. } => format!("t{} {}", task.0, show_end(resolution)),
+        Action::Warmed { result: Ok(()) } => "warm".into(),
+        Action::Warmed { result: Err(why) } => format!("not warm: {why:?}"),
+        Action::Closed => "closed".into(),
+    }
+}
+
+fn show_end(resolution: &Resolution<Test>) -> String {
+    let by = |killed: &Option<(WorkerId, &'static str)>| {
+        killed.map_or(String::new(), |(worker, death)| format!(", {}.{} {death}", worker.slot, worker.generation))
+    };
+    match resolution {
+        Resolution::Replied { .. } => "replied".into(),
+        Resolution::Cancelled { began, killed, .. } => {
+            format!("cancelled, began {began:?}{}", by(killed))
+        }
+        Resolution::TimedOut { killed, .. } => format!("timed out{}", by(killed)),
+        Resolution::QueueTimedOut { .. } => "queue timed out".into(),
+        Resolution::WorkerDied { worker, began, death } => {
+            format!("worker died, began {began:?}{}", by(&Some((*worker, death))))
+        }
+        Resolution::QueueFull => "queue full".into(),
+        Resolution::Unavailable(Unavailable::Closed) => "closed".into(),
+        Resolution::Unavailable(Unavailable::StartFailed { failures, death }) => {
+            format!("start failed {failures}: {death}")
+        }
+        Resolution::ShutDown { began } => format!("shut down, began {began:?}"),
+    }
+}

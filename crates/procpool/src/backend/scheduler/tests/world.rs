@@ -1,0 +1,302 @@
+//! A world for the scheduler to rule over: workers that work, crash, hang, fall silent and lie, in virtual time.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::super::*;
+use super::ledger::{Ledger, Test, ms};
+use super::process::{Ending, Happening, Process};
+use super::show::show;
+use super::source::Source;
+
+/// How bad this world is, in percent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Faults {
+    pub(super) spawn: u64,
+    pub(super) start: u64,
+    pub(super) silent: u64,
+    pub(super) crash: u64,
+    pub(super) hang: u64,
+    pub(super) lie: u64,
+    pub(super) stray: u64,
+}
+
+pub(super) struct World {
+    pub(super) scheduler: Scheduler<Test>,
+    pub(super) ledger: Ledger,
+    pub(super) source: Source,
+    pub(super) faults: Faults,
+    pub(super) now: Now,
+    pub(super) events: u64,
+    pub(super) trace: Option<Vec<String>>,
+    agenda: BTreeMap<(Now, u64), (WorkerId, Happening)>,
+    sequence: u64,
+    pub(super) processes: BTreeMap<WorkerId, Process>,
+    actions: Vec<Action<Test>>,
+    pub(super) acted: u64,
+}
+
+impl World {
+    pub(super) fn new(config: SchedulerConfig, faults: Faults, source: Source) -> Self {
+        World {
+            scheduler: Scheduler::new(config),
+            ledger: Ledger { max: config.max_workers.max(1), max_offers: config.max_offers, ..Ledger::default() },
+            source,
+            faults,
+            now: Now::default(),
+            events: 0,
+            trace: None,
+            agenda: BTreeMap::new(),
+            sequence: 0,
+            processes: BTreeMap::new(),
+            actions: Vec::new(),
+            acted: 0,
+        }
+    }
+
+    pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>6} {}", self.now.0.as_millis(), line()));
+        }
+    }
+
+    pub(super) fn plan(&mut self, worker: WorkerId, delay: u64, what: Happening) {
+        self.sequence += 1;
+        self.agenda.insert((self.now.after(ms(delay)), self.sequence), (worker, what));
+    }
+
+    pub(super) fn submit(&mut self, options: TaskOptions) -> TaskId {
+        let before = self.scheduler.queue.sizes();
+        let mut actions = std::mem::take(&mut self.actions);
+        let id = self.scheduler.submit(self.events, options, self.now, &mut actions);
+        self.note(|| format!("submit {id:?} {options:?}"));
+        self.ledger.submitted(id, options, self.now);
+        let full = actions.iter().any(
+            |action| matches!(action, Action::Resolve { task, resolution: Resolution::QueueFull, .. } if *task == id),
+        );
+        assert!(!full || before.1 == self.scheduler.config.waiting_limit, "refused beside a free place");
+        self.actions = actions;
+        self.after_event();
+        id
+    }
+
+    pub(super) fn unreserve(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.scheduler.unreserve(self.now, &mut actions);
+        self.note(|| "unreserve".into());
+        self.actions = actions;
+        self.after_event();
+    }
+
+    pub(super) fn tell(&mut self, event: Event<Test>) {
+        self.note(|| format!("{event:?}"));
+        match &event {
+            Event::Warm => (self.ledger.asked, self.ledger.warming) = (true, true),
+            Event::Resize { min, max } => self.ledger.max = (*max).max(*min).max(1),
+            Event::Close { how } => self.ledger.close(*how),
+            Event::Cancel { task, .. } => {
+                if let Some(task) = self.ledger.tasks.get_mut(task) {
+                    task.cancel_asked = true;
+                }
+            }
+            _ => {}
+        }
+        let tick = matches!(event, Event::Tick);
+        let mut actions = std::mem::take(&mut self.actions);
+        self.scheduler.handle(event, self.now, &mut actions);
+        self.actions = actions;
+        if tick {
+            assert!(self.scheduler.next_deadline().is_none_or(|at| at > self.now), "a due timer was left");
+        }
+        self.after_event();
+        if tick {
+            self.ledger.check_patience(self.now);
+        }
+    }
+
+    /// Enters and carries out all decisions, then checks what must hold after every event.
+    fn after_event(&mut self) {
+        self.events += 1;
+        let actions: VecDeque<_> = self.actions.drain(..).collect();
+        self.acted += actions.len() as u64;
+        for action in actions {
+            self.note(|| format!("    {}", show(&action)));
+            self.ledger.enter(&action, self.now, |task| self.scheduler.attempt(task));
+            self.carry_out(action);
+        }
+        let s = &self.scheduler;
+        let counts = s.counts();
+        let outcomes = counts.replied + counts.cancelled + counts.timed_out + counts.queue_timed_out;
+        let outcomes = outcomes + counts.worker_died + counts.queue_full + counts.unavailable + counts.shut_down;
+        assert_eq!(counts.submitted, outcomes + s.tasks.len() as u64, "the numbers do not add up");
+        assert_eq!(self.ledger.resolved, outcomes);
+        assert_eq!(counts.workers_spawned - counts.workers_ended, s.workers.present() as u64);
+        assert_eq!(self.ledger.present.len(), s.workers.present());
+        assert!(s.workers.top_idle().is_none() || s.queue.len() == 0, "somebody waits beside an idle worker");
+        self.ledger.check_queue(s);
+    }
+
+    fn carry_out(&mut self, action: Action<Test>) {
+        match action {
+            Action::Spawn { worker, .. } => {
+                let process =
+                    Process { exists: false, alive: true, dying: None, page: None, running: None, answered: self.now };
+                self.processes.insert(worker, process);
+                let delay = self.source.pick(5);
+                self.plan(worker, delay, Happening::Spawned);
+            }
+            Action::Offer { worker, offer, task } => {
+                let process = self.processes.get_mut(&worker).unwrap();
+                process.page = Some((offer, task, Evidence::Offered { since: self.now }));
+                if process.alive && !self.source.chance(self.faults.silent) {
+                    let delay = self.source.pick(6);
+                    self.plan(worker, delay, Happening::Claims(offer));
+                } else if self.source.chance(self.faults.crash) {
+                    let delay = self.source.pick(12);
+                    self.plan(worker, delay, Happening::Dies("before its claim"));
+                }
+            }
+            Action::Revoke { worker, offer } => {
+                if let Some((on_page, _, slot)) = &mut self.processes.get_mut(&worker).unwrap().page
+                    && *on_page == offer
+                    && matches!(slot, Evidence::Offered { .. })
+                {
+                    *slot = Evidence::Revoked;
+                }
+                self.read_page(worker, offer);
+            }
+            Action::Inspect { worker, offer } => self.read_page(worker, offer),
+            Action::SetCancel { worker, offer } => {
+                if self.source.chance(30) {
+                    let delay = self.source.pick(10);
+                    self.plan(worker, delay, Happening::Ends(offer, Ending::Answers));
+                }
+            }
+            Action::Kill { worker } => {
+                let delay = self.source.pick(3);
+                self.plan(worker, delay, Happening::Dies("killed"));
+            }
+            Action::Retire { worker } => {
+                if !self.source.chance(self.faults.hang) {
+                    let delay = self.source.pick(10);
+                    self.plan(worker, delay, Happening::Dies("retired"));
+                }
+            }
+            Action::Resolve { task, .. } => {
+                let runs = |process: &&Process| process.alive && process.running == Some(task);
+                assert!(self.processes.values().find(runs).is_none(), "{task:?} is resolved and still runs");
+            }
+            Action::Warmed { .. } | Action::Closed => {}
+        }
+    }
+
+    /// The shell looks now; the scheduler may learn of it a little later, but in the order of its questions.
+    fn read_page(&mut self, worker: WorkerId, offer: OfferId) {
+        let delay = if self.source.chance(20) { self.source.pick(4) } else { 0 };
+        let process = self.processes.get_mut(&worker).unwrap();
+        let Some((on_page, _, evidence)) = process.page else { panic!("no page") };
+        assert_eq!(on_page, offer);
+        process.answered = process.answered.max(self.now.after(ms(delay)));
+        self.sequence += 1;
+        self.agenda.insert((process.answered, self.sequence), (worker, Happening::Evidence(offer, evidence)));
+    }
+
+    /// Lets the next thing happen: an entry of the agenda, or a timer. False if there is neither.
+    pub(super) fn step(&mut self) -> bool {
+        let next = self.agenda.first_key_value().map(|(&key, _)| key);
+        let deadline = self.scheduler.next_deadline();
+        match (next, deadline) {
+            (None, None) => return false,
+            (Some((at, _)), deadline) if deadline.is_none_or(|deadline| at <= deadline) => {
+                // Now and then the whole service was stopped for a while.
+                self.now = self.now.max(at);
+                if self.source.chance(self.faults.stray) && self.source.chance(5) {
+                    self.now = self.now.after(ms(self.source.pick(300)));
+                }
+                let Some((_, (worker, what))) = self.agenda.pop_first() else {
+                    return false;
+                };
+                self.happen(worker, what);
+            }
+            (_, deadline) => {
+                self.now = self.now.max(deadline.unwrap_or_default());
+                self.drain();
+                self.tell(Event::Tick);
+            }
+        }
+        true
+    }
+
+    /// The shell's promise: what has been sent is read before time passes, and before an exit is told.
+    pub(super) fn drain(&mut self) {
+        let sent: Vec<_> = self
+            .agenda
+            .iter()
+            .filter(|(_, (_, what))| matches!(what, Happening::Answer(..)))
+            .map(|(&key, _)| key)
+            .collect();
+        for key in sent {
+            if let Some((worker, Happening::Answer(offer, task))) = self.agenda.remove(&key) {
+                self.answer(worker, offer, task);
+            }
+        }
+    }
+
+    pub(super) fn answer(&mut self, worker: WorkerId, offer: OfferId, task: TaskId) {
+        let record = self.ledger.workers.get_mut(&worker).unwrap();
+        if record.gone {
+            return;
+        }
+        if record.held == Some((offer, task)) {
+            record.held = None;
+        }
+        self.tell(Event::Replied { worker, offer, reply: (task, offer) });
+    }
+
+    /// Something out of order: late, doubled, or about somebody who never was.
+    pub(super) fn stray(&mut self) {
+        let workers: Vec<_> = self.ledger.workers.keys().rev().take(8).copied().collect();
+        let worker = if workers.is_empty() || self.source.chance(10) {
+            WorkerId { slot: self.source.pick(9) as u32, generation: 77_777 }
+        } else {
+            self.source.of(&workers)
+        };
+        let old = OfferId(self.source.pick(self.ledger.offers + 1));
+        let held = self.ledger.workers.get(&worker).and_then(|record| record.held);
+        let stale = held.is_none_or(|(offer, _)| offer != old);
+        let gone = self.ledger.workers.get(&worker).is_none_or(|record| record.gone);
+        let evidence = self.source.of(&[Evidence::Revoked, Evidence::Done, Evidence::Nonsense]);
+        match self.source.pick(6) {
+            0 if stale => self.tell(Event::Replied { worker, offer: old, reply: (TaskId(u64::MAX), old) }),
+            1 if stale => self.tell(Event::Evidence { worker, offer: old, evidence }),
+            2 if gone => self.tell(Event::Exited { worker, evidence: Some(evidence), death: "again" }),
+            3 if gone => self.tell(Event::Ready { worker }),
+            4 if !gone => self.plan(worker, 0, Happening::Dies("shot by a stranger")),
+            5 => self.tell(Event::Broken { worker }),
+            _ => self.tell(Event::Tick),
+        }
+    }
+
+    /// Nothing will happen any more: then nobody may be waiting for it, save for those whose tasks never end.
+    pub(super) fn check_quiet(&self) {
+        let s = &self.scheduler;
+        let hung = |id: &TaskId| self.processes.values().any(|process| process.running == Some(*id));
+        let queued = self.ledger.unresolved.iter().filter(|id| !hung(id)).count();
+        assert_eq!(queued, s.queue.len(), "a task waits for something that will not come");
+        assert!(queued == 0 || s.workers.tally().ready >= self.ledger.max, "a task waits, and there is room");
+        for id in &self.ledger.unresolved {
+            let task = &self.ledger.tasks[id];
+            let limit = task.options.run_limit.is_some_and(|limit| limit < Now::NEVER.0);
+            assert!(!task.cancel_asked, "{id:?} was cancelled, and that is all");
+            assert!(!hung(id) || !limit, "{id:?} runs without end, against its limit");
+        }
+        let (tally, config) = (s.workers.tally(), &s.config);
+        if s.workers.top_idle().is_some() {
+            assert!(tally.kept() <= self.ledger.max, "too many stay");
+            let kept = config.idle_timeout.is_none() || tally.kept() <= config.min_workers;
+            assert!(kept, "idle, not needed, and still there");
+        }
+        assert_eq!(tally.starting + tally.dying + tally.leaving, 0);
+        assert!(!self.ledger.warming, "nobody said whether the pool is warm");
+        assert_eq!(s.next_deadline(), None);
+    }
+}

@@ -1,0 +1,44 @@
+//! The seam: what the typed front asks of whatever runs the tasks.
+
+use tokio::sync::oneshot;
+
+use super::job::Submission;
+use super::scheduler::{CancelReason, TaskId, TaskOptions};
+use crate::error::{PoolError, RunError};
+use crate::pool::{Report, Shutdown, Snapshot};
+
+/// A pool's engine room. All calls return at once; what takes time is answered through a channel or a completion.
+pub(crate) trait Backend: Send + Sync {
+    /// Takes a task. Whatever becomes of it, its completer is resolved exactly once.
+    fn submit(&self, job: Submission, options: TaskOptions) -> TaskId;
+
+    /// Takes a place in the queue for a task that is submitted later (`Admission::Reserved`).
+    fn reserve(&self) -> Result<(), RunError>;
+
+    /// Gives such a place back.
+    fn unreserve(&self);
+
+    /// Stops a task, wherever it is. One that has ended is left alone.
+    fn cancel(&self, task: TaskId, why: CancelReason);
+
+    /// Starts workers up to the minimum; answers when they are ready, or why they will not be.
+    fn warm(&self) -> oneshot::Receiver<Result<(), PoolError>>;
+
+    /// Uses this many workers from now on.
+    fn resize(&self, min: u32, max: u32);
+
+    /// Closes; answers when no task and no worker is left.
+    fn shutdown(&self, how: Shutdown) -> oneshot::Receiver<Report>;
+
+    /// The last handle is gone: finish what there is, then end.
+    fn release(&self);
+
+    /// Who runs what since when, and what waits.
+    fn snapshot(&self) -> Snapshot;
+
+    /// The most bytes that the arguments of one task may take.
+    fn max_message(&self) -> u64;
+
+    /// Runs a small future (the watcher of a cancellation token) where this pool lives.
+    fn watch(&self, future: futures::future::BoxFuture<'static, ()>);
+}

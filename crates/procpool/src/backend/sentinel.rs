@@ -1,0 +1,29 @@
+//! A pool ends with its runtime.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::engine::{Engine, Workers};
+use super::scheduler::{Closing, Event};
+
+/// Kills the pool when its runtime ends: the task that holds a sentinel is then dropped. Notify the result when the
+/// pool has ended by itself.
+pub(crate) fn tie_to_runtime<W: Workers>(engine: &Arc<Engine<W>>) -> Arc<Notify> {
+    let ended = Arc::new(Notify::new());
+    let (sentinel, over) = (Sentinel(Arc::clone(engine)), Arc::clone(&ended));
+    drop(engine.runtime().spawn(async move {
+        let _sentinel = sentinel;
+        over.notified().await;
+    }));
+    ended
+}
+
+struct Sentinel<W: Workers>(Arc<Engine<W>>);
+
+impl<W: Workers> Drop for Sentinel<W> {
+    fn drop(&mut self) {
+        // After a pool's ordinary end there is nothing left to kill, and this says nothing new.
+        self.0.handle(Event::Close { how: Closing::Kill });
+    }
+}

@@ -1,0 +1,107 @@
+//! What a worker thread does.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::desk::{Assignment, Desk, Order};
+use super::workers::Threads;
+use crate::backend::engine::Engine;
+use crate::backend::job::Death;
+use crate::backend::scheduler::{Event, WorkerId};
+use crate::backend::worker_name;
+use crate::config::Hook;
+use crate::current::{self, Place};
+use crate::task::{Fault, WireEntry};
+use crate::wire::message::{PanicReport, ReplyBody};
+
+pub(super) struct Body {
+    pub(super) engine: Arc<Engine<Threads>>,
+    pub(super) worker: WorkerId,
+    pub(super) desk: Arc<Desk>,
+    pub(super) init: Option<Arc<Hook>>,
+    pub(super) exit: Option<Arc<Hook>>,
+    pub(super) max_message: u64,
+}
+
+impl Body {
+    pub(super) fn run(self) {
+        let worker = self.worker;
+        self.engine.handle(Event::Booted { worker });
+        let verdict = match &self.init {
+            Some(init) => init.judge(self.call(init.entry(), init.arguments())),
+            None => Ok(()),
+        };
+        let mut death = Death { worker: worker_name(worker), ..Death::default() };
+        match (verdict, &self.init) {
+            (Err(why), Some(init)) => death.detail = Some(format!("the init job `{}` failed: {why}", init.name)),
+            _ => {
+                self.engine.handle(Event::Ready { worker });
+                self.work();
+            }
+        }
+        if self.desk.is_abandoned() {
+            // The pool has forgotten this thread.
+            return;
+        }
+        self.engine.exited(worker, Arc::new(death), |threads| threads.detach(worker));
+    }
+
+    fn work(&self) {
+        while let Some(order) = self.desk.next() {
+            match order {
+                Order::Run(assignment) => self.perform(&assignment),
+                Order::Retire => {
+                    if let Some(exit) = &self.exit {
+                        drop(self.call(exit.entry(), exit.arguments()));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn perform(&self, assignment: &Assignment) {
+        let Assignment { offer, task, attempt, entry, arguments } = assignment;
+        if !self.desk.claim(*offer, self.engine.now()) {
+            return;
+        }
+        let reply = {
+            let _place = current::enter(Place {
+                name: worker_name(self.worker).into(),
+                slot: self.worker.slot,
+                generation: self.worker.generation,
+                task: *task,
+                attempt: *attempt,
+                cancelled: Arc::clone(&self.desk.cancelled),
+            });
+            self.call(entry, arguments)
+        };
+        self.desk.done(*offer);
+        if !self.desk.is_abandoned() {
+            self.engine.handle(Event::Replied { worker: self.worker, offer: *offer, reply });
+        }
+    }
+
+    /// Decodes, runs and encodes, as a worker process does.
+    fn call(&self, entry: &WireEntry, arguments: &[u8]) -> ReplyBody {
+        let code = match entry.resolve() {
+            Ok(code) => code,
+            Err(error) => return ReplyBody::UnknownCode(error.to_string()),
+        };
+        let mut result = Vec::new();
+        match catch_unwind(AssertUnwindSafe(|| code.run(arguments, &mut result, &mut |_| {}))) {
+            Ok(Ok(())) if result.len() as u64 > self.max_message => {
+                ReplyBody::TooLarge { len: result.len() as u64, limit: self.max_message }
+            }
+            Ok(Ok(())) => ReplyBody::Value(result.into()),
+            Ok(Err(Fault::Decode(error))) => ReplyBody::Undecodable(error.to_string()),
+            Ok(Err(Fault::Encode(error))) => ReplyBody::Unencodable(error.to_string()),
+            Err(panic) => ReplyBody::Panicked(PanicReport {
+                message: crate::panics::message(panic),
+                location: None,
+                backtrace: None,
+                thread: std::thread::current().name().map(str::to_owned),
+            }),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Puts a pool of threads together.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::clock::{Clock, ClockHandle};
+use super::workers::Threads;
+use crate::backend::scheduler::SchedulerConfig;
+use crate::backend::{Backend, Engine, tie_to_runtime};
+use crate::config::Hook;
+use crate::error::{PoolError, PoolErrorKind};
+
+/// What a pool of threads is made from.
+pub(crate) struct ThreadsConfig {
+    pub(crate) scheduler: SchedulerConfig,
+    pub(crate) init: Option<Arc<Hook>>,
+    pub(crate) exit: Option<Arc<Hook>>,
+    pub(crate) max_message: u64,
+}
+
+/// Starts the clock; workers follow when they are needed. The pool lives on `runtime`, and ends with it.
+pub(crate) fn start(config: ThreadsConfig, runtime: Handle) -> Result<Arc<dyn Backend>, PoolError> {
+    let ThreadsConfig { scheduler, init, exit, max_message } = config;
+    let handle = Arc::new(ClockHandle::default());
+    let engine = Arc::new(Engine::new(scheduler, max_message, runtime, |_| Threads::new(Arc::clone(&handle))));
+    let clock = Clock { engine: Arc::clone(&engine), handle, init, exit, max_message };
+    let ended = tie_to_runtime(&engine);
+    std::thread::Builder::new()
+        .name("procpool-clock".into())
+        .spawn(move || {
+            clock.run();
+            ended.notify_one();
+        })
+        .map_err(|error| {
+            PoolError::new(PoolErrorKind::Os, format!("cannot start the clock thread: {error}")).with_source(error)
+        })?;
+    Ok(engine)
+}

@@ -1,0 +1,55 @@
+//! The scheduler's state as a user reads it.
+
+use super::job::Work;
+use super::scheduler::{Now, Scheduler, TaskId, TaskPhase, WorkerId, WorkerPhase};
+use crate::pool::{Snapshot, TaskSnapshot, WorkerSnapshot, WorkerState};
+
+/// The name of a worker: `worker-3`, after the slot that it fills.
+pub(crate) fn worker_name(worker: WorkerId) -> String {
+    format!("worker-{}", worker.slot)
+}
+
+pub(super) fn snapshot(
+    scheduler: &Scheduler<Work>,
+    now: Now,
+    closing: bool,
+    pid: impl Fn(WorkerId) -> Option<u32>,
+) -> Snapshot {
+    let elapsed = |since: Now| now.0.saturating_sub(since.0);
+    let mut shown = Snapshot { closing, ..Snapshot::default() };
+    let mut assigned = std::collections::HashMap::new();
+    for (task, phase, since, job) in scheduler.tasks() {
+        let view = TaskSnapshot { id: task.0, name: job.name.as_str().to_owned(), since: elapsed(since) };
+        match phase {
+            TaskPhase::Waiting => shown.waiting.push(view),
+            TaskPhase::Queued => shown.queued.push(view),
+            TaskPhase::Assigned { .. } => {
+                assigned.insert(task, view);
+            }
+        }
+    }
+    for view in scheduler.workers() {
+        let (state, task): (WorkerState, Option<TaskId>) = match view.phase {
+            WorkerPhase::Starting => (WorkerState::Starting, None),
+            WorkerPhase::Initialising => (WorkerState::Initialising, None),
+            WorkerPhase::Idle => (WorkerState::Idle, None),
+            WorkerPhase::Busy { task } => (WorkerState::Busy, Some(task)),
+            WorkerPhase::Stopping { task } => (WorkerState::Stopping, Some(task)),
+            WorkerPhase::Retiring => (WorkerState::Retiring, None),
+            WorkerPhase::Dying => (WorkerState::Dying, None),
+        };
+        shown.workers.push(WorkerSnapshot {
+            name: worker_name(view.worker),
+            pid: pid(view.worker),
+            generation: view.worker.generation,
+            state,
+            task: task.and_then(|task| assigned.remove(&task)),
+            since: elapsed(view.since),
+            tasks_done: view.tasks_done,
+        });
+    }
+    shown.workers.sort_by_key(|worker| (worker.name.len(), worker.name.clone(), worker.generation));
+    shown.queued.sort_by_key(|task| task.id);
+    shown.waiting.sort_by_key(|task| task.id);
+    shown
+}

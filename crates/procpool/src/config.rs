@@ -1,0 +1,206 @@
+//! The settings of a pool, checked.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::backend::failure;
+use crate::backend::scheduler::SchedulerConfig;
+use crate::error::{PoolError, PoolErrorKind};
+use crate::panics;
+use crate::sys::process;
+use crate::task::{InitOutput, Job, Parts, WireEntry};
+use crate::wire::message::{EncodedJob, ReplyBody, Setup};
+
+/// The most workers a pool can have.
+pub(crate) const MAX_WORKERS: u32 = 4096;
+
+/// How many workers a pool has: a fixed number (`4`) or a range (`1..=4`) that it grows and shrinks within.
+///
+/// ```
+/// use procpool::Workers;
+/// assert_eq!(Workers::from(4), Workers::from(4..=4));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Workers {
+    min: usize,
+    max: usize,
+}
+
+impl Workers {
+    pub(crate) fn min(self) -> u32 {
+        self.min as u32
+    }
+
+    pub(crate) fn max(self) -> u32 {
+        self.max as u32
+    }
+
+    /// The same, if a pool can have that many.
+    pub(crate) fn checked(self) -> Result<Self, PoolError> {
+        let Workers { min, max } = self;
+        if min > max {
+            return Err(invalid(format!(
+                "workers is the empty range {min}..={max}; its start must not exceed its end"
+            )));
+        }
+        if max == 0 || max > MAX_WORKERS as usize {
+            return Err(invalid(format!("workers is {max}; it must be from 1 to {MAX_WORKERS}")));
+        }
+        Ok(self)
+    }
+}
+
+impl From<usize> for Workers {
+    fn from(count: usize) -> Self {
+        Workers { min: count, max: count }
+    }
+}
+
+impl From<RangeInclusive<usize>> for Workers {
+    fn from(range: RangeInclusive<usize>) -> Self {
+        Workers { min: *range.start(), max: *range.end() }
+    }
+}
+
+/// Where the stderr of workers goes. Stdout always goes where the parent's goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stderr {
+    /// Where the parent's stderr goes.
+    #[default]
+    Inherit,
+    /// Nowhere.
+    Null,
+    /// Each line becomes a tracing event (target `procpool::stderr`), and the last lines of a worker that dies are in
+    /// the error.
+    Capture,
+}
+
+impl From<Stderr> for process::Stderr {
+    fn from(stderr: Stderr) -> Self {
+        match stderr {
+            Stderr::Inherit => process::Stderr::Inherit,
+            Stderr::Null => process::Stderr::Null,
+            Stderr::Capture => process::Stderr::Pipe,
+        }
+    }
+}
+
+pub(crate) fn invalid(message: impl Into<String>) -> PoolError {
+    PoolError::new(PoolErrorKind::InvalidConfig, message)
+}
+
+/// How worker processes are made.
+#[derive(Clone)]
+pub(crate) struct ProcessConfig {
+    pub(crate) env: process::EnvChanges,
+    pub(crate) current_dir: Option<PathBuf>,
+    pub(crate) stderr: Stderr,
+    pub(crate) max_message: u64,
+    /// What every worker is told; name and number are filled in for each.
+    pub(crate) setup: Setup,
+}
+
+/// A job that workers run at their start or end.
+pub(crate) struct Hook {
+    pub(crate) name: String,
+    entry: WireEntry,
+    arguments: Vec<u8>,
+    judge: Box<dyn Fn(ReplyBody) -> Result<(), String> + Send + Sync>,
+}
+
+impl Hook {
+    /// Encodes a job, once for all workers.
+    pub(crate) fn new<J>(field: &str, job: J) -> Result<Self, PoolError>
+    where
+        J: Job,
+        J::Output: InitOutput,
+    {
+        let Parts { entry, name, arguments, decode } = job.into_parts();
+        let wrong = |error: &dyn fmt::Display| invalid(format!("{field} job `{}`: {error}", name.as_str()));
+        let entry = entry.to_wire().map_err(|error| wrong(&error))?;
+        let mut bytes = Vec::new();
+        arguments.encode(&mut bytes).map_err(|error| wrong(&error))?;
+        let judge = move |reply| match failure(reply) {
+            Ok(value) => match decode(&value) {
+                Ok(output) => output.into_result(),
+                Err(error) => Err(format!("its result: {error}")),
+            },
+            Err(failure) => Err(match failure.panic {
+                Some(panic) => format!("it panicked: {}", crate::error::WorkerPanic::from(panic)),
+                None => failure.detail.unwrap_or_else(|| format!("{:?}", failure.kind)),
+            }),
+        };
+        Ok(Hook { name: name.as_str().to_owned(), entry, arguments: bytes, judge: Box::new(judge) })
+    }
+
+    /// Whether the worker's answer says that all went well. Decoding it runs the user's code, here in the parent, on a
+    /// thread that others depend on: a panic is a verdict, too.
+    pub(crate) fn judge(&self, reply: ReplyBody) -> Result<(), String> {
+        catch_unwind(AssertUnwindSafe(|| (self.judge)(reply)))
+            .unwrap_or_else(|panic| Err(format!("its result could not be looked at: {}", panics::message(panic))))
+    }
+
+    pub(crate) fn encoded(&self) -> EncodedJob {
+        EncodedJob { entry: self.entry.to_bytes().to_vec(), name: self.name.clone(), arguments: self.arguments.clone() }
+    }
+
+    pub(crate) fn entry(&self) -> &WireEntry {
+        &self.entry
+    }
+
+    pub(crate) fn arguments(&self) -> &[u8] {
+        &self.arguments
+    }
+}
+
+/// The defaults, each said once.
+pub(crate) mod defaults {
+    use super::Duration;
+
+    /// Tasks in the queue.
+    pub(crate) const QUEUE_LIMIT: usize = 1024;
+    /// Submissions that wait for a place in the queue.
+    pub(crate) const MAX_WAITING: usize = 1 << 20;
+    /// From spawning a worker to its hello.
+    pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(30);
+    /// For the `init` job.
+    pub(crate) const INIT_TIMEOUT: Duration = Duration::from_secs(60);
+    /// For the exit hook and the end of the process.
+    pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
+    /// From handing a task to an idle worker until it takes it.
+    pub(crate) const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
+    /// An unclaimed task is handed out this often.
+    pub(crate) const MAX_OFFERS: u32 = 3;
+    /// Deaths before Ready in a row, after which waiting tasks fail.
+    pub(crate) const START_FAILURES: u32 = 3;
+    /// The pause after the first of them.
+    pub(crate) const BACKOFF: Duration = Duration::from_millis(50);
+    /// The longest pause.
+    pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(10);
+    /// Bytes of one task's arguments, or of its result.
+    pub(crate) const MAX_MESSAGE: u64 = 2 << 30;
+}
+
+/// The scheduler's settings before the builder changes them.
+pub(crate) fn default_scheduler(workers: u32) -> SchedulerConfig {
+    SchedulerConfig {
+        min_workers: workers,
+        max_workers: workers,
+        queue_limit: defaults::QUEUE_LIMIT,
+        waiting_limit: defaults::MAX_WAITING,
+        idle_timeout: None,
+        max_tasks: None,
+        start_limit: defaults::START_TIMEOUT,
+        init_limit: defaults::INIT_TIMEOUT,
+        exit_limit: defaults::EXIT_TIMEOUT,
+        claim_limit: defaults::CLAIM_TIMEOUT,
+        max_offers: defaults::MAX_OFFERS,
+        start_failures: defaults::START_FAILURES,
+        backoff: defaults::BACKOFF,
+        max_backoff: defaults::MAX_BACKOFF,
+    }
+}

@@ -1,0 +1,370 @@
+//! The error of one task.
+
+use std::error::Error;
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+use super::Exit;
+
+/// Why a task gave no result, with all that is known about it.
+///
+/// Printed plainly (`{}`) it is one line; with `{:#}` the worker's panic location, backtrace and last stderr lines
+/// follow. The panic is also the [`source`](Error::source).
+///
+/// ```no_run
+/// # async fn f(pool: procpool::Pool) {
+/// # fn risky(x: u32) -> u32 { x }
+/// use procpool::{call, ErrorKind, Started};
+/// match pool.run(call!(risky(4))).await {
+///     Ok(value) => println!("{value}"),
+///     Err(error) if error.started() == Started::No => println!("safe to try again: {error}"),
+///     Err(error) if error.kind() == ErrorKind::WorkerDied => println!("crashed with {:?}", error.exit()),
+///     Err(error) => println!("{error:#}"),
+/// }
+/// # }
+/// ```
+pub struct RunError(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    started: Started,
+    facts: Facts,
+}
+
+/// The facts about a failed task; what is not known stays at its default.
+#[derive(Default)]
+pub(crate) struct Facts {
+    pub(crate) task: Option<String>,
+    pub(crate) location: Option<&'static Location<'static>>,
+    pub(crate) worker: Option<String>,
+    pub(crate) pid: Option<u32>,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) panic: Option<WorkerPanic>,
+    pub(crate) stderr: Vec<String>,
+    /// What happened, where kind and the other facts do not say it.
+    pub(crate) detail: Option<String>,
+    pub(crate) limit: Option<Duration>,
+    pub(crate) attempts: u32,
+    pub(crate) index: Option<usize>,
+    pub(crate) source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What kind of thing a [`RunError`] tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The task panicked; its worker lives on.
+    Panicked,
+    /// The worker ended while it had the task: crashed, was killed from outside, called `exit`, or broke the protocol.
+    WorkerDied,
+    /// The task ran longer than its `timeout` and was stopped.
+    TimedOut,
+    /// The task did not start within its `queue_timeout`.
+    QueueTimedOut,
+    /// The task was stopped by `abort`, `kill` or a cancellation token.
+    Cancelled,
+    /// The queue is full (and the waiting list too, where waiting was allowed).
+    QueueFull,
+    /// An argument or the result cannot be encoded.
+    Encode,
+    /// An argument or the result cannot be decoded.
+    Decode,
+    /// An argument or the result is larger than the pool's `max_message`.
+    TooLarge,
+    /// The task's code cannot be named for the worker, or the worker could not find it.
+    UnknownCode,
+    /// No worker can be had: they die before they are ready, or cannot be started.
+    StartFailed,
+    /// The pool has been shut down, or its runtime has ended.
+    Closed,
+    /// The call itself was wrong, such as options set after the first poll.
+    Misuse,
+    /// The iterator that feeds a `map` panicked.
+    Input,
+}
+
+/// Whether the task's code had begun to run: what one needs to know before running it again elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Started {
+    /// It never began, and never will.
+    No,
+    /// A worker had taken it.
+    Yes,
+    /// The evidence is broken; it may have.
+    Unknown,
+}
+
+/// A panic as the worker saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerPanic {
+    pub(crate) message: String,
+    pub(crate) location: Option<String>,
+    pub(crate) backtrace: Option<String>,
+    pub(crate) thread: Option<String>,
+}
+
+impl WorkerPanic {
+    /// The panic's message.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where in the source it panicked, as `file:line:column`.
+    #[must_use]
+    pub fn location(&self) -> Option<&str> {
+        self.location.as_deref()
+    }
+
+    /// The worker's backtrace, when `RUST_BACKTRACE` asks for one.
+    #[must_use]
+    pub fn backtrace(&self) -> Option<&str> {
+        self.backtrace.as_deref()
+    }
+
+    /// The name of the thread that panicked, if it has one.
+    #[must_use]
+    pub fn thread(&self) -> Option<&str> {
+        self.thread.as_deref()
+    }
+}
+
+impl fmt::Display for WorkerPanic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(location) = &self.location {
+            write!(f, ", at {location}")?;
+        }
+        match &self.backtrace {
+            Some(backtrace) if f.alternate() => write!(f, "\n{}", backtrace.trim_end()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Error for WorkerPanic {}
+
+impl RunError {
+    pub(crate) fn new(kind: ErrorKind, started: Started, facts: Facts) -> Self {
+        RunError(Box::new(Inner { kind, started, facts }))
+    }
+
+    pub(crate) fn detail(&self) -> Option<String> {
+        self.0.facts.detail.clone()
+    }
+
+    pub(crate) fn with_index(mut self, index: usize) -> Self {
+        self.0.facts.index = Some(index);
+        self
+    }
+
+    /// What kind of error this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the task's code had begun: with [`Started::No`] it is safe to run it again.
+    #[must_use]
+    pub fn started(&self) -> Started {
+        self.0.started
+    }
+
+    /// Whether a time limit ended it, in the queue or while it ran.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::TimedOut | ErrorKind::QueueTimedOut)
+    }
+
+    /// Whether it was asked to stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.kind == ErrorKind::Cancelled
+    }
+
+    /// Whether the task panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        self.0.kind == ErrorKind::Panicked
+    }
+
+    /// The task's name: the path in `call!`, the type of a `Task`, or what `.name(…)` said.
+    #[must_use]
+    pub fn task(&self) -> Option<&str> {
+        self.0.facts.task.as_deref()
+    }
+
+    /// Where in *this* process the task was written, for tasks made by `call!`.
+    #[must_use]
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        self.0.facts.location
+    }
+
+    /// The name of the worker that had the task, such as `worker-3`.
+    #[must_use]
+    pub fn worker(&self) -> Option<&str> {
+        self.0.facts.worker.as_deref()
+    }
+
+    /// The process id of the worker that had the task.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.0.facts.pid
+    }
+
+    /// How the worker ended, if it did.
+    #[must_use]
+    pub fn exit(&self) -> Option<Exit> {
+        self.0.facts.exit
+    }
+
+    /// The panic, if the task panicked, or the last panic of a worker that then died.
+    #[must_use]
+    pub fn panic(&self) -> Option<&WorkerPanic> {
+        self.0.facts.panic.as_ref()
+    }
+
+    /// The last lines that the worker wrote to stderr, when the pool captures them and the worker died.
+    #[must_use]
+    pub fn stderr(&self) -> &[String] {
+        &self.0.facts.stderr
+    }
+
+    /// How many times the task was handed to a worker, beginning with 1; 0 if it never was.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.facts.attempts
+    }
+
+    /// Which item of a `map` or `run_all` failed, counted from 0.
+    #[must_use]
+    pub fn index(&self) -> Option<usize> {
+        self.0.facts.index
+    }
+}
+
+impl Facts {
+    fn write_task(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.task {
+            Some(task) => write!(f, "task `{task}`")?,
+            None => f.write_str("the task")?,
+        }
+        match self.index {
+            Some(index) => write!(f, " (item {index})"),
+            None => Ok(()),
+        }
+    }
+
+    fn write_worker(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.worker.as_deref().unwrap_or("its worker"))?;
+        match self.pid {
+            Some(pid) => write!(f, " (pid {pid})"),
+            None => Ok(()),
+        }
+    }
+
+    fn write_summary(&self, kind: ErrorKind, started: Started, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_task(f)?;
+        match kind {
+            ErrorKind::Panicked => {
+                f.write_str(" panicked in ")?;
+                self.write_worker(f)?;
+            }
+            ErrorKind::WorkerDied => {
+                f.write_str(match started {
+                    Started::No => " was not run: ",
+                    Started::Yes | Started::Unknown => " failed: ",
+                })?;
+                self.write_worker(f)?;
+                match self.exit {
+                    Some(exit) => write!(f, " ended with {exit}")?,
+                    None => f.write_str(" ended")?,
+                }
+            }
+            ErrorKind::TimedOut => {
+                f.write_str(" ran longer than its limit")?;
+                self.write_limit(f)?;
+                f.write_str(" and was stopped")?;
+            }
+            ErrorKind::QueueTimedOut => {
+                f.write_str(" did not start within its queue limit")?;
+                self.write_limit(f)?;
+            }
+            ErrorKind::Cancelled => f.write_str(match started {
+                Started::No => " was cancelled before it started",
+                Started::Yes | Started::Unknown => " was cancelled while it ran, and stopped",
+            })?,
+            ErrorKind::QueueFull => f.write_str(" was refused: the pool's queue is full")?,
+            ErrorKind::Encode => f.write_str(" has a value that cannot be encoded")?,
+            ErrorKind::Decode => f.write_str(" has a value that cannot be decoded")?,
+            ErrorKind::TooLarge => f.write_str(" has a value that is too large")?,
+            ErrorKind::UnknownCode => f.write_str(" has code that a worker cannot find")?,
+            ErrorKind::StartFailed => f.write_str(" was not run: no worker could be started")?,
+            ErrorKind::Closed => f.write_str(match started {
+                Started::No => " was not run: the pool is shut down",
+                Started::Yes | Started::Unknown => " was stopped: the pool was shut down",
+            })?,
+            ErrorKind::Misuse => f.write_str(" was not run")?,
+            ErrorKind::Input => f.write_str(" has no input: the iterator panicked")?,
+        }
+        if let Some(detail) = &self.detail {
+            write!(f, ": {detail}")?;
+        }
+        match &self.panic {
+            Some(panic) if kind == ErrorKind::Panicked => write!(f, ": {panic}"),
+            Some(panic) => write!(f, "; its last panic: {panic}"),
+            None => Ok(()),
+        }
+    }
+
+    fn write_limit(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.limit {
+            Some(limit) => write!(f, " of {limit:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind, started, facts } = &*self.0;
+        facts.write_summary(*kind, *started, f)?;
+        if f.alternate() {
+            if let Some(location) = facts.location {
+                write!(f, "\n  called at {location}")?;
+            }
+            if let Some(backtrace) = facts.panic.as_ref().and_then(WorkerPanic::backtrace) {
+                write!(f, "\n  its backtrace:\n{}", backtrace.trim_end())?;
+            }
+            if facts.attempts > 1 {
+                write!(f, "\n  after {} attempts", facts.attempts)?;
+            }
+            if !facts.stderr.is_empty() {
+                f.write_str("\n  its last lines on stderr:")?;
+                for line in &facts.stderr {
+                    write!(f, "\n    {line}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RunError {
+    /// As readable as `{:#}`, since `main` returning an error prints this.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self:#}", self.0.kind)
+    }
+}
+
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let facts = &self.0.facts;
+        match (&facts.panic, &facts.source) {
+            (Some(panic), _) => Some(panic),
+            (None, Some(source)) => Some(&**source as &(dyn Error + 'static)),
+            (None, None) => None,
+        }
+    }
+}

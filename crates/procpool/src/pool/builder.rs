@@ -1,0 +1,351 @@
+//! Settings of a pool, before it is made.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::handle::Pool;
+use crate::backend::local::{LocalConfig, start as start_processes};
+use crate::backend::scheduler::SchedulerConfig;
+use crate::backend::threads::{ThreadsConfig, start as start_threads};
+use crate::config::{Hook, ProcessConfig, Stderr, Workers, default_scheduler, defaults, invalid};
+use crate::entry;
+use crate::error::{PoolError, PoolErrorKind};
+use crate::sys::process::EnvChanges;
+use crate::task::{InitOutput, Job, check_duplicates};
+use crate::wire::message::{ExeIdentity, PROTOCOL, Setup, SignalPolicy};
+
+/// Settings of a pool: made by [`Pool::builder`](crate::Pool::builder). Everything has a default; what is wrong is
+/// told by [`build`](Self::build), by name and with the range that is right.
+///
+/// ```no_run
+/// # fn connect(url: String) -> Result<(), String> { Ok(()) }
+/// # fn f() -> Result<(), procpool::PoolError> {
+/// use procpool::{Pool, Stderr, call};
+/// use std::time::Duration;
+///
+/// let pool = Pool::builder()
+///     .workers(1..=4)
+///     .idle_timeout(Duration::from_secs(30))
+///     .max_tasks(1000)
+///     .env("LANG", "C")
+///     .stderr(Stderr::Capture)
+///     .init(call!(connect("db://local".to_string())))
+///     .build()?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a builder makes nothing until `build`"]
+pub struct PoolBuilder {
+    workers: Option<Workers>,
+    scheduler: SchedulerConfig,
+    max_message: u64,
+    env: EnvChanges,
+    current_dir: Option<PathBuf>,
+    stderr: Stderr,
+    core_dumps: bool,
+    init: Option<Result<Hook, PoolError>>,
+    exit: Option<Result<Hook, PoolError>>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Processes,
+    /// One process a task, none shared.
+    ProcessesOnly,
+    Threads,
+}
+
+impl PoolBuilder {
+    pub(crate) fn new() -> Self {
+        PoolBuilder {
+            workers: None,
+            scheduler: default_scheduler(1),
+            max_message: defaults::MAX_MESSAGE,
+            env: EnvChanges::default(),
+            current_dir: None,
+            stderr: Stderr::default(),
+            core_dumps: false,
+            init: None,
+            exit: None,
+            kind: Kind::Processes,
+        }
+    }
+
+    /// How many workers: a number, or a range such as `1..=4` within which the pool grows when tasks wait. Shrinking
+    /// takes an [`idle_timeout`](Self::idle_timeout). Default: one a core; inside a worker, one.
+    pub fn workers(mut self, workers: impl Into<Workers>) -> Self {
+        self.workers = Some(workers.into());
+        self
+    }
+
+    /// Workers beyond the minimum that have been idle for so long end. Default: never.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.scheduler.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// A worker is replaced after so many tasks. Default: never. With 1, every task has a process of its own.
+    pub fn max_tasks(mut self, tasks: u32) -> Self {
+        self.scheduler.max_tasks = Some(tasks);
+        self
+    }
+
+    /// How many tasks may be queued, that is, handed over and not yet with a worker. Further calls of `run` and `spawn`
+    /// wait for a place; `try_run` fails. Default: 1024.
+    pub fn queue_limit(mut self, tasks: usize) -> Self {
+        self.scheduler.queue_limit = tasks;
+        self
+    }
+
+    /// How many calls may wait for a place in the queue; further ones fail with
+    /// [`QueueFull`](crate::ErrorKind::QueueFull). Default: 1,048,576.
+    pub fn max_waiting(mut self, calls: usize) -> Self {
+        self.scheduler.waiting_limit = calls;
+        self
+    }
+
+    /// How long a worker may take from its start to its hello, before its `init` job. Default: 30 s.
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.scheduler.start_limit = timeout;
+        self
+    }
+
+    /// A job that every worker runs before its first task; also each replacement. If it fails (`Err`, panic or death),
+    /// the worker does not start; after three such failures in a row the waiting tasks get the cause as their error.
+    ///
+    /// What it leaves behind for tasks is up to it: a static, a thread-local of the main thread, the environment.
+    pub fn init<J: Job>(mut self, job: J) -> Self
+    where
+        J::Output: InitOutput,
+    {
+        self.init = Some(Hook::new("init", job));
+        self
+    }
+
+    /// How long the `init` job may take. Default: 60 s.
+    pub fn init_timeout(mut self, timeout: Duration) -> Self {
+        self.scheduler.init_limit = timeout;
+        self
+    }
+
+    /// A job that every worker runs before it ends in order (not when it is killed or crashes). What it returns is not
+    /// looked at.
+    pub fn exit<J: Job>(mut self, job: J) -> Self
+    where
+        J::Output: InitOutput,
+    {
+        self.exit = Some(Hook::new("exit", job));
+        self
+    }
+
+    /// How long a worker may take to end, its exit hook included; then it is killed. Default: 10 s.
+    pub fn exit_timeout(mut self, timeout: Duration) -> Self {
+        self.scheduler.exit_limit = timeout;
+        self
+    }
+
+    /// How long a ready worker may take to pick up a task that was handed to it. One that does not (because it has
+    /// been stopped by a signal, say) loses the task to another worker and is replaced. Default: 10 s.
+    pub fn claim_timeout(mut self, timeout: Duration) -> Self {
+        self.scheduler.claim_limit = timeout;
+        self
+    }
+
+    /// The most bytes that the encoded arguments of a task, or its result, may take. Default: 2 GiB.
+    pub fn max_message(mut self, bytes: u64) -> Self {
+        self.max_message = bytes;
+        self
+    }
+
+    /// Sets an environment variable in the workers. By default they inherit the parent's environment.
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.changes.push((key.into(), Some(value.into())));
+        self
+    }
+
+    /// Removes an environment variable in the workers.
+    pub fn env_remove(mut self, key: impl Into<OsString>) -> Self {
+        self.env.changes.push((key.into(), None));
+        self
+    }
+
+    /// Lets the workers begin with an empty environment; what [`env`](Self::env) sets is added, before or after.
+    pub fn env_clear(mut self) -> Self {
+        self.env.clear = true;
+        self
+    }
+
+    /// The directory that workers run in. Default: the parent's.
+    pub fn current_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.current_dir = Some(path.into());
+        self
+    }
+
+    /// Where the workers' stderr goes. Default: where the parent's goes.
+    pub fn stderr(mut self, stderr: Stderr) -> Self {
+        self.stderr = stderr;
+        self
+    }
+
+    /// Lets crashing workers write core dumps, as far as the system's limit allows. Default: they do not, since a
+    /// service that fences crashes in would fill its disk.
+    pub fn allow_core_dumps(mut self) -> Self {
+        self.core_dumps = true;
+        self
+    }
+
+    /// Threads of this process instead of child processes: see [`Pool::in_process`](crate::Pool::in_process).
+    /// Settings that only make sense for processes (environment, directory, stderr, core dumps) have no effect.
+    pub fn in_process(mut self) -> Self {
+        self.kind = Kind::Threads;
+        self
+    }
+
+    pub(crate) fn processes_only(mut self) -> Self {
+        self.kind = Kind::ProcessesOnly;
+        self
+    }
+
+    /// Makes the pool. No process is started yet.
+    ///
+    /// # Errors
+    /// As [`Pool::new`](crate::Pool::new), and of kind [`InvalidConfig`](crate::PoolErrorKind::InvalidConfig) for a
+    /// setting that is out of range.
+    pub fn build(self) -> Result<Pool, PoolError> {
+        self.check()?;
+        let runtime = Handle::try_current().map_err(|error| {
+            PoolError::new(
+                PoolErrorKind::NoRuntime,
+                "a pool belongs to a tokio runtime, and there is none here: make it inside #[procpool::main], \
+                 #[tokio::main], #[tokio::test] or Runtime::block_on",
+            )
+            .with_source(error)
+        })?;
+        self.build_on(runtime)
+    }
+
+    pub(crate) fn build_on(self, runtime: Handle) -> Result<Pool, PoolError> {
+        self.check()?;
+        let PoolBuilder { mut scheduler, workers, kind, init, exit, .. } = self;
+        let workers = workers.unwrap_or_else(default_workers).checked()?;
+        (scheduler.min_workers, scheduler.max_workers) = (workers.min(), workers.max());
+        if kind == Kind::ProcessesOnly {
+            (scheduler.min_workers, scheduler.max_workers) = (0, 0);
+        }
+        let max_workers = scheduler.max_workers;
+        let init = init.transpose()?.map(Arc::new);
+        let exit = exit.transpose()?.map(Arc::new);
+        let backend = match kind {
+            Kind::Threads => {
+                start_threads(ThreadsConfig { scheduler, init, exit, max_message: self.max_message }, runtime)?
+            }
+            Kind::Processes | Kind::ProcessesOnly => {
+                Self::check_entry()?;
+                let exe = ExeIdentity::of_this_process().map_err(|error| {
+                    let message = format!("cannot look at this program's executable: {error}");
+                    PoolError::new(PoolErrorKind::Os, message).with_source(error)
+                })?;
+                let setup = Setup {
+                    protocol: PROTOCOL,
+                    // Filled in for each worker.
+                    name: String::new(),
+                    slot: 0,
+                    generation: 0,
+                    depth: entry::depth() + 1,
+                    max_message: self.max_message,
+                    init: init.as_ref().map(|hook| hook.encoded()),
+                    exit: exit.as_ref().map(|hook| hook.encoded()),
+                    core_dumps: self.core_dumps,
+                    signals: if kind == Kind::Processes { SignalPolicy::Ignore } else { SignalPolicy::Default },
+                    exe,
+                };
+                let process = ProcessConfig {
+                    env: self.env,
+                    current_dir: self.current_dir,
+                    stderr: self.stderr,
+                    max_message: self.max_message,
+                    setup,
+                };
+                start_processes(LocalConfig { scheduler, process, init }, runtime)?
+            }
+        };
+        Ok(Pool::from_backend(backend, max_workers))
+    }
+
+    /// Whether this program can start workers at all.
+    pub(crate) fn check_entry() -> Result<(), PoolError> {
+        if !entry::was_called() {
+            return Err(PoolError::new(
+                PoolErrorKind::NotInitialised,
+                "procpool was not initialised: put #[procpool::main] on main, or call procpool::init() as its first \
+                 statement (in tests, add the dev-dependency feature `test-harness`). Workers run this same \
+                 executable, and without that they would run its main",
+            ));
+        }
+        if let Err(duplicate) = check_duplicates() {
+            return Err(PoolError::new(PoolErrorKind::DuplicateTask, duplicate.to_string()).with_source(duplicate));
+        }
+        if entry::depth() >= entry::MAX_DEPTH {
+            return Err(PoolError::new(
+                PoolErrorKind::TooDeep,
+                format!(
+                    "pools are nested {} deep in tasks of pools; the limit is {}",
+                    entry::depth() + 1,
+                    entry::MAX_DEPTH
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), PoolError> {
+        let scheduler = &self.scheduler;
+        if let Some(workers) = self.workers {
+            workers.checked()?;
+        }
+        let at_least_one: [(&str, u64); 3] = [
+            ("max_tasks", scheduler.max_tasks.map_or(1, u64::from)),
+            ("queue_limit", scheduler.queue_limit as u64),
+            ("max_message", self.max_message),
+        ];
+        for (field, value) in at_least_one {
+            if value == 0 {
+                return Err(invalid(format!("{field} is 0; it must be at least 1")));
+            }
+        }
+        let positive: [(&str, Option<Duration>); 5] = [
+            ("idle_timeout", scheduler.idle_timeout),
+            ("start_timeout", Some(scheduler.start_limit)),
+            ("init_timeout", Some(scheduler.init_limit)),
+            ("exit_timeout", Some(scheduler.exit_limit)),
+            ("claim_timeout", Some(scheduler.claim_limit)),
+        ];
+        for (field, value) in positive {
+            if value.is_some_and(|value| value.is_zero()) {
+                return Err(invalid(format!("{field} is zero; it must be longer")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One worker a core; one inside a worker, since its siblings have the other cores.
+fn default_workers() -> Workers {
+    if entry::depth() > 0 {
+        return Workers::from(1);
+    }
+    Workers::from(std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+impl std::fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PoolBuilder")
+            .field("workers", &self.workers)
+            .field("scheduler", &self.scheduler)
+            .finish_non_exhaustive()
+    }
+}

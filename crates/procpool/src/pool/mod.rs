@@ -1,0 +1,22 @@
+//! Pools as users see them.
+
+mod builder;
+mod global;
+mod handle;
+mod join_handle;
+mod report;
+mod run;
+mod snapshot;
+mod submit;
+
+pub use builder::PoolBuilder;
+pub(crate) use global::processes;
+pub use global::spawn_blocking_process;
+pub use handle::Pool;
+pub(crate) use handle::PoolHandle;
+pub use join_handle::{AbortHandle, JoinHandle};
+pub use report::{Report, Shutdown};
+pub use run::Run;
+pub(crate) use run::RunOptions;
+pub use snapshot::{Snapshot, TaskSnapshot, WorkerSnapshot, WorkerState};
+pub(crate) use submit::{Terms, submit};

@@ -1,0 +1,240 @@
+//! One call, as a future.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::handle::PoolHandle;
+use super::join_handle::JoinHandle;
+use super::submit::{Terms, Ticket, named, submit};
+use crate::backend::Backend;
+use crate::backend::scheduler::{Admission, CancelReason, Placement};
+use crate::error::{ErrorKind, Facts, RunError, Started};
+use crate::task::Parts;
+
+/// One call in another process, as a future: made by [`Pool::run`](crate::Pool::run).
+///
+/// It is inert until it is first polled (awaited). The first poll encodes the arguments and hands them over; from then
+/// on the task goes on by itself, and polling is only needed to learn the result. The options below are set before the
+/// first poll; set later, they make it end with an error of kind [`Misuse`](crate::ErrorKind::Misuse).
+///
+/// # Cancel safety
+/// Dropping it cancels the task: in the queue, it never starts; running, it is stopped (its worker is killed and
+/// replaced). `&mut Run` can be polled in `select!` without losing anything.
+///
+/// # Errors
+/// A [`RunError`] that says what happened, and whether the task had started.
+///
+/// ```no_run
+/// # async fn f(pool: procpool::Pool, stop: tokio_util::sync::CancellationToken) -> Result<(), procpool::RunError> {
+/// # fn render(page: u32) -> Vec<u8> { vec![] }
+/// use std::time::Duration;
+/// let picture = pool
+///     .run(procpool::call!(render(7)))
+///     .timeout(Duration::from_secs(2))
+///     .retries(1)
+///     .cancel_on(&stop)
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a `Run` does nothing until it is awaited; `Pool::spawn` starts at once"]
+pub struct Run<R> {
+    state: State<R>,
+}
+
+enum State<R> {
+    Inert(Box<Inert<R>>),
+    Running(Ticket<R>),
+    /// It will end with this error.
+    Failed(Box<Option<RunError>>),
+}
+
+struct Inert<R> {
+    /// A handle of the pool, so that `Pool::new()?.run(…).await` does not close the pool before the call.
+    pool: Arc<PoolHandle>,
+    parts: Parts<R>,
+    options: RunOptions,
+    place: Option<Place>,
+}
+
+/// The options of a call.
+#[derive(Clone, Default)]
+pub(crate) struct RunOptions {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) queue_timeout: Option<Duration>,
+    pub(crate) priority: i32,
+    pub(crate) retries: u32,
+    pub(crate) grace: Duration,
+    pub(crate) tokens: Vec<CancellationToken>,
+}
+
+/// A reserved place in a pool's queue, given back unless it is used.
+struct Place(Option<Arc<dyn Backend>>);
+
+impl Place {
+    fn redeem(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(backend) = self.0.take() {
+            backend.unreserve();
+        }
+    }
+}
+
+impl<R> Run<R> {
+    pub(crate) fn new(pool: Arc<PoolHandle>, parts: Parts<R>) -> Self {
+        Run::with(pool, parts, RunOptions::default())
+    }
+
+    pub(crate) fn with(pool: Arc<PoolHandle>, parts: Parts<R>, options: RunOptions) -> Self {
+        Run { state: State::Inert(Box::new(Inert { pool, parts, options, place: None })) }
+    }
+
+    /// Takes a place in the queue now.
+    pub(crate) fn reserved(pool: Arc<PoolHandle>, parts: Parts<R>) -> Result<Self, RunError> {
+        // Refusals name the task.
+        pool.backend().reserve().map_err(|error| {
+            let facts = named(&parts.name, Facts { detail: error.detail(), ..Facts::default() });
+            RunError::new(error.kind(), Started::No, facts)
+        })?;
+        let place = Some(Place(Some(Arc::clone(pool.backend()))));
+        Ok(Run { state: State::Inert(Box::new(Inert { pool, parts, options: RunOptions::default(), place })) })
+    }
+
+    /// Limits how long the task may run, counted from its start (each attempt anew). Over time, the work is stopped
+    /// and the error [`is_timeout`](RunError::is_timeout). Time in the queue does not count.
+    pub fn timeout(self, limit: Duration) -> Self {
+        self.option("timeout", |options| options.timeout = Some(limit))
+    }
+
+    /// Limits how long the task may wait before it starts.
+    pub fn queue_timeout(self, limit: Duration) -> Self {
+        self.option("queue_timeout", |options| options.queue_timeout = Some(limit))
+    }
+
+    /// Goes before queued tasks with a lower priority; the default is 0, and negative ones wait for everybody else.
+    pub fn priority(self, priority: i32) -> Self {
+        self.option("priority", |options| options.priority = priority)
+    }
+
+    /// Runs it again, up to so many times, when its worker *died*; never after a panic, a time-out or a cancel. The
+    /// task should then be safe to run twice: the worker may have died after the work was done.
+    pub fn retries(self, retries: u32) -> Self {
+        self.option("retries", |options| options.retries = retries)
+    }
+
+    /// Stops the task when this token is cancelled. Given several times, any of the tokens stops it.
+    pub fn cancel_on(self, token: impl std::borrow::Borrow<CancellationToken>) -> Self {
+        let token = token.borrow().clone();
+        self.option("cancel_on", |options| options.tokens.push(token))
+    }
+
+    /// Between being told to stop and being killed, the task has this long to notice
+    /// ([`current().is_cancelled()`](crate::Current::is_cancelled)) and return; the default is no time at all. A task
+    /// that returns in time spares its worker, and its result counts.
+    pub fn grace(self, grace: Duration) -> Self {
+        self.option("grace", |options| options.grace = grace)
+    }
+
+    /// Starts it now, detached from this future.
+    ///
+    /// ```no_run
+    /// # fn f(pool: procpool::Pool) {
+    /// # fn power(x: u64) -> u64 { x }
+    /// # use std::time::Duration;
+    /// let handle = pool.run(procpool::call!(power(4))).timeout(Duration::from_secs(1)).spawn();
+    /// # drop(handle); }
+    /// ```
+    pub fn spawn(mut self) -> JoinHandle<R> {
+        self.start();
+        match std::mem::replace(&mut self.state, State::Failed(Box::new(None))) {
+            State::Running(ticket) => JoinHandle::started(ticket),
+            State::Failed(error) => JoinHandle::failed(error.unwrap_or_else(polled_again)),
+            // `start` leaves nothing inert.
+            State::Inert(_) => JoinHandle::failed(polled_again()),
+        }
+    }
+
+    fn option(mut self, name: &str, set: impl FnOnce(&mut RunOptions)) -> Self {
+        match &mut self.state {
+            State::Inert(inert) => set(&mut inert.options),
+            State::Running(ticket) => {
+                ticket.cancel(CancelReason::Dropped);
+                let detail = format!("the option `{name}` was set after the first poll; set options before awaiting");
+                let facts = named(ticket.name(), Facts { detail: Some(detail), ..Facts::default() });
+                let error = RunError::new(ErrorKind::Misuse, Started::Unknown, facts);
+                self.state = State::Failed(Box::new(Some(error)));
+            }
+            State::Failed(_) => {}
+        }
+        self
+    }
+
+    /// Encodes and hands over, as the first poll does.
+    pub(crate) fn start(&mut self) {
+        if !matches!(self.state, State::Inert(_)) {
+            return;
+        }
+        let State::Inert(inert) = std::mem::replace(&mut self.state, State::Failed(Box::new(None))) else { return };
+        let Inert { pool, parts, options, place } = *inert;
+        let admission = if place.is_some() { Admission::Reserved } else { Admission::Wait };
+        let terms = Terms { placement: Placement::Shared, admission, watch: None };
+        self.state = match submit(pool.backend(), parts, &options, terms) {
+            Ok(ticket) => {
+                if let Some(place) = place {
+                    place.redeem();
+                }
+                State::Running(ticket)
+            }
+            Err(error) => State::Failed(Box::new(Some(error))),
+        };
+    }
+}
+
+fn polled_again() -> RunError {
+    let detail = Some("its future was polled after it had ended".into());
+    RunError::new(ErrorKind::Misuse, Started::Unknown, Facts { detail, ..Facts::default() })
+}
+
+impl<R> Future for Run<R> {
+    type Output = Result<R, RunError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.start();
+        let result = match &mut self.state {
+            State::Running(ticket) => std::task::ready!(ticket.poll(context)),
+            State::Failed(error) => Err(error.take().unwrap_or_else(polled_again)),
+            State::Inert(_) => Err(polled_again()),
+        };
+        self.state = State::Failed(Box::new(None));
+        Poll::Ready(result)
+    }
+}
+
+impl<R> Drop for Run<R> {
+    fn drop(&mut self) {
+        if let State::Running(ticket) = &self.state {
+            ticket.cancel(CancelReason::Dropped);
+        }
+    }
+}
+
+impl<R> fmt::Debug for Run<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, state) = match &self.state {
+            State::Inert(inert) => (inert.parts.name.as_str(), "inert"),
+            State::Running(ticket) => (ticket.name().as_str(), if ticket.is_done() { "done" } else { "running" }),
+            State::Failed(_) => ("", "ended"),
+        };
+        f.debug_struct("Run").field("task", &name).field("state", &state).finish()
+    }
+}

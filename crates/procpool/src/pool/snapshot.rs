@@ -1,0 +1,102 @@
+//! What a pool is doing right now.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What a pool is doing: who runs what since when, and what waits. Made by [`Pool::snapshot`](crate::Pool::snapshot);
+/// printed, it is a small table.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The workers, by slot.
+    pub workers: Vec<WorkerSnapshot>,
+    /// Tasks in the queue, in order of submission.
+    pub queued: Vec<TaskSnapshot>,
+    /// Tasks that wait for a place in the queue.
+    pub waiting: Vec<TaskSnapshot>,
+    /// Whether the pool has been told to end.
+    pub closing: bool,
+}
+
+/// One worker of a [`Snapshot`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WorkerSnapshot {
+    /// Its name, such as `worker-3`.
+    pub name: String,
+    /// Its process id, once it has one; in-process workers have none.
+    pub pid: Option<u32>,
+    /// How many workers this slot had before.
+    pub generation: u32,
+    /// What it is doing.
+    pub state: WorkerState,
+    /// The task it has, if any.
+    pub task: Option<TaskSnapshot>,
+    /// For how long it has been in that state.
+    pub since: Duration,
+    /// How many tasks it has answered.
+    pub tasks_done: u32,
+}
+
+/// What a worker is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WorkerState {
+    /// The process is being started.
+    Starting,
+    /// The `init` job runs.
+    Initialising,
+    /// It waits for a task.
+    Idle,
+    /// It has a task.
+    Busy,
+    /// Its task has been told to stop.
+    Stopping,
+    /// The exit hook runs.
+    Retiring,
+    /// It has been killed and is not gone yet.
+    Dying,
+}
+
+/// One task of a [`Snapshot`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TaskSnapshot {
+    /// Its number in this pool.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// For how long it has been where it is.
+    pub since: Duration,
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} workers, {} queued, {} waiting{}",
+            self.workers.len(),
+            self.queued.len(),
+            self.waiting.len(),
+            if self.closing { ", closing" } else { "" }
+        )?;
+        for worker in &self.workers {
+            write!(f, "  {}", worker.name)?;
+            if let Some(pid) = worker.pid {
+                write!(f, " (pid {pid})")?;
+            }
+            write!(f, ": {:?}", worker.state)?;
+            if let Some(task) = &worker.task {
+                write!(f, " with `{}` (task {})", task.name, task.id)?;
+            }
+            writeln!(f, " for {:.1?}, {} done", worker.since, worker.tasks_done)?;
+        }
+        for task in self.queued.iter().take(20) {
+            writeln!(f, "  queued: `{}` (task {}) for {:.1?}", task.name, task.id, task.since)?;
+        }
+        if self.queued.len() > 20 {
+            writeln!(f, "  … and {} more", self.queued.len() - 20)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! Handing a job over: encoded here, on the caller's thread, and decoded here when its result is back.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::{Either, select, select_all};
+use tokio_util::sync::CancellationToken;
+
+use super::run::RunOptions;
+use crate::backend::scheduler::{Admission, CancelReason, Placement, TaskId, TaskOptions};
+use crate::backend::{Backend, Completion, Submission, completion};
+use crate::error::{ErrorKind, Facts, RunError, Started};
+use crate::process::Watch;
+use crate::task::codec::CodecError;
+use crate::task::{Parts, TaskName};
+
+/// A task that has been handed over.
+pub(crate) struct Ticket<R> {
+    backend: Arc<dyn Backend>,
+    task: TaskId,
+    completion: Arc<Completion>,
+    decode: fn(&[u8]) -> Result<R, CodecError>,
+    name: TaskName,
+}
+
+/// How a task is handed over, beside its options.
+pub(crate) struct Terms {
+    pub(crate) placement: Placement,
+    pub(crate) admission: Admission,
+    pub(crate) watch: Option<Arc<Watch>>,
+}
+
+/// Encodes a job and hands it over; from then on its progress depends on nobody.
+pub(crate) fn submit<R>(
+    backend: &Arc<dyn Backend>,
+    parts: Parts<R>,
+    options: &RunOptions,
+    terms: Terms,
+) -> Result<Ticket<R>, RunError> {
+    let Parts { entry, name, arguments, decode } = parts;
+    let failed = |kind, facts: Facts| RunError::new(kind, Started::No, named(&name, facts));
+    if options.tokens.iter().any(CancellationToken::is_cancelled) {
+        let detail = Some("its cancellation token had fired already".into());
+        return Err(failed(ErrorKind::Cancelled, Facts { detail, ..Facts::default() }));
+    }
+    let entry = entry.to_wire().map_err(|error| {
+        let detail = Some(error.to_string());
+        failed(ErrorKind::UnknownCode, Facts { detail, source: Some(error.into()), ..Facts::default() })
+    })?;
+    let mut bytes = Vec::new();
+    arguments.encode(&mut bytes).map_err(|error| {
+        let detail = Some(format!("the arguments: {error}"));
+        failed(ErrorKind::Encode, Facts { detail, source: Some(error.into()), ..Facts::default() })
+    })?;
+    let (len, limit) = (bytes.len() as u64, backend.max_message());
+    if len > limit {
+        let detail = Some(format!("the arguments take {len} bytes, max_message is {limit}"));
+        return Err(failed(ErrorKind::TooLarge, Facts { detail, ..Facts::default() }));
+    }
+
+    let (completer, completion) = completion();
+    let span = tracing::debug_span!(target: "procpool::task", "task", name = name.as_str());
+    let (alive, over) = match options.tokens.is_empty() {
+        true => (None, None),
+        false => {
+            let (alive, over) = tokio::sync::oneshot::channel();
+            (Some(alive), Some(over))
+        }
+    };
+    let job =
+        Submission { name: name.clone(), entry, arguments: bytes.into(), completer, watch: terms.watch, alive, span };
+    let options_for_scheduler = TaskOptions {
+        placement: terms.placement,
+        admission: terms.admission,
+        priority: options.priority,
+        retries: options.retries,
+        run_limit: options.timeout,
+        queue_limit: options.queue_timeout,
+        grace: options.grace,
+    };
+    let task = backend.submit(job, options_for_scheduler);
+    if let Some(over) = over {
+        let (tokens, canceller) = (options.tokens.clone(), Arc::clone(backend));
+        backend.watch(Box::pin(async move {
+            let fired = select_all(tokens.into_iter().map(|token| Box::pin(token.cancelled_owned())));
+            if let Either::Left(_) = select(fired, over).await {
+                canceller.cancel(task, CancelReason::Token);
+            }
+        }));
+    }
+    Ok(Ticket { backend: Arc::clone(backend), task, completion, decode, name })
+}
+
+/// Adds what the caller knows about a task to the facts of its error.
+pub(crate) fn named(name: &TaskName, facts: Facts) -> Facts {
+    Facts { task: Some(name.as_str().to_owned()), location: name.location(), ..facts }
+}
+
+impl<R> Ticket<R> {
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<R, RunError>> {
+        let outcome = std::task::ready!(self.completion.poll_take(context));
+        Poll::Ready(outcome.and_then(|bytes| {
+            (self.decode)(&bytes).map_err(|error| {
+                let detail = Some(format!("the result: {error}"));
+                let facts = Facts { detail, attempts: 1, source: Some(error.into()), ..Facts::default() };
+                RunError::new(ErrorKind::Decode, Started::Yes, named(&self.name, facts))
+            })
+        }))
+    }
+
+    pub(crate) fn cancel(&self, why: CancelReason) {
+        if !self.completion.is_done() {
+            self.backend.cancel(self.task, why);
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.completion.is_done()
+    }
+
+    pub(crate) fn task(&self) -> TaskId {
+        self.task
+    }
+
+    pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    pub(crate) fn name(&self) -> &TaskName {
+        &self.name
+    }
+}

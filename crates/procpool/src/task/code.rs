@@ -1,0 +1,57 @@
+//! Code that was found, ready to run.
+#![expect(unsafe_code, reason = "pairs a descriptor with the function of its type")]
+
+use crate::task::codec::CodecError;
+use crate::task::descriptor::{Descriptor, Function};
+
+/// How far the run of a task has come; told to the caller of [`Code::run`] so that a death can say what it interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The arguments are being decoded.
+    Decoding,
+    /// The user's function runs.
+    Running,
+    /// The result is being encoded.
+    Encoding,
+}
+
+/// Why a task that did not panic has no result.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The arguments did not decode; the function never ran.
+    Decode(CodecError),
+    /// The function ran, and its result did not encode.
+    Encode(CodecError),
+}
+
+/// A task's code: found in this process and checked, so that running it is safe.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Code {
+    descriptor: &'static Descriptor,
+    function: Function,
+}
+
+impl Code {
+    /// # Safety
+    ///
+    /// `function` had the type that `descriptor` stands for before it was erased; it is `None` only for a task.
+    pub(super) unsafe fn new(descriptor: &'static Descriptor, function: Option<Function>) -> Self {
+        /// Stands in for the function that a task does not have; never called.
+        fn none() {}
+        Self { descriptor, function: function.unwrap_or(none) }
+    }
+
+    /// Decodes `arguments`, runs the task, and appends its encoded result to `out`. `step` hears of each step as it begins.
+    ///
+    /// # Errors
+    ///
+    /// The arguments or the result did not go through the codec. `out` may then hold a part of a result.
+    ///
+    /// # Panics
+    ///
+    /// A panic of the task, or of a user's `Serialize` or `Deserialize`, unwinds through here.
+    pub(crate) fn run(&self, arguments: &[u8], out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<(), Fault> {
+        // SAFETY: `new` was promised that `function` is the descriptor's.
+        unsafe { self.descriptor.run(self.function, arguments, out, step) }
+    }
+}

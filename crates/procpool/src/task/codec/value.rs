@@ -1,0 +1,82 @@
+//! One value to and from bytes.
+
+use super::decode::Decoder;
+use super::encode::Encoder;
+use super::error::{CodecError, Direction, MIRROR};
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use std::any::{Any, TypeId};
+
+/// Appends `value` to `out`. After an error `out` is as it was.
+pub(crate) fn encode<T: Serialize + 'static>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    let start = out.len();
+    let mut encoder = Encoder::new(out);
+    let encoded = match plain_bytes(value) {
+        Some(bytes) => encoder.put(bytes),
+        None if TypeId::of::<T>() == TypeId::of::<()>() => Ok(()),
+        None => encoder.value(value),
+    };
+    encoded.map_err(|error| {
+        out.truncate(start);
+        error.in_type::<T>(Direction::Encode)
+    })
+}
+
+/// The value that `bytes` hold, all of them.
+pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<T, CodecError> {
+    let mut rest = bytes;
+    let value = decode_prefix(&mut rest)?;
+    if rest.is_empty() {
+        return Ok(value);
+    }
+    let problem = format!("{} bytes are left over", rest.len());
+    Err(CodecError::new(problem, MIRROR).in_type::<T>(Direction::Decode))
+}
+
+/// The value at the start of `bytes`, which then begins behind it. After an error `bytes` is as it was.
+pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(bytes: &mut &[u8]) -> Result<T, CodecError> {
+    let mut decoder = Decoder::new(bytes);
+    let value = match plain(&mut decoder) {
+        Some(value) => value,
+        None => decoder.value(),
+    };
+    let value = value.map_err(|error| error.in_type::<T>(Direction::Decode))?;
+    *bytes = decoder.rest();
+    Ok(value)
+}
+
+/// The content of a `Vec<u8>`, `String` or `Bytes`. serde would take a `Vec<u8>` apart byte by byte.
+fn plain_bytes<T: 'static>(value: &T) -> Option<&[u8]> {
+    let value: &dyn Any = value;
+    if let Some(bytes) = value.downcast_ref::<Vec<u8>>() {
+        Some(bytes)
+    } else if let Some(text) = value.downcast_ref::<String>() {
+        Some(text.as_bytes())
+    } else {
+        value.downcast_ref::<Bytes>().map(|bytes| &bytes[..])
+    }
+}
+
+/// What [`encode`] writes without its serde layer.
+fn plain<T: 'static>(decoder: &mut Decoder<'_>) -> Option<Result<T, CodecError>> {
+    let wanted = TypeId::of::<T>();
+    if wanted == TypeId::of::<Vec<u8>>() {
+        decoder.take::<&[u8]>().map(|b| same(b.to_vec())).transpose()
+    } else if wanted == TypeId::of::<String>() {
+        decoder.take::<&str>().map(|s| same(s.to_owned())).transpose()
+    } else if wanted == TypeId::of::<Bytes>() {
+        let bytes = decoder.take::<&[u8]>().map(Bytes::copy_from_slice);
+        bytes.map(same).transpose()
+    } else if wanted == TypeId::of::<()>() {
+        same(()).map(Ok)
+    } else {
+        None
+    }
+}
+
+/// `value` as a `T`, where the two are the same type.
+fn same<V: 'static, T: 'static>(value: V) -> Option<T> {
+    let mut slot = Some(value);
+    let slot: &mut dyn Any = &mut slot;
+    slot.downcast_mut::<Option<T>>().and_then(Option::take)
+}

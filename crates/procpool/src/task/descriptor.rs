@@ -1,0 +1,261 @@
+//! A task's code as a `'static` value: what it is, and how to decode, run and encode it.
+#![expect(unsafe_code, reason = "calls code by its address, once its identity is proven")]
+
+use std::any::TypeId;
+use std::mem::{offset_of, transmute};
+
+use crate::task::argument::CallArguments;
+use crate::task::code::{Fault, Step};
+use crate::task::{Ship, Task, codec};
+
+/// Marks a descriptor in the image: "procpool" as bytes, and nothing a compiler would place by chance.
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"procpool").rotate_left(17) ^ 0x9e37_79b9_7f4a_7c15;
+
+/// The version of the layout below and of what crosses the wire to name code.
+pub(super) const VERSION: u32 = 1;
+
+/// A function pointer without its type; its type is that of the descriptor it travels with.
+pub(super) type Function = fn();
+
+type Run = unsafe fn(Function, &[u8], &mut Vec<u8>, &mut dyn FnMut(Step)) -> Result<(), Fault>;
+
+/// What a descriptor stands for, and so what it needs to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Kind {
+    /// A `Task`: the descriptor is all.
+    Task = 1,
+    /// A capture-free closure over a tuple of arguments, made by `call!`.
+    Call = 2,
+    /// A function of one item.
+    Map = 3,
+    /// A function of a context and an item.
+    MapWith = 4,
+}
+
+impl Kind {
+    pub(super) const fn from_bits(bits: u32) -> Option<Self> {
+        match bits {
+            1 => Some(Self::Task),
+            2 => Some(Self::Call),
+            3 => Some(Self::Map),
+            4 => Some(Self::MapWith),
+            _ => None,
+        }
+    }
+
+    /// Whether a function pointer comes with the descriptor.
+    pub(super) const fn takes_function(self) -> bool {
+        !matches!(self, Self::Task)
+    }
+}
+
+/// The identity of a task's code.
+///
+/// One lies in the read-only data of the image for each type (of task, or of function signature) that is submitted. Equal
+/// types may have several, one in each codegen unit, so its address names code but is never a key.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Descriptor {
+    magic: u64,
+    version: u32,
+    kind: Kind,
+    /// The task's type, or the function pointer's, which binds argument and result types. (The design said "hash of the
+    /// type's name"; a `TypeId` also tells apart closures and versions of a crate that share a name.)
+    type_id: TypeId,
+    run: Run,
+}
+
+/// What can be read of a descriptor without trusting it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) magic: u64,
+    pub(super) version: u32,
+    pub(super) kind: u32,
+    /// A hash of the `TypeId`'s bytes in the image.
+    pub(super) type_hash: u64,
+}
+
+impl Header {
+    /// Reads the header of the descriptor that may lie at `address`.
+    ///
+    /// # Safety
+    ///
+    /// `size_of::<Descriptor>()` bytes at `address` are mapped, readable, and never written to while the process runs;
+    /// `address` has the alignment of a `Descriptor`. What the bytes mean does not matter.
+    pub(super) unsafe fn read(address: *const Descriptor) -> Self {
+        let base = address.cast::<u8>();
+        let word = |offset: usize| {
+            // SAFETY: the caller promises mapped, aligned, unchanging memory for the whole descriptor, in which `offset`
+            // lies and to which it is aligned. Volatile, because the compiler must not reason about which object this is:
+            // it may be any bytes of the image.
+            unsafe { base.add(offset).cast::<u32>().read_volatile() }
+        };
+        let long = |offset: usize| {
+            // SAFETY: as above; the offsets of 8-byte fields are multiples of the descriptor's alignment.
+            unsafe { base.add(offset).cast::<u64>().read_volatile() }
+        };
+        let mut type_hash = Mix::new();
+        for at in (0..size_of::<TypeId>()).step_by(size_of::<u32>()) {
+            type_hash.add(u64::from(word(offset_of!(Descriptor, type_id) + at)));
+        }
+        Self {
+            magic: long(offset_of!(Descriptor, magic)),
+            version: word(offset_of!(Descriptor, version)),
+            kind: word(offset_of!(Descriptor, kind)),
+            type_hash: type_hash.finish(),
+        }
+    }
+}
+
+const _: () =
+    assert!(size_of::<TypeId>().is_multiple_of(size_of::<u32>()) && align_of::<TypeId>() >= align_of::<u32>());
+
+impl Descriptor {
+    const fn new(kind: Kind, type_id: TypeId, run: Run) -> Self {
+        Self { magic: MAGIC, version: VERSION, kind, type_id, run }
+    }
+
+    pub(super) fn header(&'static self) -> Header {
+        // SAFETY: `self` is a live, shared `'static` reference to a value without interior mutability.
+        unsafe { Header::read(self) }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// # Safety
+    ///
+    /// `function` had the type that this descriptor stands for before it was erased; for a task it may be any.
+    pub(super) unsafe fn run(
+        &self,
+        function: Function,
+        arguments: &[u8],
+        out: &mut Vec<u8>,
+        step: &mut dyn FnMut(Step),
+    ) -> Result<(), Fault> {
+        // SAFETY: the caller's promise is what `run` asks for.
+        unsafe { (self.run)(function, arguments, out, step) }
+    }
+}
+
+/// Gives each type its descriptor: a constant reference is promoted to a `'static`, also for generic types.
+struct Of<K>(std::marker::PhantomData<K>);
+
+impl<T: Task> Of<T> {
+    const TASK: &'static Descriptor = &Descriptor::new(Kind::Task, TypeId::of::<T>(), run_task::<T>);
+}
+
+impl<A: CallArguments, R: Ship> Of<fn(A) -> R> {
+    const CALL: &'static Descriptor = &Descriptor::new(Kind::Call, TypeId::of::<fn(A) -> R>(), run_call::<A, R>);
+}
+
+impl<A: Ship, R: Ship> Of<fn(A) -> R> {
+    const MAP: &'static Descriptor = &Descriptor::new(Kind::Map, TypeId::of::<fn(A) -> R>(), run_map::<A, R>);
+}
+
+impl<C: Ship, A: Ship, R: Ship> Of<fn(&C, A) -> R> {
+    const MAP_WITH: &'static Descriptor =
+        &Descriptor::new(Kind::MapWith, TypeId::of::<fn(&C, A) -> R>(), run_map_with::<C, A, R>);
+}
+
+pub(super) const fn of_task<T: Task>() -> &'static Descriptor {
+    Of::<T>::TASK
+}
+
+pub(super) fn of_call<A: CallArguments, R: Ship>(function: fn(A) -> R) -> (&'static Descriptor, Function) {
+    // SAFETY: function pointers have one layout, and it is called only after `run_call` turned it back into its own type.
+    (Of::<fn(A) -> R>::CALL, unsafe { transmute::<fn(A) -> R, Function>(function) })
+}
+
+pub(super) fn of_map<A: Ship, R: Ship>(function: fn(A) -> R) -> (&'static Descriptor, Function) {
+    // SAFETY: function pointers have one layout, and it is called only after `run_map` turned it back into its own type.
+    (Of::<fn(A) -> R>::MAP, unsafe { transmute::<fn(A) -> R, Function>(function) })
+}
+
+pub(super) fn of_map_with<C: Ship, A: Ship, R: Ship>(function: fn(&C, A) -> R) -> (&'static Descriptor, Function) {
+    // SAFETY: function pointers have one layout, and it is called only after `run_map_with` turned it back.
+    (Of::<fn(&C, A) -> R>::MAP_WITH, unsafe { transmute::<fn(&C, A) -> R, Function>(function) })
+}
+
+fn finish<R: Ship>(result: R, out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<(), Fault> {
+    step(Step::Encoding);
+    codec::encode(&result, out).map_err(Fault::Encode)
+}
+
+// Each `run_*` below is a `Run`: the function must have had the type that the descriptor stands for.
+
+unsafe fn run_task<T: Task>(
+    _: Function,
+    arguments: &[u8],
+    out: &mut Vec<u8>,
+    step: &mut dyn FnMut(Step),
+) -> Result<(), Fault> {
+    step(Step::Decoding);
+    let task = codec::decode::<T>(arguments).map_err(Fault::Decode)?;
+    step(Step::Running);
+    finish(task.run(), out, step)
+}
+
+unsafe fn run_call<A: CallArguments, R: Ship>(
+    function: Function,
+    arguments: &[u8],
+    out: &mut Vec<u8>,
+    step: &mut dyn FnMut(Step),
+) -> Result<(), Fault> {
+    // SAFETY: the caller passes a function that was a `fn(A) -> R` before it was erased.
+    let function = unsafe { transmute::<Function, fn(A) -> R>(function) };
+    step(Step::Decoding);
+    let arguments = A::decode(arguments).map_err(Fault::Decode)?;
+    step(Step::Running);
+    finish(function(arguments), out, step)
+}
+
+unsafe fn run_map<A: Ship, R: Ship>(
+    function: Function,
+    arguments: &[u8],
+    out: &mut Vec<u8>,
+    step: &mut dyn FnMut(Step),
+) -> Result<(), Fault> {
+    // SAFETY: the caller passes a function that was a `fn(A) -> R` before it was erased.
+    let function = unsafe { transmute::<Function, fn(A) -> R>(function) };
+    step(Step::Decoding);
+    let item = codec::decode::<A>(arguments).map_err(Fault::Decode)?;
+    step(Step::Running);
+    finish(function(item), out, step)
+}
+
+unsafe fn run_map_with<C: Ship, A: Ship, R: Ship>(
+    function: Function,
+    mut arguments: &[u8],
+    out: &mut Vec<u8>,
+    step: &mut dyn FnMut(Step),
+) -> Result<(), Fault> {
+    // SAFETY: the caller passes a function that was a `fn(&C, A) -> R` before it was erased.
+    let function = unsafe { transmute::<Function, fn(&C, A) -> R>(function) };
+    step(Step::Decoding);
+    let context = codec::decode_prefix::<C>(&mut arguments).map_err(Fault::Decode)?;
+    let item = codec::decode::<A>(arguments).map_err(Fault::Decode)?;
+    step(Step::Running);
+    finish(function(&context, item), out, step)
+}
+
+/// A small, fast hash: the same in every process, no defence against an enemy.
+pub(super) struct Mix(u64);
+
+impl Mix {
+    pub(super) const fn new() -> Self {
+        Self(MAGIC)
+    }
+
+    pub(super) const fn add(&mut self, word: u64) {
+        // The odd constant of wyhash and a fold of the product's halves: every input bit reaches every output bit.
+        let product = ((self.0 ^ word) as u128 ^ 0x2d35_8dcc_aa6c_78a5).wrapping_mul(0x8bb8_4b93_962e_acc9);
+        self.0 = (product as u64 ^ (product >> 64) as u64).rotate_left(29) ^ word;
+    }
+
+    pub(super) const fn finish(self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,52 @@
+//! The code of a job, in the process that submits it.
+#![expect(unsafe_code, reason = "pairs a descriptor with the function of its type")]
+
+use crate::task::argument::CallArguments;
+use crate::task::code::Code;
+use crate::task::descriptor::{self, Descriptor, Function};
+use crate::task::{IdentityError, Ship, Task, WireEntry};
+
+/// A task's code, before it is named for another process.
+///
+/// Descriptor and function belong together: only the constructors below pair them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    descriptor: &'static Descriptor,
+    function: Option<Function>,
+}
+
+impl Entry {
+    pub(super) fn task<T: Task>() -> Self {
+        Self { descriptor: descriptor::of_task::<T>(), function: None }
+    }
+
+    pub(super) fn call<A: CallArguments, R: Ship>(function: fn(A) -> R) -> Self {
+        let (descriptor, function) = descriptor::of_call(function);
+        Self { descriptor, function: Some(function) }
+    }
+
+    pub(super) fn map<A: Ship, R: Ship>(function: fn(A) -> R) -> Self {
+        let (descriptor, function) = descriptor::of_map(function);
+        Self { descriptor, function: Some(function) }
+    }
+
+    pub(super) fn map_with<C: Ship, A: Ship, R: Ship>(function: fn(&C, A) -> R) -> Self {
+        let (descriptor, function) = descriptor::of_map_with(function);
+        Self { descriptor, function: Some(function) }
+    }
+
+    /// The name of this code for another process that runs the same executable.
+    ///
+    /// # Errors
+    ///
+    /// The code lies outside the main executable, in a shared library or a plugin.
+    pub(crate) fn to_wire(self) -> Result<WireEntry, IdentityError> {
+        WireEntry::of(self.descriptor, self.function)
+    }
+
+    /// The code itself, for running it in this process, wherever it lies.
+    pub(crate) fn to_code(self) -> Code {
+        // SAFETY: the constructors pair each function with the descriptor of its own type.
+        unsafe { Code::new(self.descriptor, self.function) }
+    }
+}

@@ -1,0 +1,59 @@
+//! Runs a job as a worker would, in this process: encode, name, find, run, decode.
+
+use crate::task::codec::CodecError;
+use crate::task::{Fault, Job, Parts, Step, WireEntry};
+
+/// What a parent would send.
+pub(super) struct Sent<R> {
+    pub(super) entry: WireEntry,
+    pub(super) arguments: Vec<u8>,
+    pub(super) name: String,
+    pub(super) location: Option<String>,
+    decode: fn(&[u8]) -> Result<R, CodecError>,
+}
+
+impl<R> Sent<R> {
+    pub(super) fn parts(parts: Parts<R>) -> Self {
+        let entry = parts.entry.to_wire().expect("the code lies in this executable");
+        let mut arguments = Vec::new();
+        parts.arguments.encode(&mut arguments).expect("works");
+        Self {
+            entry,
+            arguments,
+            name: parts.name.to_string(),
+            location: parts.name.location().map(ToString::to_string),
+            decode: parts.decode,
+        }
+    }
+
+    pub(super) fn job<J: Job<Output = R>>(job: J) -> Self {
+        Self::parts(job.into_parts())
+    }
+
+    /// Runs it as a worker that has only the bytes.
+    pub(super) fn run(&self) -> R {
+        let entry = WireEntry::from_bytes(&self.entry.to_bytes()).expect("the bytes are whole");
+        let mut reply = b"before".to_vec();
+        let mut steps = Vec::new();
+        entry
+            .resolve()
+            .expect("the entry is whole")
+            .run(&self.arguments, &mut reply, &mut |step| steps.push(step))
+            .expect("works");
+        assert_eq!(steps, [Step::Decoding, Step::Running, Step::Encoding]);
+        (self.decode)(reply.strip_prefix(b"before").expect("works")).expect("works")
+    }
+
+    pub(super) fn decode(&self, reply: &[u8]) -> R {
+        (self.decode)(reply).expect("works")
+    }
+
+    /// Runs it on other arguments than its own.
+    pub(super) fn run_on(&self, arguments: &[u8]) -> Result<(), Fault> {
+        self.entry.resolve().expect("the entry is whole").run(arguments, &mut Vec::new(), &mut |_| ())
+    }
+}
+
+pub(super) fn run_here<J: Job>(job: J) -> J::Output {
+    Sent::job(job).run()
+}

@@ -1,0 +1,86 @@
+//! One test in one process, with a watchdog, and a look at what it leaves behind.
+
+use std::future::Future;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::dump;
+use crate::leaks::Inventory;
+
+/// Set to the test's name in the process that runs it.
+const ISOLATED: &str = "PROCPOOL_TEST_ISOLATED";
+/// A test that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+/// What the process ends with when a test hangs.
+const DEADLOCK: i32 = 97;
+
+/// The runtime that a test gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavor {
+    /// Two worker threads.
+    MultiThread,
+    /// Everything on the test's own thread.
+    CurrentThread,
+}
+
+/// Runs the test `name` (as libtest calls it) by itself. See [`test!`](crate::test).
+pub fn run<F: Future<Output = ()>>(name: &str, flavor: Flavor, body: impl FnOnce() -> F) {
+    match std::env::var(ISOLATED) {
+        Ok(isolated) if isolated == name => here(name, flavor, body),
+        _ => elsewhere(name),
+    }
+}
+
+fn elsewhere(name: &str) {
+    let executable = std::env::current_exe().expect("a test knows its executable");
+    let output = Command::new(executable)
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(ISOLATED, name)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the test binary runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(stdout.contains("1 passed") || !output.status.success(), "no test is called `{name}`: {stdout}");
+    assert!(
+        output.status.success(),
+        "{} ({}): \n--- stdout\n{stdout}\n--- stderr\n{stderr}",
+        if output.status.code() == Some(DEADLOCK) { "deadlock" } else { "failed" },
+        output.status,
+    );
+}
+
+fn here<F: Future<Output = ()>>(name: &str, flavor: Flavor, body: impl FnOnce() -> F) {
+    let (done, watchdog) = channel::<()>();
+    let title = name.to_owned();
+    let watchdog = std::thread::spawn(move || {
+        if watchdog.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("{title} is not done after {LIMIT:?}: a deadlock");
+            dump::print();
+            crate::leaks::kill_children();
+            std::process::exit(DEADLOCK);
+        }
+    });
+    // What tokio opens once for the whole process (its signal pipe) is opened before the count.
+    drop(runtime(flavor));
+    let before = Inventory::take();
+    {
+        let runtime = runtime(flavor);
+        runtime.block_on(body());
+    }
+    dump::forget();
+    before.assert_nothing_is_left();
+    drop(done);
+    watchdog.join().expect("the watchdog does not panic");
+}
+
+fn runtime(flavor: Flavor) -> Runtime {
+    match flavor {
+        Flavor::MultiThread => Builder::new_multi_thread().worker_threads(2).enable_all().build(),
+        Flavor::CurrentThread => Builder::new_current_thread().enable_all().build(),
+    }
+    .expect("a runtime")
+}
