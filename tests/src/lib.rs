@@ -11,12 +11,16 @@
 mod dump;
 mod gate;
 mod leaks;
+mod part;
+mod processes;
 mod run;
 pub mod tasks;
 
 pub use dump::watched;
 pub use gate::{Gate, Visitor, visit};
 pub use leaks::{children_of, is_alive, until};
+pub use part::{Part, part};
+pub use processes::{Signal, ended, send};
 pub use run::{Flavor, run};
 
 /// Defines a test: `test! { async fn name() { … } }`, on a runtime with two threads.
@@ -36,6 +40,19 @@ macro_rules! test {
         #[test]
         fn $name() {
             $crate::run(stringify!($name), $crate::Flavor::CurrentThread, || async $body);
+        }
+    };
+}
+
+/// Defines a part that another process plays in a test: `part! { fn name(argument: String) { … } }`. See [`Part`].
+#[macro_export]
+macro_rules! part {
+    ($(#[$meta:meta])* fn $name:ident($argument:ident: String) $body:block) => {
+        $(#[$meta])*
+        #[test]
+        #[ignore = "a part in other tests, which start it in a process of its own"]
+        fn $name() {
+            if let Some($argument) = $crate::part(stringify!($name)) $body
         }
     };
 }
