@@ -12,12 +12,15 @@ mod dump;
 mod gate;
 mod leaks;
 mod run;
+mod signals;
 pub mod tasks;
+pub mod traps;
 
 pub use dump::watched;
 pub use gate::{Gate, Visitor, visit};
 pub use leaks::{children_of, is_alive, until};
 pub use run::{Flavor, run};
+pub use signals::{freeze, signal, until_asleep};
 
 /// Defines a test: `test! { async fn name() { … } }`, on a runtime with two threads.
 ///
