@@ -109,7 +109,7 @@ fn check(sig: &Signature) -> Result<()> {
         ));
     }
     if let Some(token) = &sig.unsafety {
-        return Err(Error::new_spanned(token, "a task is a safe function: wrap the unsafe one in it"));
+        return Err(Error::new_spanned(token, "a task is a safe function: call this one from a safe wrapper"));
     }
     if let Some(token) = &sig.variadic {
         return Err(Error::new_spanned(token, "a task has a fixed number of arguments"));

@@ -37,6 +37,7 @@ static DEPTH: AtomicU32 = AtomicU32::new(0);
 ///     // The program.
 /// }
 /// ```
+#[expect(clippy::needless_doctest_main, reason = "where it is called in main is what the example shows")]
 pub fn init() {
     CALLED.store(true, Ordering::Relaxed);
     let Some(marker) = std::env::args_os().next().and_then(|arg| Marker::parse(arg.to_str()?)) else { return };

@@ -7,6 +7,8 @@ pub(crate) mod clock;
 pub(crate) mod constructor;
 pub(crate) mod limits;
 pub(crate) mod memory;
+#[cfg(test)]
+pub(crate) mod misbehave;
 pub(crate) mod overflow;
 pub(crate) mod poll;
 pub(crate) mod process;

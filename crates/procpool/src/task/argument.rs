@@ -1,4 +1,5 @@
 //! How the arguments of `call!` travel: owned ones as they are, lent ones as owned copies that are lent again over there.
+#![expect(clippy::too_many_arguments, reason = "one constructor for each number of arguments, up to twelve")]
 
 use std::borrow::Borrow;
 use std::marker::PhantomData;
@@ -118,7 +119,7 @@ impl<T: ?Sized + 'static, O: Ship + Borrow<T>> Argument for Lent<T, O> {
 }
 
 /// The arguments of `call!` that travel: a tuple of up to twelve.
-pub trait CallArguments: Send + Sized + 'static {
+pub(crate) trait CallArguments: Send + Sized + 'static {
     /// Appends all of them to `out`, one by one, so that each has the codec's short cut for bytes.
     #[doc(hidden)]
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError>;

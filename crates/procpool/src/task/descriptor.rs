@@ -110,7 +110,6 @@ impl Header {
 
 const _: () =
     assert!(size_of::<TypeId>().is_multiple_of(size_of::<u32>()) && align_of::<TypeId>() >= align_of::<u32>());
-const _: () = assert!(align_of::<Descriptor>() >= align_of::<u64>() || cfg!(target_pointer_width = "32"));
 
 impl Descriptor {
     const fn new(kind: Kind, type_id: TypeId, run: Run) -> Self {
@@ -120,10 +119,6 @@ impl Descriptor {
     pub(super) fn header(&'static self) -> Header {
         // SAFETY: `self` is a live, shared `'static` reference to a value without interior mutability.
         unsafe { Header::read(self) }
-    }
-
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
     }
 
     /// # Safety

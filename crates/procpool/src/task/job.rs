@@ -85,7 +85,9 @@ impl<R> fmt::Debug for Parts<R> {
 }
 
 /// The arguments of a job, not yet encoded.
-pub(crate) struct Arguments(Box<dyn FnOnce(&mut Vec<u8>) -> Result<(), CodecError> + Send>);
+pub(crate) struct Arguments(Box<Encode>);
+
+type Encode = dyn FnOnce(&mut Vec<u8>) -> Result<(), CodecError> + Send;
 
 impl Arguments {
     pub(super) fn new(encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError> + Send + 'static) -> Self {

@@ -15,10 +15,16 @@ pub static TASKS: [Registration] = [..];
 /// A task that has a stable name.
 #[doc(hidden)]
 #[derive(Debug)]
+#[expect(
+    dead_code,
+    reason = "schema and code are read where tasks cross to another binary; the names are checked today"
+)]
 pub struct Registration {
     name: &'static str,
+    #[expect(dead_code, reason = "compared when a task crosses to another binary")]
     schema: u64,
     place: &'static str,
+    #[expect(dead_code, reason = "found by name when a task comes from another binary")]
     descriptor: &'static Descriptor,
 }
 
@@ -54,4 +60,24 @@ fn duplicate(tasks: &[Registration]) -> Option<DuplicateTask> {
     let pair = sorted.array_windows().find(|[(one, _), (other, _)]| one == other)?;
     let [(name, first), (_, second)] = *pair;
     Some(DuplicateTask { name, first, second })
+}
+
+#[expect(unsafe_code, reason = "within this crate the link section of `#[task]` is seen")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_name_is_found_with_both_places() {
+        #[procpool::task]
+        fn any() {}
+        let task = |name, place| Registration { name, schema: 0, place, descriptor: descriptor::of_task::<any>() };
+
+        assert_eq!(duplicate(&[]), None);
+        assert_eq!(duplicate(&[task("a", "a.rs:1"), task("b", "a.rs:2"), task("ab", "a.rs:3")]), None);
+        let found = duplicate(&[task("b", "b.rs:2"), task("a", "a.rs:1"), task("b", "a.rs:9")]).unwrap();
+        assert_eq!((found.name, found.first, found.second), ("b", "a.rs:9", "b.rs:2"));
+        let text = found.to_string();
+        assert!(text.contains("`b`") && text.contains("a.rs:9") && text.contains("name = \"..\""), "{text}");
+    }
 }

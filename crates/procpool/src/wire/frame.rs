@@ -217,11 +217,6 @@ impl Assembler {
         Assembler { max_message, accepted, partial: None }
     }
 
-    /// From now on, accepts messages up to this length.
-    pub(crate) fn set_max_message(&mut self, max_message: u64) {
-        self.max_message = max_message;
-    }
-
     /// Takes frames off the front of `buffer` until a message is whole or the frames run out (`Ok(None)`: append more
     /// bytes and call again).
     ///

@@ -98,7 +98,7 @@ impl Worker {
         // What a task has printed is out before its caller hears of it. Nobody to print to is no reason to fail.
         let _ = std::io::stdout().flush();
         let failure = failure.or_else(|| {
-            let len = self.reply.len() as u64 - 1;
+            let len = (self.reply.len() as u64).saturating_sub(1);
             (len > self.max_message).then_some(ReplyBody::TooLarge { len, limit: self.max_message })
         });
         if let Some(failure) = failure {

@@ -70,7 +70,6 @@ impl Page {
         let a = run_here(call!(Self::stat(self.body.len())));
         let b = run_here(call!(self.clone().len(2)));
         let c = run_here(call!((&*self).len(2)));
-        #[expect(clippy::needless_borrow, reason = "a form that people write")]
         let d = run_here(call!((&self).len(2)));
         a + b + c + d
     }
@@ -196,13 +195,16 @@ async fn questions_and_awaits_in_arguments() {
         Ok(x)
     }
     async fn outer() -> Result<u128, String> {
-        let lock = std::sync::Mutex::new(2);
-        // The guard's life ends with the argument, so the future stays `Send`.
-        let job = call!(power(*lock.lock().unwrap() + later(1).await?));
-        tokio::task::yield_now().await;
-        Ok(run_here(job))
+        let lock = std::sync::Mutex::new(1);
+        // The guard's life ends with the macro, so the future stays `Send`.
+        let run = std::future::ready(run_here(call!(power(*lock.lock().expect("nobody panicked")))));
+        let one = async { run.await + run_here(call!(power(*lock.lock().expect("nobody panicked")))) }.await;
+        Ok(one + run_here(call!(power(later(2).await? + 1))))
     }
-    assert_eq!(outer().await, Ok(27));
+    fn send<T: Send>(value: T) -> T {
+        value
+    }
+    assert_eq!(send(outer()).await, Ok(29));
 }
 
 #[test]
@@ -216,7 +218,7 @@ fn a_call_is_named_by_its_path_and_place() {
     assert_eq!(Sent::job(call!(<Page as Shape>::area(1))).name, "Shape::area");
     assert_eq!(Sent::job(call!(Page::new("a").len(1))).name, "len");
     let (job, line) = (Sent::job(call!(power(1)).name("kept")), line!());
-    let location = job.location.unwrap();
+    let location = job.location.expect("works");
     assert!(location.contains("calls.rs") && location.contains(&format!(":{line}:")), "{location}");
     assert!(format!("{:?}", call!(power(1))).contains("power"));
 }
@@ -254,7 +256,8 @@ fn a_panic_of_the_task_unwinds_to_the_caller() {
         panic!("boom {x}")
     }
     let sent = Sent::job(call!(boom(7)));
-    let panic =
-        std::panic::catch_unwind(|| sent.entry.resolve().unwrap().run(&sent.arguments, &mut Vec::new(), &mut |_| ()));
-    assert_eq!(panic.unwrap_err().downcast_ref::<String>().unwrap(), "boom 7");
+    let panic = std::panic::catch_unwind(|| {
+        sent.entry.resolve().expect("the entry is whole").run(&sent.arguments, &mut Vec::new(), &mut |_| ())
+    });
+    assert_eq!(panic.unwrap_err().downcast_ref::<String>().expect("works"), "boom 7");
 }

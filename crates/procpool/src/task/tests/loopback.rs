@@ -14,9 +14,9 @@ pub(super) struct Sent<R> {
 
 impl<R> Sent<R> {
     pub(super) fn parts(parts: Parts<R>) -> Self {
-        let entry = parts.entry.to_wire().unwrap();
+        let entry = parts.entry.to_wire().expect("the code lies in this executable");
         let mut arguments = Vec::new();
-        parts.arguments.encode(&mut arguments).unwrap();
+        parts.arguments.encode(&mut arguments).expect("works");
         Self {
             entry,
             arguments,
@@ -32,21 +32,25 @@ impl<R> Sent<R> {
 
     /// Runs it as a worker that has only the bytes.
     pub(super) fn run(&self) -> R {
-        let entry = WireEntry::from_bytes(&self.entry.to_bytes()).unwrap();
+        let entry = WireEntry::from_bytes(&self.entry.to_bytes()).expect("the bytes are whole");
         let mut reply = b"before".to_vec();
         let mut steps = Vec::new();
-        entry.resolve().unwrap().run(&self.arguments, &mut reply, &mut |step| steps.push(step)).unwrap();
+        entry
+            .resolve()
+            .expect("the entry is whole")
+            .run(&self.arguments, &mut reply, &mut |step| steps.push(step))
+            .expect("works");
         assert_eq!(steps, [Step::Decoding, Step::Running, Step::Encoding]);
-        (self.decode)(reply.strip_prefix(b"before").unwrap()).unwrap()
+        (self.decode)(reply.strip_prefix(b"before").expect("works")).expect("works")
     }
 
     pub(super) fn decode(&self, reply: &[u8]) -> R {
-        (self.decode)(reply).unwrap()
+        (self.decode)(reply).expect("works")
     }
 
     /// Runs it on other arguments than its own.
     pub(super) fn run_on(&self, arguments: &[u8]) -> Result<(), Fault> {
-        self.entry.resolve().unwrap().run(arguments, &mut Vec::new(), &mut |_| ())
+        self.entry.resolve().expect("the entry is whole").run(arguments, &mut Vec::new(), &mut |_| ())
     }
 }
 

@@ -16,7 +16,7 @@ fn map_with<C: Ship, A: Ship, R: Ship>(
     items: impl IntoIterator<Item = A>,
 ) -> Vec<R> {
     let mut bytes = Vec::new();
-    codec::encode(&context, &mut bytes).unwrap();
+    codec::encode(&context, &mut bytes).expect("works");
     let bytes = Bytes::from(bytes);
     items.into_iter().map(|item| Sent::parts(map_with_parts(function, bytes.clone(), item)).run()).collect()
 }

@@ -1,6 +1,7 @@
 //! Offsets hold in another process that runs the same executable, wherever the kernel put it.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::Command;
 
 use super::loopback::Sent;
@@ -27,7 +28,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(text: &str) -> Vec<u8> {
-    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("works"), 16).expect("works"))
+        .collect()
 }
 
 /// Runs in the other process; an ordinary run of the tests gives it nothing to do.
@@ -36,31 +40,31 @@ fn the_other_process() {
     let Ok(entry) = std::env::var(ENTRY) else {
         return;
     };
-    let entry = WireEntry::from_bytes(&from_hex(&entry)).unwrap();
+    let entry = WireEntry::from_bytes(&from_hex(&entry)).expect("works");
     let mut reply = Vec::new();
-    let arguments = from_hex(&std::env::var(ARGUMENTS).unwrap());
-    entry.resolve().unwrap().run(&arguments, &mut reply, &mut |_| ()).unwrap();
+    let arguments = from_hex(&std::env::var(ARGUMENTS).expect("works"));
+    entry.resolve().expect("the entry is whole").run(&arguments, &mut reply, &mut |_| ()).expect("works");
     let place = describe as *const () as usize;
     let build_id = hex(build_id().unwrap_or_default());
-    println!("reply={} place={place:x} build_id={build_id}.", hex(&reply));
+    writeln!(std::io::stdout(), "reply={} place={place:x} build_id={build_id}.", hex(&reply)).expect("works");
 }
 
 fn field<'a>(output: &'a str, name: &str) -> &'a str {
     let (_, rest) = output.split_once(&format!("{name}=")).unwrap_or_else(|| panic!("no {name} in {output}"));
-    rest.split([' ', '.']).next().unwrap()
+    rest.split([' ', '.']).next().expect("works")
 }
 
 /// Runs it in a new process; also says where a function lay there.
 fn run_elsewhere<R>(sent: &Sent<R>) -> (R, String) {
     let name = concat!(module_path!(), "::the_other_process");
-    let name = name.split_once("::").unwrap().1;
-    let output = Command::new(std::env::current_exe().unwrap())
+    let name = name.split_once("::").expect("works").1;
+    let output = Command::new(std::env::current_exe().expect("works"))
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(ENTRY, hex(&sent.entry.to_bytes()))
         .env(ARGUMENTS, hex(&sent.arguments))
         .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+        .expect("works");
+    let text = String::from_utf8(output.stdout).expect("works");
     assert!(output.status.success(), "{text} {}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(field(&text, "build_id"), hex(build_id().unwrap_or_default()));
     (sent.decode(&from_hex(field(&text, "reply"))), field(&text, "place").to_owned())

@@ -17,6 +17,7 @@ mod m {
     pub(super) fn zero() -> i32 {
         7
     }
+    #[expect(clippy::multiple_bound_locations, reason = "both forms are to work")]
     #[procpool::task]
     pub(super) fn ident<T: Clone>(x: T) -> T
     where

@@ -1,9 +1,11 @@
 //! Workers that die, and workers whose parent does.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 
 use super::parent::{Options, Parent, wait};
+use crate::sys::misbehave;
 use crate::sys::process::{self, ExitFacts, Stderr};
 use crate::task::Step;
 use crate::wire::frame::Kind;
@@ -46,19 +48,11 @@ fn a_segfault_is_told_by_its_signal() {
     assert_eq!(facts, signaled(libc::SIGSEGV));
     // Not merely sent: a wild access.
     let mut parent = Parent::ready(Options { stderr: Stderr::Pipe, ..Options::default() });
-    let (_, facts) = parent.die_of(wild_access, 8);
+    let (_, facts) = parent.die_of(misbehave::wild_access, 8);
     assert_eq!((facts, parent.page.panic_report()), (signaled(libc::SIGSEGV), None));
 }
 
 const SEGV: rustix::process::Signal = rustix::process::Signal::SEGV;
-
-fn wild_access(address: usize) -> u8 {
-    // SAFETY: none: the access is meant to fail.
-    #[expect(unsafe_code, reason = "crashing on purpose")]
-    unsafe {
-        std::ptr::with_exposed_provenance::<u8>(address).read_volatile()
-    }
-}
 
 #[test]
 fn a_stack_overflow_leaves_word_and_print() {
@@ -94,13 +88,7 @@ fn a_task_that_closes_every_descriptor_ends_its_worker() {
         let fds = std::fs::read_dir("/proc/self/fd").unwrap();
         let numbers: Vec<i32> =
             fds.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok()).filter(|&fd| fd > 2).collect();
-        for number in numbers {
-            // SAFETY: none: descriptors that others own are closed under them.
-            #[expect(unsafe_code, reason = "misbehaving on purpose")]
-            unsafe {
-                libc::close(number);
-            }
-        }
+        numbers.into_iter().for_each(misbehave::close);
     };
     let (_, facts) = parent.die_of(close_all, ());
     assert_eq!(facts, KILLED);
@@ -155,12 +143,10 @@ fn a_worker_that_is_let_go_ends_idle_or_busy() {
 
 const MIDDLE: &str = "PROCPOOL_TEST_MIDDLE";
 
-/// No test by itself: run again by the next one, as a parent that is to be killed.
+/// No test by itself: run again by the next ones, as a parent that is to be killed.
 #[test]
 fn middle() {
-    if std::env::var_os(MIDDLE).is_none() {
-        return;
-    }
+    let Ok(mode) = std::env::var(MIDDLE) else { return };
     let mut parent = Parent::ready(Options::default());
     parent.submit(spin, ());
     // A process of the worker's own, which must go with it.
@@ -175,26 +161,55 @@ fn middle() {
         },
         (),
     );
-    println!("\nworkers {} {} {grandchild}", parent.child.pid(), other.child.pid());
+    let holder = if mode == "fork" { misbehave::fork_a_holder() } else { 0 };
+    let pids = format!("\nworkers {} {} {grandchild} {holder}\n", parent.child.pid(), other.child.pid());
+    std::io::stdout().write_all(pids.as_bytes()).unwrap();
     loop {
         std::thread::park();
     }
 }
 
-#[test]
-fn workers_and_what_they_started_end_with_a_parent_that_is_killed() {
+/// Kills a parent, and waits for the end of its workers and of what they have started.
+fn kill_a_parent(mode: &str) {
     let mut middle = Command::new("/proc/self/exe")
         .args(["--exact", "worker::tests::death::middle", "--nocapture"])
-        .env(MIDDLE, "1")
+        .env(MIDDLE, mode)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(middle.stdout.take().unwrap()).lines();
     let pids = lines.find_map(|line| line.unwrap().strip_prefix("workers ").map(str::to_owned)).unwrap();
-    let workers: Vec<_> = pids.split(' ').map(|pid| process::open_pid(pid.parse().unwrap()).unwrap()).collect();
+    let mut pids: Vec<u32> = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
+    let holder = pids.pop().filter(|&pid| pid != 0).map(Stray::open);
+    let workers: Vec<_> = pids.into_iter().map(Stray::open).collect();
     middle.kill().unwrap();
     middle.wait().unwrap();
-    for worker in &workers {
-        wait(std::os::fd::AsFd::as_fd(worker));
+    workers.iter().for_each(|worker| wait(worker.0.as_fd()));
+    // It holds the parents' ends of the sockets until now.
+    drop(holder);
+}
+
+/// A process that is nobody's child any more; it does not outlive a test that fails.
+struct Stray(OwnedFd);
+
+impl Stray {
+    fn open(pid: u32) -> Stray {
+        Stray(process::open_pid(pid).unwrap())
     }
+}
+
+impl Drop for Stray {
+    fn drop(&mut self) {
+        let _ = rustix::process::pidfd_send_signal(&self.0, rustix::process::Signal::KILL);
+    }
+}
+
+#[test]
+fn workers_and_what_they_started_end_with_a_parent_that_is_killed() {
+    kill_a_parent("plain");
+}
+
+#[test]
+fn they_do_also_when_something_forked_holds_the_parents_sockets() {
+    kill_a_parent("fork");
 }
