@@ -14,7 +14,9 @@ mod leaks;
 mod part;
 mod processes;
 mod run;
+mod signals;
 pub mod tasks;
+pub mod traps;
 
 pub use dump::watched;
 pub use gate::{Gate, Visitor, visit};
@@ -22,6 +24,7 @@ pub use leaks::{children_of, is_alive, until};
 pub use part::{Part, part};
 pub use processes::{Signal, ended, send};
 pub use run::{Flavor, run};
+pub use signals::{freeze, signal, until_asleep};
 
 /// Defines a test: `test! { async fn name() { … } }`, on a runtime with two threads.
 ///
