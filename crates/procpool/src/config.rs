@@ -66,6 +66,12 @@ impl From<RangeInclusive<usize>> for Workers {
 }
 
 /// Where the stderr of workers goes. Stdout always goes where the parent's goes.
+///
+/// ```no_run
+/// # fn f() -> Result<(), procpool::PoolError> {
+/// let pool = procpool::Pool::builder().stderr(procpool::Stderr::Capture).build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stderr {

@@ -99,7 +99,7 @@ impl Current {
         self.task.map(|(_, attempt)| attempt)
     }
 
-    /// Whether this is a worker of a pool.
+    /// Whether this is a worker: of a pool, or a [`Process`](crate::Process).
     #[must_use]
     pub fn is_worker(&self) -> bool {
         self.slot.is_some()

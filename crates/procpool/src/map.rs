@@ -26,11 +26,19 @@ use crate::task::{Job, Parts, Ship, map_parts, map_with_parts};
 /// a `Result` an item and goes on past errors.
 ///
 /// The iterator is pulled lazily: at most [`window`](Self::window) items are on their way at a time, so that it may be
-/// endless. Options are set before the first poll and count for each item. To hand it to `tokio::spawn` or a
-/// `JoinSet`, call [`into_future`](Self::into_future).
+/// endless. It is pulled only while the `Map` is polled; what is on its way goes on without. Options count for each item
+/// that is not on its way yet, so set them first. To hand it to `tokio::spawn` or a `JoinSet`, call
+/// [`into_future`](Self::into_future).
+///
+/// # Errors
+/// Those of [`Run`], with an [`index`](RunError::index). A panic of the iterator is an error of kind
+/// [`Input`](ErrorKind::Input) in the place of the next item, and the end.
+///
+/// # Panics
+/// Only where an item's own `Serialize` or a result's own `Deserialize` panics.
 ///
 /// # Cancel safety
-/// Dropping it cancels what is on its way.
+/// Dropping it cancels what is on its way. A dropped `next()` loses nothing.
 ///
 /// ```no_run
 /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {

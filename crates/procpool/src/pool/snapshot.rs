@@ -5,6 +5,15 @@ use std::time::Duration;
 
 /// What a pool is doing: who runs what since when, and what waits. Made by [`Pool::snapshot`](crate::Pool::snapshot);
 /// printed, it is a small table.
+///
+/// ```no_run
+/// # fn f(pool: procpool::Pool) {
+/// use procpool::WorkerState;
+/// let now = pool.snapshot();
+/// let busy = now.workers.iter().filter(|worker| worker.state == WorkerState::Busy).count();
+/// println!("{busy} of {} workers are busy, {} tasks wait", now.workers.len(), now.queued.len());
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Snapshot {
