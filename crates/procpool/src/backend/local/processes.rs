@@ -157,7 +157,10 @@ impl Workers for Processes {
         }
     }
 
-    fn kill(&mut self, worker: WorkerId, later: &mut Later) {
+    fn kill(&mut self, worker: WorkerId, why: Option<String>, later: &mut Later) {
+        if let (Some(why), Some(link)) = (why, self.link(worker)) {
+            link.blame(why);
+        }
         self.command(Command::Kill { worker }, later);
     }
 

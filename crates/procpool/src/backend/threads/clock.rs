@@ -20,6 +20,7 @@ pub(super) enum Command {
     },
     Abandon {
         worker: WorkerId,
+        why: Option<String>,
     },
     /// No task and no worker is left.
     End,
@@ -77,7 +78,7 @@ impl Clock {
             for command in std::mem::take(&mut *lock(&self.handle.commands)) {
                 match command {
                     Command::Spawn { worker, desk } => self.spawn(worker, desk),
-                    Command::Abandon { worker } => self.abandon(worker),
+                    Command::Abandon { worker, why } => self.abandon(worker, why),
                     Command::End => return,
                 }
             }
@@ -106,10 +107,11 @@ impl Clock {
         }
     }
 
-    fn abandon(&self, worker: WorkerId) {
+    fn abandon(&self, worker: WorkerId, why: Option<String>) {
         if let Some(desk) = self.engine.with_workers(|threads| threads.take(worker)) {
             desk.abandon();
-            self.gone(worker, "a thread cannot be killed; it was abandoned and ends when its task returns".into());
+            let fate = "a thread cannot be killed; it was abandoned and ends when its task returns";
+            self.gone(worker, why.map_or_else(|| fate.into(), |why| format!("{why}; {fate}")));
         }
     }
 
