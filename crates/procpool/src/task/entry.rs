@@ -1,14 +1,6 @@
 //! The code of a job, in the process that submits it.
-<<<<<<< HEAD
-#![cfg_attr(test, expect(unsafe_code, reason = "pairs a descriptor with the function of its type"))]
 
 use crate::task::argument::CallArguments;
-#[cfg(test)]
-use crate::task::code::Code;
-=======
-
-use crate::task::argument::CallArguments;
->>>>>>> identity
 use crate::task::descriptor::{self, Descriptor, Function};
 use crate::task::{IdentityError, Ship, Task, WireEntry};
 
@@ -49,14 +41,4 @@ impl Entry {
     pub(crate) fn to_wire(self) -> Result<WireEntry, IdentityError> {
         WireEntry::of(self.descriptor, self.function)
     }
-<<<<<<< HEAD
-
-    /// For tests: the code itself, wherever it lies.
-    #[cfg(test)]
-    pub(crate) fn to_code(self) -> Code {
-        // SAFETY: the constructors pair each function with the descriptor of its own type.
-        unsafe { Code::new(self.descriptor, self.function) }
-    }
-=======
->>>>>>> identity
 }

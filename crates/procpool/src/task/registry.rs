@@ -21,10 +21,8 @@ pub static TASKS: [Registration] = [..];
 )]
 pub struct Registration {
     name: &'static str,
-    #[expect(dead_code, reason = "compared when a task crosses to another binary")]
     schema: u64,
     place: &'static str,
-    #[expect(dead_code, reason = "found by name when a task comes from another binary")]
     descriptor: &'static Descriptor,
 }
 
