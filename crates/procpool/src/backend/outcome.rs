@@ -173,7 +173,7 @@ pub(super) fn trace(task: TaskId, job: &Submission, outcome: &Outcome) {
         ),
         Err(error) => tracing::debug!(
             target: "procpool::task", parent: &job.span,
-            task = task.0, name = job.name.as_str(), outcome = ?error.kind(), worker = error.worker(),
+            task = task.0, name = job.name.as_str(), outcome = ?error.kind(), attempts = error.attempts(), worker = error.worker(),
             pid = error.pid(), %error, "task ended"
         ),
     }
