@@ -75,7 +75,9 @@ impl Clock {
                 deadline = next;
             });
             self.handle.wait(deadline.map(|Now(at)| at.saturating_sub(self.engine.now().0)));
-            for command in std::mem::take(&mut *lock(&self.handle.commands)) {
+            // Not in the head of the loop, which would hold the lock while commands lead to further ones.
+            let commands = std::mem::take(&mut *lock(&self.handle.commands));
+            for command in commands {
                 match command {
                     Command::Spawn { worker, desk } => self.spawn(worker, desk),
                     Command::Abandon { worker, why } => self.abandon(worker, why),
