@@ -47,7 +47,10 @@ pub(super) fn outcome(
         Resolution::QueueTimedOut { limit } => {
             (ErrorKind::QueueTimedOut, Started::No, Facts { limit: Some(limit), ..Facts::default() })
         }
-        Resolution::WorkerDied { began, death, .. } => (ErrorKind::WorkerDied, began.into(), death.facts(began.into())),
+        Resolution::WorkerDied { worker, began, death } => {
+            let facts = Facts { worker: Some(worker_name(worker)), ..death.facts(began.into()) };
+            (ErrorKind::WorkerDied, began.into(), facts)
+        }
         Resolution::QueueFull => (ErrorKind::QueueFull, Started::No, Facts::default()),
         Resolution::Unavailable(why) => return Err(named(job, attempts, unavailable(&why))),
         Resolution::ShutDown { began } => (ErrorKind::Closed, began.into(), Facts::default()),
@@ -160,7 +163,7 @@ pub(super) fn trace(task: TaskId, job: &Submission, outcome: &Outcome) {
         ),
         Err(error) => tracing::debug!(
             target: "procpool::task", parent: &job.span,
-            task = task.0, name = job.name.as_str(), outcome = ?error.kind(), worker = error.worker(),
+            task = task.0, name = job.name.as_str(), outcome = ?error.kind(), attempts = error.attempts(), worker = error.worker(),
             pid = error.pid(), %error, "task ended"
         ),
     }

@@ -202,12 +202,8 @@ impl Child {
         }
     }
 
-    /// Kills it alone. Nothing happens when it has ended.
-    pub(crate) fn kill_leader(&self) -> io::Result<()> {
-        self.signal(libc::SIGKILL)
-    }
-
-    /// Sends a signal by number to it alone. Nothing happens when it has ended; an unknown number is an error.
+    /// For tests: sends a signal by number to it alone. Nothing happens when it has ended; an unknown number is an error.
+    #[cfg(test)]
     pub(crate) fn signal(&self, signal: i32) -> io::Result<()> {
         let signal = Signal::from_named_raw(signal).ok_or(io::ErrorKind::InvalidInput)?;
         let Some(pidfd) = &self.pidfd else {
@@ -309,7 +305,7 @@ mod tests {
         assert_eq!(child.reap().unwrap(), facts);
         assert_eq!(child.peek_exit().unwrap(), Some(ExitFacts::Unknown));
         child.kill_group().unwrap();
-        child.kill_leader().unwrap();
+        child.signal(libc::SIGKILL).unwrap();
         assert!(child.signal(-5).is_err());
     }
 
@@ -317,7 +313,7 @@ mod tests {
     fn a_child_that_somebody_else_collected_has_an_unknown_status() {
         let (_ours, command) = command(Stderr::Inherit);
         let mut child = spawn(command).unwrap();
-        child.kill_leader().unwrap();
+        child.signal(libc::SIGKILL).unwrap();
         rustix::process::waitpid(Some(child.pid), rustix::process::WaitOptions::empty()).unwrap();
         assert_eq!(child.peek_exit().unwrap(), Some(ExitFacts::Unknown));
         child.kill_group().unwrap();

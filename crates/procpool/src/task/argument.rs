@@ -119,7 +119,7 @@ impl<T: ?Sized + 'static, O: Ship + Borrow<T>> Argument for Lent<T, O> {
 }
 
 /// The arguments of `call!` that travel: a tuple of up to twelve.
-pub trait CallArguments: Send + Sized + 'static {
+pub(crate) trait CallArguments: Send + Sized + 'static {
     /// Appends all of them to `out`, one by one, so that each has the codec's short cut for bytes.
     #[doc(hidden)]
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError>;

@@ -121,10 +121,6 @@ impl Descriptor {
         unsafe { Header::read(self) }
     }
 
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// # Safety
     ///
     /// `function` had the type that this descriptor stands for before it was erased; for a task it may be any.

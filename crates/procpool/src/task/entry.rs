@@ -1,8 +1,6 @@
 //! The code of a job, in the process that submits it.
-#![expect(unsafe_code, reason = "pairs a descriptor with the function of its type")]
 
 use crate::task::argument::CallArguments;
-use crate::task::code::Code;
 use crate::task::descriptor::{self, Descriptor, Function};
 use crate::task::{IdentityError, Ship, Task, WireEntry};
 
@@ -42,11 +40,5 @@ impl Entry {
     /// The code lies outside the main executable, in a shared library or a plugin.
     pub(crate) fn to_wire(self) -> Result<WireEntry, IdentityError> {
         WireEntry::of(self.descriptor, self.function)
-    }
-
-    /// The code itself, for running it in this process, wherever it lies.
-    pub(crate) fn to_code(self) -> Code {
-        // SAFETY: the constructors pair each function with the descriptor of its own type.
-        unsafe { Code::new(self.descriptor, self.function) }
     }
 }

@@ -32,10 +32,8 @@ pub use ship::Ship;
 pub use task::{Named, Task, assert_named};
 
 pub(crate) use code::{Code, Fault, Step};
-pub(crate) use entry::Entry;
 pub(crate) use identity_error::IdentityError;
 pub(crate) use image::build_id;
-pub(crate) use job::Arguments;
 pub(crate) use map::{map_parts, map_with_parts};
 pub(crate) use name::TaskName;
 pub(crate) use registry::check_duplicates;

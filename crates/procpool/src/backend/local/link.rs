@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::outbox::{Order, Outbox, Outgoing};
 use crate::backend::scheduler::WorkerId;
+use crate::backend::worker_name;
 use crate::sync::{lock, try_lock};
 use crate::sys::{clock, socket};
 use crate::wire::frame::{Assembler, Kind, Message};
@@ -30,6 +31,8 @@ pub(super) struct Link {
     pub(super) worker: WorkerId,
     pub(super) pid: u32,
     pub(super) page: ParentPage,
+    /// What tracing tells about this worker is told in here.
+    pub(super) span: tracing::Span,
     socket: Arc<OwnedFd>,
     orders: Mutex<VecDeque<Order>>,
     outbox: Mutex<Outbox>,
@@ -66,6 +69,13 @@ impl Link {
             worker,
             pid,
             page,
+            span: tracing::debug_span!(
+                target: "procpool::worker",
+                "worker",
+                name = worker_name(worker),
+                pid,
+                generation = worker.generation
+            ),
             socket: Arc::new(socket),
             orders: Mutex::default(),
             outbox: Mutex::default(),

@@ -124,7 +124,10 @@ pub(crate) enum Event<P: Payload> {
     /// Stop this task, wherever it is. Unknown ids are ignored (it has just resolved).
     Cancel { task: TaskId, why: CancelReason },
     /// The process exists.
-    Spawned { worker: WorkerId },
+    Spawned {
+        #[expect(dead_code, reason = "changes no decision today: a worker's start limit runs since `Spawn`")]
+        worker: WorkerId,
+    },
     /// No process could be made; the worker is gone with this.
     SpawnFailed { worker: WorkerId, death: P::Death },
     /// The worker said hello; its initialiser (if any) runs from now.

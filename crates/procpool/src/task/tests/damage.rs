@@ -6,7 +6,7 @@ use super::loopback::Sent;
 use crate::call;
 use crate::task::descriptor::{Descriptor, VERSION};
 use crate::task::image::{Image, Region};
-use crate::task::{IdentityError, Task, WireEntry};
+use crate::task::{IdentityError, WireEntry};
 
 fn power(x: u64) -> u128 {
     u128::from(x).pow(x as u32)
@@ -95,16 +95,6 @@ fn code_on_the_heap_stands_for_code_of_a_plugin_and_is_refused() {
     let boxed = Box::new(0u64);
     let refused = image.offset_of((&raw const *boxed).addr(), 8, Region::ReadOnly).unwrap_err();
     assert!(refused.to_string().contains("outside the main executable"), "{refused}");
-}
-
-#[test]
-fn code_outside_the_executable_still_runs_in_this_process() {
-    let parts = crate::Job::into_parts(call!(power(3)));
-    let (mut arguments, mut out) = (Vec::new(), Vec::new());
-    parts.arguments.encode(&mut arguments).expect("works");
-    parts.entry.to_code().run(&arguments, &mut out, &mut |_| ()).expect("works");
-    assert_eq!((parts.decode)(&out).expect("works"), 27);
-    assert_eq!(one {}.run(), 1);
 }
 
 proptest! {

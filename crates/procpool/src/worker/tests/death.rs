@@ -1,7 +1,7 @@
 //! Workers that die, and workers whose parent does.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 
 use super::parent::{Options, Parent, wait};
@@ -180,15 +180,27 @@ fn kill_a_parent(mode: &str) {
     let mut lines = BufReader::new(middle.stdout.take().unwrap()).lines();
     let pids = lines.find_map(|line| line.unwrap().strip_prefix("workers ").map(str::to_owned)).unwrap();
     let mut pids: Vec<u32> = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
-    let holder = pids.pop().filter(|&pid| pid != 0).map(|pid| process::open_pid(pid).unwrap());
-    let workers: Vec<_> = pids.into_iter().map(|pid| process::open_pid(pid).unwrap()).collect();
+    let holder = pids.pop().filter(|&pid| pid != 0).map(Stray::open);
+    let workers: Vec<_> = pids.into_iter().map(Stray::open).collect();
     middle.kill().unwrap();
     middle.wait().unwrap();
-    workers.iter().for_each(|worker| wait(worker.as_fd()));
-    if let Some(holder) = holder {
-        // It held the parents' ends of the sockets until now.
-        rustix::process::pidfd_send_signal(&holder, rustix::process::Signal::KILL).unwrap();
-        wait(holder.as_fd());
+    workers.iter().for_each(|worker| wait(worker.0.as_fd()));
+    // It holds the parents' ends of the sockets until now.
+    drop(holder);
+}
+
+/// A process that is nobody's child any more; it does not outlive a test that fails.
+struct Stray(OwnedFd);
+
+impl Stray {
+    fn open(pid: u32) -> Stray {
+        Stray(process::open_pid(pid).unwrap())
+    }
+}
+
+impl Drop for Stray {
+    fn drop(&mut self) {
+        let _ = rustix::process::pidfd_send_signal(&self.0, rustix::process::Signal::KILL);
     }
 }
 

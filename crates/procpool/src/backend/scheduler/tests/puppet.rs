@@ -115,12 +115,6 @@ impl Puppet {
         self.tell(Event::Tick)
     }
 
-    /// Lets time pass, with no timer due.
-    pub(super) fn wait(&mut self, time: u64) {
-        self.now = self.now.after(ms(time));
-        assert!(self.scheduler.next_deadline().is_none_or(|at| at > self.now), "a timer is due");
-    }
-
     pub(super) fn claimed(&self) -> Evidence {
         Evidence::Claimed { at: self.now }
     }
