@@ -11,6 +11,7 @@
 mod dump;
 mod gate;
 mod leaks;
+mod obstacles;
 mod part;
 mod processes;
 mod run;
@@ -19,6 +20,7 @@ pub mod tasks;
 pub use dump::watched;
 pub use gate::{Gate, Visitor, visit};
 pub use leaks::{children_of, is_alive, until};
+pub use obstacles::{Famine, Swamp};
 pub use part::{Part, part};
 pub use processes::{Signal, ended, send};
 pub use run::{Flavor, run};
