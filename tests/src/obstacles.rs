@@ -9,7 +9,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Stops a worker before its first instruction: put its path into the worker's `LD_PRELOAD`, and the dynamic loader waits
-/// for ever for somebody to write into this pipe.
+/// for somebody to write into this pipe.
 #[derive(Debug)]
 pub struct Swamp(PathBuf);
 
@@ -23,6 +23,12 @@ impl Swamp {
         let path = std::env::temp_dir().join(format!("procpool-{}-swamp-{number}", std::process::id()));
         mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).expect("a pipe in the temporary directory");
         Swamp(path)
+    }
+
+    /// Waits for a worker to get stuck. While the result lives it stays so, and afterwards it goes on.
+    #[must_use]
+    pub fn catch(&self) -> File {
+        File::options().write(true).open(&self.0).expect("the other end of the pipe")
     }
 
     /// Where it is.
