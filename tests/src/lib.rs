@@ -11,6 +11,9 @@
 mod dump;
 mod gate;
 mod leaks;
+mod obstacles;
+mod part;
+mod processes;
 mod run;
 mod signals;
 pub mod tasks;
@@ -19,6 +22,9 @@ pub mod traps;
 pub use dump::watched;
 pub use gate::{Gate, Visitor, visit};
 pub use leaks::{children_of, is_alive, until};
+pub use obstacles::{Famine, Swamp};
+pub use part::{Part, part};
+pub use processes::{Signal, ended, send};
 pub use run::{Flavor, run};
 pub use signals::{freeze, signal, until_asleep};
 
@@ -39,6 +45,19 @@ macro_rules! test {
         #[test]
         fn $name() {
             $crate::run(stringify!($name), $crate::Flavor::CurrentThread, || async $body);
+        }
+    };
+}
+
+/// Defines a part that another process plays in a test: `part! { fn name(argument: String) { … } }`. See [`Part`].
+#[macro_export]
+macro_rules! part {
+    ($(#[$meta:meta])* fn $name:ident($argument:ident: String) $body:block) => {
+        $(#[$meta])*
+        #[test]
+        #[ignore = "a part in other tests, which start it in a process of its own"]
+        fn $name() {
+            if let Some($argument) = $crate::part(stringify!($name)) $body
         }
     };
 }

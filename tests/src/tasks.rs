@@ -109,3 +109,21 @@ pub fn who() -> Identity {
         thread: format!("{:?}", std::thread::current().id()),
     }
 }
+
+/// Never ends by itself, and uses nothing.
+pub fn hang() {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Arrives at a gate, and after its release goes on until it is asked to stop; gives the process it ran in.
+#[must_use]
+pub fn visit_until_cancelled(gate: String) -> u32 {
+    visit(gate, 0);
+    let me = procpool::current();
+    while !me.is_cancelled() {
+        std::thread::yield_now();
+    }
+    me.pid()
+}

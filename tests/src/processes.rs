@@ -1,0 +1,26 @@
+//! Signals to processes, and their ends.
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+pub use rustix::process::Signal;
+use rustix::process::{Pid, PidfdFlags, kill_process, pidfd_open};
+
+fn named(pid: u32) -> Pid {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).expect("the number of a process")
+}
+
+/// Sends a signal to a process that exists.
+pub fn send(signal: Signal, pid: u32) {
+    kill_process(named(pid), signal).expect("the process exists");
+}
+
+/// Waits for the end of a process, which need not be a child.
+pub async fn ended(pid: u32) {
+    let watch = match pidfd_open(named(pid), PidfdFlags::empty()) {
+        Err(Errno::SRCH) => return,
+        watch => watch.expect("a descriptor of the process"),
+    };
+    // On a thread of its own: tokio can register a foreign descriptor in unsafe code only.
+    let wait = move || poll(&mut [PollFd::new(&watch, PollFlags::IN)], None);
+    tokio::task::spawn_blocking(wait).await.expect("it does not panic").expect("the end of a process is an event");
+}
