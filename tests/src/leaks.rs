@@ -78,8 +78,15 @@ fn stat_of(pid: u32) -> Option<(char, u32)> {
     Some((state, fields.next()?.parse().ok()?))
 }
 
-fn parent_of(pid: u32) -> Option<u32> {
+/// The parent of a process.
+#[must_use]
+pub fn parent_of(pid: u32) -> Option<u32> {
     stat_of(pid).map(|(_, parent)| parent)
+}
+
+/// What a process (its main thread) is doing, as a letter of proc(5): `S` waits, `T` is stopped, `Z` is a zombie.
+pub(crate) fn state_of(pid: u32) -> Option<char> {
+    stat_of(pid).map(|(state, _)| state)
 }
 
 /// Whether a process exists and is not a zombie.

@@ -73,8 +73,8 @@ fn unavailable(why: &Unavailable<Work>) -> (ErrorKind, Started, Facts) {
     match why {
         Unavailable::StartFailed { failures, death } => {
             let detail = match failures {
-                0 | 1 => death.describe(),
-                n => format!("{n} in a row ended before they were ready; the last one: {}", death.describe()),
+                0 | 1 => death.cause(),
+                n => format!("{n} in a row ended before they were ready; the last one: {}", death.cause()),
             };
             (ErrorKind::StartFailed, Started::No, Facts { detail: Some(detail), ..death.facts(Started::No) })
         }
@@ -163,7 +163,7 @@ pub(super) fn trace(task: TaskId, job: &Submission, outcome: &Outcome) {
         ),
         Err(error) => tracing::debug!(
             target: "procpool::task", parent: &job.span,
-            task = task.0, name = job.name.as_str(), outcome = ?error.kind(), worker = error.worker(),
+            task = task.0, name = job.name.as_str(), outcome = ?error.kind(), attempts = error.attempts(), worker = error.worker(),
             pid = error.pid(), %error, "task ended"
         ),
     }

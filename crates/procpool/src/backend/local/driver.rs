@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::keeper::{Command, KeeperHandle};
 use super::link::{Link, Received};
 use super::processes::Processes;
-use crate::backend::Engine;
 use crate::backend::job::Death;
 use crate::backend::scheduler::{Event, OfferId};
+use crate::backend::{Engine, worker_name};
 use crate::config::Hook;
 use crate::sys::readiness::Readiness;
 use crate::wire::frame::{Kind, Message};
@@ -41,7 +41,13 @@ impl Receiver {
                 Err(fault) => self.condemn(link, format!("its hello is wrong: {fault}")),
             },
             Kind::InitDone => match self.judge_init(message) {
-                Ok(()) => self.engine.handle(Event::Ready { worker }),
+                Ok(()) => {
+                    tracing::debug!(
+                        target: "procpool::worker", parent: &link.span,
+                        worker = worker_name(worker), pid = link.pid, "worker ready"
+                    );
+                    self.engine.handle(Event::Ready { worker });
+                }
                 Err(fault) => self.condemn(link, fault),
             },
             Kind::Reply => match ReplyBody::decode(message.body) {
@@ -75,7 +81,10 @@ impl Receiver {
     }
 
     fn condemn(&self, link: &Link, fault: String) {
-        tracing::warn!(target: "procpool::worker", worker = link.worker.slot, pid = link.pid, fault, "worker condemned");
+        tracing::warn!(
+            target: "procpool::worker", parent: &link.span,
+            worker = worker_name(link.worker), pid = link.pid, fault, "worker condemned"
+        );
         link.blame(fault);
         self.engine.handle(Event::Broken { worker: link.worker });
     }

@@ -201,26 +201,21 @@ impl Keeper {
 
     fn spawn(&mut self, worker: WorkerId, watch: Option<Arc<Watch>>) {
         let name = worker_name(worker);
-        match self.try_spawn(worker, &name, watch.clone()) {
-            Ok(pid) => {
-                tracing::debug!(target: "procpool::worker", worker = name, pid, generation = worker.generation, "worker spawned");
+        if let Err(error) = self.try_spawn(worker, &name, watch.clone()) {
+            tracing::warn!(target: "procpool::worker", worker = name, %error, "worker cannot be spawned");
+            let detail = format!("its process could not be started: {error}");
+            if let Some(watch) = watch {
+                watch.failed(detail.clone());
             }
-            Err(error) => {
-                tracing::warn!(target: "procpool::worker", worker = name, %error, "worker cannot be spawned");
-                let detail = format!("its process could not be started: {error}");
-                if let Some(watch) = watch {
-                    watch.failed(detail.clone());
-                }
-                let death = stillborn(name, detail);
-                self.receiver.engine.handle_with(|workers| {
-                    workers.detach(worker);
-                    Some(Event::SpawnFailed { worker, death })
-                });
-            }
+            let death = stillborn(name, detail);
+            self.receiver.engine.handle_with(|workers| {
+                workers.detach(worker);
+                Some(Event::SpawnFailed { worker, death })
+            });
         }
     }
 
-    fn try_spawn(&mut self, worker: WorkerId, name: &str, watch: Option<Arc<Watch>>) -> std::io::Result<u32> {
+    fn try_spawn(&mut self, worker: WorkerId, name: &str, watch: Option<Arc<Watch>>) -> std::io::Result<()> {
         let (ours, theirs) = socket::pair()?;
         let (page, page_fd) = ParentPage::create()?;
         let mut child = process::spawn(WorkerCommand {
@@ -243,6 +238,10 @@ impl Keeper {
         if let Some(watch) = &watch {
             watch.spawned(pid, pidfd);
         }
+        tracing::debug!(
+            target: "procpool::worker", parent: &link.span,
+            worker = name, pid, generation = worker.generation, "worker spawned"
+        );
         // Known to the engine before its first message can be read.
         let engine = &self.receiver.engine;
         engine.handle_with(|workers| {
@@ -252,7 +251,7 @@ impl Keeper {
         let driver = engine.runtime().spawn(drive(Arc::clone(&self.receiver), Arc::clone(&link), ready)).abort_handle();
         self.tokens.insert(token, worker);
         self.wards.insert(worker, Ward { token, child, link, driver, stderr, watch, killed: Killed::No });
-        Ok(pid)
+        Ok(())
     }
 
     /// Registers a fresh child with both pollers and sends it what it needs to begin.
@@ -339,7 +338,10 @@ impl Keeper {
                 .then(|| "it closed its connection to the pool, so it was killed".to_owned())
         });
         let name = worker_name(worker);
-        tracing::debug!(target: "procpool::worker", worker = name, pid = ward.child.pid(), %exit, "worker ended");
+        tracing::debug!(
+            target: "procpool::worker", parent: &ward.link.span,
+            worker = name, pid = ward.child.pid(), %exit, detail, "worker ended"
+        );
         let death = Arc::new(Death {
             worker: name,
             pid: Some(ward.child.pid()),
