@@ -151,7 +151,7 @@ async fn runtime_ends(runtime: Runtime, end: impl FnOnce(Runtime) + Send + 'stat
     until("the workers are reaped", no_children);
     assert_eq!(pool.run(call!(pid())).await.unwrap_err().kind(), ErrorKind::Closed);
     let report = pool.shutdown().await.unwrap();
-    assert_eq!((report.dropped, report.balances()), (4, true));
+    assert_eq!((report.dropped, report.refused, report.balances()), (3, 1, true));
 }
 
 test! {
