@@ -8,7 +8,7 @@ use super::desk::Desk;
 use super::workers::Threads;
 use crate::backend::engine::Engine;
 use crate::backend::job::Death;
-use crate::backend::scheduler::{Event, Now, Overdue, WorkerId};
+use crate::backend::scheduler::{Event, Now, WorkerId};
 use crate::backend::worker_name;
 use crate::config::Hook;
 use crate::sync::lock;
@@ -20,7 +20,6 @@ pub(super) enum Command {
     },
     Abandon {
         worker: WorkerId,
-        overdue: Option<Overdue>,
     },
     /// No task and no worker is left.
     End,
@@ -78,7 +77,7 @@ impl Clock {
             for command in std::mem::take(&mut *lock(&self.handle.commands)) {
                 match command {
                     Command::Spawn { worker, desk } => self.spawn(worker, desk),
-                    Command::Abandon { worker, overdue } => self.abandon(worker, overdue),
+                    Command::Abandon { worker } => self.abandon(worker),
                     Command::End => return,
                 }
             }
@@ -107,14 +106,10 @@ impl Clock {
         }
     }
 
-    fn abandon(&self, worker: WorkerId, overdue: Option<Overdue>) {
+    fn abandon(&self, worker: WorkerId) {
         if let Some(desk) = self.engine.with_workers(|threads| threads.take(worker)) {
             desk.abandon();
-            let abandoned = "a thread cannot be killed; it was abandoned and ends when its task returns";
-            self.gone(
-                worker,
-                overdue.map_or_else(|| abandoned.to_owned(), |overdue| format!("{overdue}; {abandoned}")),
-            );
+            self.gone(worker, "a thread cannot be killed; it was abandoned and ends when its task returns".into());
         }
     }
 
