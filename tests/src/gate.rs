@@ -33,6 +33,12 @@ impl Gate {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("procpool-{}-gate-{number}", std::process::id()));
+        Self::at(path)
+    }
+
+    /// A meeting point where there was one before, or will be.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
         let listener = UnixListener::bind(&path).expect("a socket in the temporary directory");
         Gate { listener, path }
     }

@@ -82,6 +82,11 @@ fn parent_of(pid: u32) -> Option<u32> {
     stat_of(pid).map(|(_, parent)| parent)
 }
 
+/// What a process (its main thread) is doing, as a letter of proc(5): `S` waits, `T` is stopped, `Z` is a zombie.
+pub(crate) fn state_of(pid: u32) -> Option<char> {
+    stat_of(pid).map(|(state, _)| state)
+}
+
 /// Whether a process exists and is not a zombie.
 #[must_use]
 pub fn is_alive(pid: u32) -> bool {

@@ -15,15 +15,18 @@ mod obstacles;
 mod part;
 mod processes;
 mod run;
+mod signals;
 pub mod tasks;
+pub mod traps;
 
 pub use dump::watched;
 pub use gate::{Gate, Visitor, visit};
 pub use leaks::{children_of, is_alive, until};
 pub use obstacles::{Famine, Swamp};
 pub use part::{Part, part};
-pub use processes::{Signal, ended, send};
+pub use processes::ended;
 pub use run::{Flavor, run};
+pub use signals::{freeze, signal, until_asleep};
 
 /// Defines a test: `test! { async fn name() { … } }`, on a runtime with two threads.
 ///

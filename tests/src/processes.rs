@@ -1,22 +1,13 @@
-//! Signals to processes, and their ends.
+//! The ends of processes.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-pub use rustix::process::Signal;
-use rustix::process::{Pid, PidfdFlags, kill_process, pidfd_open};
-
-fn named(pid: u32) -> Pid {
-    i32::try_from(pid).ok().and_then(Pid::from_raw).expect("the number of a process")
-}
-
-/// Sends a signal to a process that exists.
-pub fn send(signal: Signal, pid: u32) {
-    kill_process(named(pid), signal).expect("the process exists");
-}
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// Waits for the end of a process, which need not be a child.
 pub async fn ended(pid: u32) {
-    let watch = match pidfd_open(named(pid), PidfdFlags::empty()) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("the number of a process");
+    let watch = match pidfd_open(pid, PidfdFlags::empty()) {
         Err(Errno::SRCH) => return,
         watch => watch.expect("a descriptor of the process"),
     };

@@ -1,5 +1,9 @@
 //! Tasks that many tests use.
 
+use std::hint::black_box;
+
+use serde::{Deserialize, Serialize};
+
 use crate::gate::visit;
 
 /// `x` to the power `x`.
@@ -71,4 +75,55 @@ pub fn visit_until_cancelled(gate: String) -> u32 {
         std::thread::yield_now();
     }
     me.pid()
+}
+
+/// Reads where nothing is.
+pub fn segfault() -> u8 {
+    let nowhere = std::ptr::without_provenance::<u8>(8);
+    #[expect(unsafe_code, reason = "safe code does not segfault")]
+    // SAFETY: there is none, on purpose: nothing is ever mapped at address 8, so this read ends the process.
+    unsafe {
+        nowhere.read_volatile()
+    }
+}
+
+/// Uses up its stack.
+pub fn overflow(depth: u64) -> u64 {
+    // The frame is kept from being optimised into a loop.
+    let frame = black_box([depth; 64]);
+    if frame[0] == u64::MAX { 0 } else { 1 + overflow(depth + 1) + black_box(frame)[1] }
+}
+
+/// What a task sees of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// As `current()` says.
+    pub name: String,
+    /// As `current()` says.
+    pub slot: Option<u32>,
+    /// As `current()` says.
+    pub generation: Option<u32>,
+    /// As `current()` says.
+    pub task: Option<u64>,
+    /// As `current()` says.
+    pub attempt: Option<u32>,
+    /// As the system says.
+    pub pid: u32,
+    /// As the system says: which thread.
+    pub thread: String,
+}
+
+/// Who runs this.
+#[must_use]
+pub fn who() -> Identity {
+    let me = procpool::current();
+    Identity {
+        name: me.name().to_owned(),
+        slot: me.slot(),
+        generation: me.generation(),
+        task: me.task(),
+        attempt: me.attempt(),
+        pid: std::process::id(),
+        thread: format!("{:?}", std::thread::current().id()),
+    }
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
-use super::outcome::{Tally, outcome};
+use super::outcome::{Tally, outcome, took_too_long};
 use super::scheduler::{
     Action, CancelReason, Closing, Event, Evidence, Now, OfferId, Placement, Refused, Resolution, Scheduler,
     SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
@@ -37,7 +37,8 @@ pub(crate) trait Workers: Send + 'static {
     fn revoke(&mut self, worker: WorkerId, offer: OfferId, now: Now, later: &mut Self::Later) -> Evidence;
     fn inspect(&mut self, worker: WorkerId, offer: OfferId, now: Now) -> Evidence;
     fn set_cancel(&mut self, worker: WorkerId, offer: OfferId);
-    fn kill(&mut self, worker: WorkerId, later: &mut Self::Later);
+    /// `why`: what there is to say about it that the death itself does not.
+    fn kill(&mut self, worker: WorkerId, why: Option<String>, later: &mut Self::Later);
     fn retire(&mut self, worker: WorkerId, later: &mut Self::Later);
     /// The scheduler wants to be told the time at `deadline`.
     fn set_deadline(&mut self, deadline: Option<Now>, later: &mut Self::Later);
@@ -247,7 +248,7 @@ impl<W: Workers> State<W> {
                 self.scheduler.handle(Event::Evidence { worker, offer, evidence }, now, &mut self.actions);
             }
             Action::SetCancel { worker, offer } => self.workers.set_cancel(worker, offer),
-            Action::Kill { worker } => self.workers.kill(worker, later),
+            Action::Kill { worker, overdue } => self.workers.kill(worker, overdue.map(took_too_long), later),
             Action::Retire { worker } => self.workers.retire(worker, later),
             Action::Resolve { task, job, resolution, attempts } => {
                 let workers = &self.workers;

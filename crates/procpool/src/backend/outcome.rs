@@ -2,7 +2,7 @@
 
 use super::completion::Outcome;
 use super::job::{Submission, Work};
-use super::scheduler::{Began, CancelReason, Counts, Resolution, TaskId, Unavailable, WorkerId};
+use super::scheduler::{Began, CancelReason, Counts, Overdue, Resolution, TaskId, Unavailable, WorkerId};
 use super::view::worker_name;
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::pool::Report;
@@ -73,12 +73,22 @@ fn unavailable(why: &Unavailable<Work>) -> (ErrorKind, Started, Facts) {
     match why {
         Unavailable::StartFailed { failures, death } => {
             let detail = match failures {
-                0 | 1 => death.describe(),
-                n => format!("{n} in a row ended before they were ready; the last one: {}", death.describe()),
+                0 | 1 => death.cause(),
+                n => format!("{n} in a row ended before they were ready; the last one: {}", death.cause()),
             };
             (ErrorKind::StartFailed, Started::No, Facts { detail: Some(detail), ..death.facts(Started::No) })
         }
         Unavailable::Closed => (ErrorKind::Closed, Started::No, Facts::default()),
+    }
+}
+
+/// Why a worker is killed that took too long.
+pub(super) fn took_too_long(overdue: Overdue) -> String {
+    match overdue {
+        Overdue::Start(limit) => format!("it did not say hello within {limit:?}"),
+        Overdue::Init(limit) => format!("its init job took longer than {limit:?}"),
+        Overdue::Claim(limit) => format!("it did not take up its task within {limit:?}"),
+        Overdue::Exit(limit) => format!("it took longer than {limit:?} to end"),
     }
 }
 

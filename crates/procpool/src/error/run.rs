@@ -150,8 +150,11 @@ impl RunError {
         RunError(Box::new(Inner { kind, started, facts }))
     }
 
-    pub(crate) fn detail(&self) -> Option<String> {
-        self.0.facts.detail.clone()
+    /// The same error, about this task: for refusals that came before anybody looked at it.
+    pub(crate) fn of_task(mut self, task: &str, location: Option<&'static Location<'static>>) -> Self {
+        self.0.facts.task = Some(task.to_owned());
+        self.0.facts.location = location;
+        self
     }
 
     pub(crate) fn with_index(mut self, index: usize) -> Self {
@@ -313,6 +316,8 @@ impl Facts {
         }
         match &self.panic {
             Some(panic) if kind == ErrorKind::Panicked => write!(f, ": {panic}"),
+            // An init job's panic is why it failed, and has been told as that.
+            Some(panic) if self.detail.as_ref().is_some_and(|detail| detail.contains(panic.message())) => Ok(()),
             Some(panic) => write!(f, "; its last panic: {panic}"),
             None => Ok(()),
         }

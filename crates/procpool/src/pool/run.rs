@@ -102,10 +102,8 @@ impl<R> Run<R> {
     /// Takes a place in the queue now.
     pub(crate) fn reserved(pool: Arc<PoolHandle>, parts: Parts<R>) -> Result<Self, RunError> {
         // Refusals name the task.
-        pool.backend().reserve().map_err(|error| {
-            let facts = named(&parts.name, Facts { detail: error.detail(), ..Facts::default() });
-            RunError::new(error.kind(), Started::No, facts)
-        })?;
+        let named = |error: RunError| error.of_task(parts.name.as_str(), parts.name.location());
+        pool.backend().reserve().map_err(named)?;
         let place = Some(Place(Some(Arc::clone(pool.backend()))));
         Ok(Run { state: State::Inert(Box::new(Inert { pool, parts, options: RunOptions::default(), place })) })
     }

@@ -9,6 +9,11 @@ use crate::panics::{self, NOT_A_STRING};
 use crate::wire::message::PanicReport;
 use crate::wire::page::{PanicParts, WorkerPage};
 
+/// What the language says before it aborts because of a panic that it cannot let go on. These are about the panic before
+/// them on the same thread, and must not take the place of its words. (The hook is told which panics cannot unwind, but
+/// not on stable Rust.)
+const AFTERMATHS: [&str; 2] = ["panic in a function that cannot unwind", "panic in a destructor during cleanup"];
+
 thread_local! {
     /// The last panic of this thread that the hook saw.
     static LAST: RefCell<Option<PanicReport>> = const { RefCell::new(None) };
@@ -26,6 +31,10 @@ pub(super) fn install(page: &'static WorkerPage) {
 
 fn note(page: &WorkerPage, info: &PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or(NOT_A_STRING);
+    let follows = || LAST.try_with(|last| last.try_borrow().is_ok_and(|last| last.is_some())).unwrap_or(false);
+    if AFTERMATHS.contains(&message) && follows() {
+        return;
+    }
     let location = info.location().map(ToString::to_string);
     // Only where RUST_BACKTRACE (or RUST_LIB_BACKTRACE) asks: resolving symbols takes tens of milliseconds.
     let backtrace = Backtrace::capture();

@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex};
 use bytes::BytesMut;
 use tokio::sync::Notify;
 
+use super::etiquette::Etiquette;
 use super::outbox::{Order, Outbox, Outgoing};
-use crate::backend::scheduler::WorkerId;
+use crate::backend::scheduler::{OfferId, WorkerId};
 use crate::backend::worker_name;
 use crate::sync::{lock, try_lock};
 use crate::sys::{clock, socket};
@@ -42,6 +43,8 @@ pub(super) struct Link {
     stalled_now: Notify,
     /// When bytes last moved towards the worker.
     moved_ns: AtomicU64,
+    /// The number of the last offer, plus one; 0 before the first.
+    offered: AtomicU64,
     /// The first thing that went wrong with it; it explains its death.
     fault: Mutex<Option<String>>,
 }
@@ -49,6 +52,7 @@ pub(super) struct Link {
 struct Inbox {
     buffer: BytesMut,
     assembler: Assembler,
+    etiquette: Etiquette,
     ended: bool,
 }
 
@@ -82,11 +86,13 @@ impl Link {
             inbox: Mutex::new(Inbox {
                 buffer: BytesMut::new(),
                 assembler: Assembler::new(max_message.saturating_add(MESSAGE_OVERHEAD), Kind::FROM_WORKER),
+                etiquette: Etiquette::default(),
                 ended: false,
             }),
             stalled: AtomicBool::new(false),
             stalled_now: Notify::new(),
             moved_ns: AtomicU64::new(0),
+            offered: AtomicU64::new(0),
             fault: Mutex::default(),
         }
     }
@@ -178,7 +184,7 @@ impl Link {
     /// for: it is never long.
     pub(super) fn receive(&self, mut each: impl FnMut(Message)) -> Result<Received, String> {
         let mut inbox = lock(&self.inbox);
-        let Inbox { buffer, assembler, ended } = &mut *inbox;
+        let Inbox { buffer, assembler, etiquette, ended } = &mut *inbox;
         if *ended {
             return Ok(Received::Ended);
         }
@@ -191,7 +197,13 @@ impl Link {
                 }
                 Ok(_) => loop {
                     match assembler.push(buffer) {
-                        Ok(Some(message)) => each(message),
+                        Ok(Some(message)) => {
+                            if let Err(fault) = etiquette.admit(message.kind, message.id, self.offered()) {
+                                *ended = true;
+                                return Err(fault);
+                            }
+                            each(message);
+                        }
                         Ok(None) => break,
                         Err(error) => {
                             *ended = true;
@@ -214,6 +226,18 @@ impl Link {
     /// When bytes last moved towards the worker, on the monotonic clock.
     pub(super) fn moved_ns(&self) -> u64 {
         self.moved_ns.load(Ordering::Relaxed)
+    }
+
+    /// Gives the worker a task: marks its slot of the page, and sends its frame.
+    pub(super) fn offer(&self, offer: OfferId, task: Outgoing) {
+        self.offered.store(offer.0.wrapping_add(1), Ordering::Release);
+        // The slot first: the worker may see the frame at once.
+        self.page.offer(offer);
+        self.push(Order::Send(task));
+    }
+
+    fn offered(&self) -> Option<u64> {
+        self.offered.load(Ordering::Acquire).checked_sub(1)
     }
 
     /// Remembers what went wrong; the first one wins.

@@ -122,14 +122,8 @@ impl Workers for Processes {
         let Some(seat) = self.seat_mut(worker) else { return };
         seat.offered_at = task.now;
         let Some(link) = seat.link.clone() else { return };
-        // The slot first: the worker may see the frame at once.
-        link.page.offer(offer);
-        link.push(Order::Send(Outgoing {
-            kind: Kind::Task,
-            id: offer.0,
-            head: task_head(&task.job.entry, task.attempt, task.task.0, task.job.name.as_str()),
-            body: task.job.arguments.clone(),
-        }));
+        let head = task_head(&task.job.entry, task.attempt, task.task.0, task.job.name.as_str());
+        link.offer(offer, Outgoing { kind: Kind::Task, id: offer.0, head, body: task.job.arguments.clone() });
         later.flush.push(link);
     }
 
@@ -157,7 +151,10 @@ impl Workers for Processes {
         }
     }
 
-    fn kill(&mut self, worker: WorkerId, later: &mut Later) {
+    fn kill(&mut self, worker: WorkerId, why: Option<String>, later: &mut Later) {
+        if let (Some(why), Some(link)) = (why, self.link(worker)) {
+            link.blame(why);
+        }
         self.command(Command::Kill { worker }, later);
     }
 

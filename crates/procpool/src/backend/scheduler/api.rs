@@ -153,6 +153,19 @@ pub(crate) enum Event<P: Payload> {
     Tick,
 }
 
+/// What a worker has taken too long for, and how long it had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overdue {
+    /// To say hello.
+    Start(Duration),
+    /// For its initialiser.
+    Init(Duration),
+    /// To claim a task.
+    Claim(Duration),
+    /// For its exit hook, and to end.
+    Exit(Duration),
+}
+
 /// How to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closing {
@@ -177,8 +190,9 @@ pub(crate) enum Action<P: Payload> {
     Inspect { worker: WorkerId, offer: OfferId },
     /// Set the page's cancel flag for this offer; its task may notice and return.
     SetCancel { worker: WorkerId, offer: OfferId },
-    /// Kill the worker and everything in its process group. Answered by `Exited`.
-    Kill { worker: WorkerId },
+    /// Kill the worker and everything in its process group. Answered by `Exited`. `overdue`: it took too long for this,
+    /// which its death should say.
+    Kill { worker: WorkerId, overdue: Option<Overdue> },
     /// Ask an idle worker to run its exit hook and end. Answered by `Exited`.
     Retire { worker: WorkerId },
     /// The task is over: tell its caller. Exactly one for each submitted task. `attempts` counts the attempt in

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::api::{Action, Began, CancelReason, Payload, Resolution, TaskId, WorkerId};
+use super::api::{Action, Began, CancelReason, Overdue, Payload, Resolution, TaskId, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::life::{Claim, Halt, Hold, Life, Stage, Stop, Withdraw};
 use super::tasks::{Place, Task};
@@ -125,8 +125,13 @@ impl<P: Payload> Scheduler<P> {
         };
         entry.timer = None;
         match &mut entry.life {
-            Life::Starting { .. } => self.kill_for(worker, None, true, turn),
-            Life::Retiring => self.kill(worker, turn),
+            Life::Starting { booted: false, .. } => {
+                self.kill_overdue(worker, Overdue::Start(self.config.start_limit), true, turn);
+            }
+            Life::Starting { booted: true, .. } => {
+                self.kill_overdue(worker, Overdue::Init(self.config.init_limit), true, turn);
+            }
+            Life::Retiring => self.kill_overdue(worker, Overdue::Exit(self.config.exit_limit), false, turn),
             Life::Idle | Life::Dying { .. } => {}
             Life::Busy(held) => match (held.claim, held.stop.map(|stop| stop.stage)) {
                 // It said that its answer was sent; it was not.
@@ -179,15 +184,32 @@ impl<P: Payload> Scheduler<P> {
         self.kill_for(worker, None, false, turn);
     }
 
-    /// Kills a worker, if that has not been done. What it holds is judged when it is gone.
+    /// Kills a worker for the time it takes; `to_blame`: that is a failure to start.
+    pub(super) fn kill_overdue(&mut self, id: WorkerId, overdue: Overdue, to_blame: bool, turn: &mut Turn<'_, P>) {
+        self.put_down(id, None, to_blame, Some(overdue), turn);
+    }
+
+    /// Kills a worker because its task is not wanted any more (`halt`), or for what it did (`to_blame`, see above).
     pub(super) fn kill_for(&mut self, worker: WorkerId, halt: Option<Halt>, to_blame: bool, turn: &mut Turn<'_, P>) {
+        self.put_down(worker, halt, to_blame, None, turn);
+    }
+
+    /// Kills a worker, if that has not been done. What it holds is judged when it is gone.
+    fn put_down(
+        &mut self,
+        worker: WorkerId,
+        halt: Option<Halt>,
+        to_blame: bool,
+        overdue: Option<Overdue>,
+        turn: &mut Turn<'_, P>,
+    ) {
         let killed = self.workers.change(worker, turn.now, |life| {
             let alive = !matches!(life, Life::Dying { .. });
             (life.kill(halt, to_blame), alive)
         });
         if killed == Some(true) {
             self.disarm_worker(worker);
-            turn.act(Action::Kill { worker });
+            turn.act(Action::Kill { worker, overdue });
         }
     }
 }

@@ -20,6 +20,7 @@ pub(super) enum Command {
     },
     Abandon {
         worker: WorkerId,
+        why: Option<String>,
     },
     /// No task and no worker is left.
     End,
@@ -74,10 +75,12 @@ impl Clock {
                 deadline = next;
             });
             self.handle.wait(deadline.map(|Now(at)| at.saturating_sub(self.engine.now().0)));
-            for command in std::mem::take(&mut *lock(&self.handle.commands)) {
+            // Not in the head of the loop, which would hold the lock while commands lead to further ones.
+            let commands = std::mem::take(&mut *lock(&self.handle.commands));
+            for command in commands {
                 match command {
                     Command::Spawn { worker, desk } => self.spawn(worker, desk),
-                    Command::Abandon { worker } => self.abandon(worker),
+                    Command::Abandon { worker, why } => self.abandon(worker, why),
                     Command::End => return,
                 }
             }
@@ -106,10 +109,11 @@ impl Clock {
         }
     }
 
-    fn abandon(&self, worker: WorkerId) {
+    fn abandon(&self, worker: WorkerId, why: Option<String>) {
         if let Some(desk) = self.engine.with_workers(|threads| threads.take(worker)) {
             desk.abandon();
-            self.gone(worker, "a thread cannot be killed; it was abandoned and ends when its task returns".into());
+            let fate = "a thread cannot be killed; it was abandoned and ends when its task returns";
+            self.gone(worker, why.map_or_else(|| fate.into(), |why| format!("{why}; {fate}")));
         }
     }
 

@@ -85,8 +85,8 @@ impl Workers for Threads {
         }
     }
 
-    fn kill(&mut self, worker: WorkerId, later: &mut Later) {
-        self.command(Command::Abandon { worker }, later);
+    fn kill(&mut self, worker: WorkerId, why: Option<String>, later: &mut Later) {
+        self.command(Command::Abandon { worker, why }, later);
     }
 
     fn retire(&mut self, worker: WorkerId, _later: &mut Later) {

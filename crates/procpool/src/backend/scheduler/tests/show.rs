@@ -12,7 +12,7 @@ pub(super) fn show(action: &Action<Test>) -> String {
         Action::Revoke { worker, .. } => format!("revoke {}", name(worker)),
         Action::Inspect { worker, .. } => format!("inspect {}", name(worker)),
         Action::SetCancel { worker, .. } => format!("set cancel {}", name(worker)),
-        Action::Kill { worker } => format!("kill {}", name(worker)),
+        Action::Kill { worker, .. } => format!("kill {}", name(worker)),
         Action::Retire { worker } => format!("retire {}", name(worker)),
         Action::Resolve { task, resolution, .. } => format!("t{} {}", task.0, show_end(resolution)),
         Action::Warmed { result: Ok(()) } => "warm".into(),
