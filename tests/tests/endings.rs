@@ -1,5 +1,7 @@
 //! Pools that end without a shutdown: the last handle, the runtime, `main`, or the whole program is gone.
 
+#![expect(clippy::unwrap_used, reason = "in a test's helpers, too, it fails the test")]
+
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;

@@ -1,5 +1,7 @@
 //! The life of a worker: start, failure to start, recycling, replacement, resizing.
 
+#![expect(clippy::unwrap_used, reason = "in a test's helpers, too, it fails the test")]
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -214,7 +216,10 @@ test! {
         let error = run.await.unwrap_err();
         assert_eq!((error.kind(), error.started()), (ErrorKind::StartFailed, Started::No));
         let text = error.to_string();
-        assert!(text.contains("SIGKILL") && text.contains("procpool-has-no-such-file"), "{text}");
+        assert!(text.contains("3 in a row ended before they were ready") && text.contains("SIGKILL"), "{text}");
+        // What it printed.
+        assert!(error.stderr().iter().any(|line| line.contains("procpool-has-no-such-file")), "{:?}", error.stderr());
+        assert!(format!("{error:#}").contains("procpool-has-no-such-file"));
         assert!(error.pid().is_some_and(|pid| killed.contains(&pid)));
         assert!(killed.into_iter().all(|pid| !is_alive(pid)));
         assert_eq!(pool.shutdown().await.unwrap().workers_started, 3);

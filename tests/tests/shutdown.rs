@@ -1,5 +1,7 @@
 //! The ways to end a pool, and the numbers of its report.
 
+#![expect(clippy::unwrap_used, reason = "in a test's helpers, too, it fails the test")]
+
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
