@@ -177,7 +177,7 @@ test! {
             assert_eq!((error.kind(), error.started()), (ErrorKind::StartFailed, Started::No));
             let text = error.to_string();
             assert!(text.contains("3 in a row ended before they were ready"), "{text}");
-            assert!(text.contains("it did not say hello within 200ms"), "{text}");
+            assert!(text.contains("it was not up within 200ms of its start"), "{text}");
         }
         assert!(began.elapsed() >= Duration::from_millis(600), "{:?}", began.elapsed());
         // For a while it is not tried again: whoever asks meanwhile is told at once.

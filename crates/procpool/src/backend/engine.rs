@@ -12,9 +12,9 @@ use tokio::sync::oneshot;
 
 use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
-use super::outcome::{Tally, outcome, took_too_long};
+use super::outcome::{Tally, outcome};
 use super::scheduler::{
-    Action, CancelReason, Closing, Event, Evidence, Now, OfferId, Placement, Refused, Resolution, Scheduler,
+    Action, CancelReason, Closing, Event, Evidence, Now, OfferId, Overdue, Placement, Refused, Scheduler,
     SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
 };
 use super::seam::Backend;
@@ -37,8 +37,8 @@ pub(crate) trait Workers: Send + 'static {
     fn revoke(&mut self, worker: WorkerId, offer: OfferId, now: Now, later: &mut Self::Later) -> Evidence;
     fn inspect(&mut self, worker: WorkerId, offer: OfferId, now: Now) -> Evidence;
     fn set_cancel(&mut self, worker: WorkerId, offer: OfferId);
-    /// `why`: what there is to say about it that the death itself does not.
-    fn kill(&mut self, worker: WorkerId, why: Option<String>, later: &mut Self::Later);
+    /// `overdue`: what its death is to be explained with.
+    fn kill(&mut self, worker: WorkerId, overdue: Option<Overdue>, later: &mut Self::Later);
     fn retire(&mut self, worker: WorkerId, later: &mut Self::Later);
     /// The scheduler wants to be told the time at `deadline`.
     fn set_deadline(&mut self, deadline: Option<Now>, later: &mut Self::Later);
@@ -248,13 +248,12 @@ impl<W: Workers> State<W> {
                 self.scheduler.handle(Event::Evidence { worker, offer, evidence }, now, &mut self.actions);
             }
             Action::SetCancel { worker, offer } => self.workers.set_cancel(worker, offer),
-            Action::Kill { worker, overdue } => self.workers.kill(worker, overdue.map(took_too_long), later),
+            Action::Kill { worker, overdue } => self.workers.kill(worker, overdue, later),
             Action::Retire { worker } => self.workers.retire(worker, later),
             Action::Resolve { task, job, resolution, attempts } => {
                 let workers = &self.workers;
-                let refused = matches!(resolution, Resolution::Unavailable(_));
                 let result = outcome(&job, resolution, attempts, |worker| workers.pid(worker));
-                self.tally.count(&result, refused);
+                self.tally.count(&result);
                 after.resolved.push((task, job, result));
             }
             Action::Warmed { result } => {

@@ -2,7 +2,7 @@
 
 use super::completion::Outcome;
 use super::job::{Submission, Work};
-use super::scheduler::{Began, CancelReason, Counts, Overdue, Resolution, TaskId, Unavailable, WorkerId};
+use super::scheduler::{Began, CancelReason, Counts, Resolution, TaskId, Unavailable, WorkerId};
 use super::view::worker_name;
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::pool::Report;
@@ -82,16 +82,6 @@ fn unavailable(why: &Unavailable<Work>) -> (ErrorKind, Started, Facts) {
     }
 }
 
-/// Why a worker is killed that took too long.
-pub(super) fn took_too_long(overdue: Overdue) -> String {
-    match overdue {
-        Overdue::Start(limit) => format!("it did not say hello within {limit:?}"),
-        Overdue::Init(limit) => format!("its init job took longer than {limit:?}"),
-        Overdue::Claim(limit) => format!("it did not take up its task within {limit:?}"),
-        Overdue::Exit(limit) => format!("it took longer than {limit:?} to end"),
-    }
-}
-
 /// An answer that is no value.
 pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,
@@ -131,13 +121,10 @@ impl From<Began> for Started {
 pub(super) struct Tally(Report);
 
 impl Tally {
-    /// `refused`: it was never taken. To its caller a closed pool is a closed pool, but one that is closing drops what
-    /// it had taken, and refuses what it had not.
-    pub(super) fn count(&mut self, outcome: &Outcome, refused: bool) {
+    pub(super) fn count(&mut self, outcome: &Outcome) {
         let report = &mut self.0;
         let count = match outcome {
             Ok(_) => &mut report.succeeded,
-            Err(_) if refused => &mut report.refused,
             Err(error) => match error.kind() {
                 ErrorKind::Cancelled => &mut report.cancelled,
                 ErrorKind::TimedOut | ErrorKind::QueueTimedOut => &mut report.timed_out,

@@ -6,7 +6,7 @@ use super::keeper::{Command, KeeperHandle};
 use super::link::Link;
 use super::outbox::{Order, Outgoing};
 use crate::backend::engine::{Offered, Workers};
-use crate::backend::scheduler::{Evidence, Now, OfferId, WorkerId};
+use crate::backend::scheduler::{Evidence, Now, OfferId, Overdue, WorkerId};
 use crate::process::Watch;
 use crate::wire::frame::Kind;
 use crate::wire::message::task_head;
@@ -151,9 +151,9 @@ impl Workers for Processes {
         }
     }
 
-    fn kill(&mut self, worker: WorkerId, why: Option<String>, later: &mut Later) {
-        if let (Some(why), Some(link)) = (why, self.link(worker)) {
-            link.blame(why);
+    fn kill(&mut self, worker: WorkerId, overdue: Option<Overdue>, later: &mut Later) {
+        if let (Some(overdue), Some(link)) = (overdue, self.link(worker)) {
+            link.blame(overdue.to_string());
         }
         self.command(Command::Kill { worker }, later);
     }

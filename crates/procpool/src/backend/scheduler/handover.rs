@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::api::{Action, Began, Evidence, Now, OfferId, Overdue, Payload, Placement, Resolution, TaskId, WorkerId};
+use super::api::{Action, Began, Evidence, Now, OfferId, Payload, Placement, Resolution, TaskId, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::life::{Assignment, Claim, Halt, Life, Stage, Stop, Withdraw};
 use super::tasks::{Place, Task};
@@ -204,7 +204,7 @@ impl<P: Payload> Scheduler<P> {
         if held.silent && !ends && task.offers >= max_offers {
             // It fails, and its error names the worker's death: so it stays in the worker's hand until that is known.
             held.claim = Claim::Revoked;
-            self.kill_overdue(worker, Overdue::Claim(self.config.claim_limit), false, turn);
+            self.kill_silent(worker, turn);
             return;
         }
         let Some(held) = self.release(worker, turn) else {
@@ -218,7 +218,7 @@ impl<P: Payload> Scheduler<P> {
             None => self.requeue(held.task, task, turn),
         }
         if held.silent {
-            self.kill_overdue(worker, Overdue::Claim(self.config.claim_limit), false, turn);
+            self.kill_silent(worker, turn);
         } else {
             self.after_task(worker, turn);
         }

@@ -8,7 +8,7 @@ use super::desk::Desk;
 use super::workers::Threads;
 use crate::backend::engine::Engine;
 use crate::backend::job::Death;
-use crate::backend::scheduler::{Event, Now, WorkerId};
+use crate::backend::scheduler::{Event, Now, Overdue, WorkerId};
 use crate::backend::worker_name;
 use crate::config::Hook;
 use crate::sync::lock;
@@ -20,7 +20,7 @@ pub(super) enum Command {
     },
     Abandon {
         worker: WorkerId,
-        why: Option<String>,
+        overdue: Option<Overdue>,
     },
     /// No task and no worker is left.
     End,
@@ -80,7 +80,7 @@ impl Clock {
             for command in commands {
                 match command {
                     Command::Spawn { worker, desk } => self.spawn(worker, desk),
-                    Command::Abandon { worker, why } => self.abandon(worker, why),
+                    Command::Abandon { worker, overdue } => self.abandon(worker, overdue),
                     Command::End => return,
                 }
             }
@@ -109,11 +109,14 @@ impl Clock {
         }
     }
 
-    fn abandon(&self, worker: WorkerId, why: Option<String>) {
+    fn abandon(&self, worker: WorkerId, overdue: Option<Overdue>) {
         if let Some(desk) = self.engine.with_workers(|threads| threads.take(worker)) {
             desk.abandon();
-            let fate = "a thread cannot be killed; it was abandoned and ends when its task returns";
-            self.gone(worker, why.map_or_else(|| fate.into(), |why| format!("{why}; {fate}")));
+            let abandoned = "a thread cannot be killed; it was abandoned and ends when its task returns";
+            self.gone(
+                worker,
+                overdue.map_or_else(|| abandoned.to_owned(), |overdue| format!("{overdue}; {abandoned}")),
+            );
         }
     }
 

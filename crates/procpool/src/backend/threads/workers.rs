@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::clock::{ClockHandle, Command};
 use super::desk::{Assignment, Desk, Order};
 use crate::backend::engine::{Offered, Workers};
-use crate::backend::scheduler::{Evidence, Now, OfferId, WorkerId};
+use crate::backend::scheduler::{Evidence, Now, OfferId, Overdue, WorkerId};
 use crate::process::Watch;
 
 pub(super) struct Threads {
@@ -85,8 +85,8 @@ impl Workers for Threads {
         }
     }
 
-    fn kill(&mut self, worker: WorkerId, why: Option<String>, later: &mut Later) {
-        self.command(Command::Abandon { worker, why }, later);
+    fn kill(&mut self, worker: WorkerId, overdue: Option<Overdue>, later: &mut Later) {
+        self.command(Command::Abandon { worker, overdue }, later);
     }
 
     fn retire(&mut self, worker: WorkerId, _later: &mut Later) {

@@ -174,12 +174,12 @@ fn a_minimum_that_cannot_be_had_is_said_while_others_work() {
 fn start_and_initialiser_have_their_own_limits() {
     let mut pool = Puppet::new(config(1));
     pool.submit(PLAIN);
-    assert_eq!(pool.tick(1_000), ["kill 0.0"]);
+    assert_eq!(pool.tick(1_000), ["kill 0.0, it was not up within 1s of its start"]);
     assert_eq!(pool.exited(w(0), None), NOTHING);
     assert_eq!(pool.tick(100), ["spawn 0.1 Shared"]);
     let second = WorkerId { slot: 0, generation: 1 };
     pool.tell(Event::Booted { worker: second });
-    assert_eq!(pool.tick(2_000), ["kill 0.1"]);
+    assert_eq!(pool.tick(2_000), ["kill 0.1, its init job took longer than 2s"]);
     pool.exited(second, None);
     assert_eq!(pool.tick(200), ["spawn 0.2 Shared"]);
 }
