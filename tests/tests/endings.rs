@@ -269,9 +269,10 @@ test! {
 test! {
     async fn behaviour_39_parent_killed() {
         let gate = Gate::new();
-        let mut best = Duration::MAX;
-        // The kernel may keep a process from its core for longer than what is measured here: the best of three counts.
-        for _ in 0..3 {
+        let (limit, mut best) = (Duration::from_millis(100), Duration::MAX);
+        // On a busy machine the kernel may keep a process from its core for longer than that, so there are many tries;
+        // workers that looked now and then would fail them all. That all are gone, however late, counts each time.
+        for _ in 0..20 {
             let mut service = Part::start("service_that_waits", &gate.path());
             let (pids, _) = at_work(&gate, &service, false).await;
             let watches: Vec<_> = pids.into_iter().map(|pid| tokio::spawn(ended(pid))).collect();
@@ -279,7 +280,10 @@ test! {
             service.kill();
             join_all(watches).await;
             best = best.min(began.elapsed());
+            if best < limit {
+                break;
+            }
         }
-        assert!(best < Duration::from_millis(100), "{best:?}");
+        assert!(best < limit, "{best:?}");
     }
 }
