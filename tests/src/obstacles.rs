@@ -21,6 +21,8 @@ impl Swamp {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("procpool-{}-swamp-{number}", std::process::id()));
+        // A process that was killed had the same number once.
+        drop(std::fs::remove_file(&path));
         mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).expect("a pipe in the temporary directory");
         Swamp(path)
     }

@@ -1,5 +1,7 @@
 //! Work that is not wanted any more: dropped runs, `abort`, tokens, time-outs of the caller.
 
+#![expect(clippy::unwrap_used, reason = "in a test's helpers, too, it fails the test")]
+
 use std::future::Future;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Many calls at once: who runs when and where, growth and shrinking, reuse, the queue's bounds.
 
+#![expect(clippy::unwrap_used, reason = "in a test's helpers, too, it fails the test")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

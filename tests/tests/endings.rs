@@ -1,5 +1,7 @@
 //! Pools that end without a shutdown: the last handle, the runtime, `main`, or the whole program is gone.
 
+#![expect(clippy::unwrap_used, reason = "in a test's helpers, too, it fails the test")]
+
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -151,7 +153,7 @@ async fn runtime_ends(runtime: Runtime, end: impl FnOnce(Runtime) + Send + 'stat
     until("the workers are reaped", no_children);
     assert_eq!(pool.run(call!(pid())).await.unwrap_err().kind(), ErrorKind::Closed);
     let report = pool.shutdown().await.unwrap();
-    assert_eq!((report.dropped, report.balances()), (4, true));
+    assert_eq!((report.dropped, report.refused, report.balances()), (3, 1, true));
 }
 
 test! {
@@ -267,9 +269,10 @@ test! {
 test! {
     async fn behaviour_39_parent_killed() {
         let gate = Gate::new();
-        let mut best = Duration::MAX;
-        // The kernel may keep a process from its core for longer than what is measured here: the best of three counts.
-        for _ in 0..3 {
+        let (limit, mut best) = (Duration::from_millis(100), Duration::MAX);
+        // On a busy machine the kernel may keep a process from its core for longer than that, so there are many tries;
+        // workers that looked now and then would fail them all. That all are gone, however late, counts each time.
+        for _ in 0..20 {
             let mut service = Part::start("service_that_waits", &gate.path());
             let (pids, _) = at_work(&gate, &service, false).await;
             let watches: Vec<_> = pids.into_iter().map(|pid| tokio::spawn(ended(pid))).collect();
@@ -277,7 +280,10 @@ test! {
             service.kill();
             join_all(watches).await;
             best = best.min(began.elapsed());
+            if best < limit {
+                break;
+            }
         }
-        assert!(best < Duration::from_millis(100), "{best:?}");
+        assert!(best < limit, "{best:?}");
     }
 }

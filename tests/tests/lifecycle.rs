@@ -1,12 +1,14 @@
 //! The life of a worker: start, failure to start, recycling, replacement, resizing.
 
+#![expect(clippy::unwrap_used, reason = "in a test's helpers, too, it fails the test")]
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::future::{join_all, try_join_all};
-use procpool::{ErrorKind, Pool, PoolBuilder, PoolErrorKind, Started, Stderr, WorkerState, call, current};
-use procpool_tests::tasks::{leave, pid, same, wait_at};
-use procpool_tests::{Famine, Gate, Signal, Swamp, Visitor, children_of, ended, is_alive, send, test, until};
+use procpool::{ErrorKind, Pool, PoolBuilder, PoolErrorKind, Started, Stderr, WorkerState, call};
+use procpool_tests::tasks::{Identity, leave, pid, same, wait_at, who};
+use procpool_tests::{Famine, Gate, Swamp, Visitor, children_of, ended, freeze, is_alive, signal, test, until};
 
 fn builder(workers: usize) -> PoolBuilder {
     Pool::builder().workers(workers)
@@ -14,11 +16,6 @@ fn builder(workers: usize) -> PoolBuilder {
 
 fn children() -> BTreeSet<u32> {
     children_of(std::process::id()).into_iter().collect()
-}
-
-fn who() -> (String, Option<u32>, Option<u32>, u32) {
-    let me = current();
-    (me.name().to_owned(), me.slot(), me.generation(), me.pid())
 }
 
 async fn release_all(visitors: Vec<Visitor>) {
@@ -85,7 +82,7 @@ test! {
         let pool = builder(1).build().unwrap();
         let mut pids = BTreeSet::new();
         for generation in 0..4 {
-            let (name, slot, counted, pid) = pool.run(call!(who())).await.unwrap();
+            let Identity { name, slot, generation: counted, pid, .. } = pool.run(call!(who())).await.unwrap();
             assert_eq!((name.as_str(), slot, counted), ("worker-0", Some(0), Some(generation)));
             let worker = pool.snapshot().workers[0].clone();
             assert_eq!((worker.name, worker.generation, worker.pid), (name, generation, Some(pid)));
@@ -101,7 +98,7 @@ test! {
     async fn an_idle_worker_that_is_killed_is_nobodys_failure() {
         let pool = builder(1).build().unwrap();
         let first = pool.run(call!(pid())).await.unwrap();
-        send(Signal::KILL, first);
+        signal(first, "KILL");
         until("it is reaped", || children().is_empty());
         assert_ne!(pool.run(call!(pid())).await.unwrap(), first);
         let report = pool.shutdown().await.unwrap();
@@ -211,7 +208,7 @@ test! {
                 known.is_some()
             });
             let pid = known.unwrap();
-            send(Signal::KILL, pid);
+            signal(pid, "KILL");
             ended(pid).await;
             drop(stuck);
             killed.insert(pid);
@@ -219,7 +216,10 @@ test! {
         let error = run.await.unwrap_err();
         assert_eq!((error.kind(), error.started()), (ErrorKind::StartFailed, Started::No));
         let text = error.to_string();
-        assert!(text.contains("SIGKILL") && text.contains("procpool-has-no-such-file"), "{text}");
+        assert!(text.contains("3 in a row ended before they were ready") && text.contains("SIGKILL"), "{text}");
+        // What it printed.
+        assert!(error.stderr().iter().any(|line| line.contains("procpool-has-no-such-file")), "{:?}", error.stderr());
+        assert!(format!("{error:#}").contains("procpool-has-no-such-file"));
         assert!(error.pid().is_some_and(|pid| killed.contains(&pid)));
         assert!(killed.into_iter().all(|pid| !is_alive(pid)));
         assert_eq!(pool.shutdown().await.unwrap().workers_started, 3);
@@ -271,8 +271,7 @@ test! {
     async fn behaviour_f_stopped_worker() {
         let pool = builder(2).claim_timeout(Duration::from_millis(300)).build().unwrap();
         let stopped = pool.run(call!(pid())).await.unwrap();
-        send(Signal::STOP, stopped);
-        until("it has stopped", || state_of(stopped) == Some('T'));
+        freeze(stopped);
         // It is idle, so it is chosen; when it does not take the task, the task goes elsewhere.
         let other = pool.run(call!(pid())).await.unwrap();
         assert_ne!(other, stopped);
@@ -281,9 +280,4 @@ test! {
         let report = pool.shutdown().await.unwrap();
         assert_eq!((report.succeeded, report.crashed, report.workers_started), (3, 0, 2));
     }
-}
-
-fn state_of(pid: u32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
 }

@@ -1,5 +1,7 @@
 //! One function over many items.
 
+#![expect(clippy::unwrap_used, reason = "in a test's helpers, too, it fails the test")]
+
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -50,7 +52,7 @@ test! {
 }
 
 test! {
-    async fn awaited_it_stops_at_the_first_error() {
+    async fn behaviour_06_awaited_it_stops_at_the_first_error() {
         let pool = pool();
         let error = pool.map(refuse_three, 0..100).window(4).await.unwrap_err();
         assert_eq!((error.kind(), error.index()), (ErrorKind::Panicked, Some(3)));
@@ -88,7 +90,7 @@ test! {
 }
 
 test! {
-    async fn as_a_stream_it_goes_on_past_errors() {
+    async fn behaviour_06_stream_goes_on_past_errors() {
         let pool = pool();
         let results: Vec<_> = pool.map(refuse_three, 0..6).collect().await;
         let results: Vec<_> = results.into_iter().map(|result| result.map_err(|error| error.index())).collect();

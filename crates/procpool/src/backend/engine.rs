@@ -14,7 +14,7 @@ use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
 use super::outcome::{Tally, outcome};
 use super::scheduler::{
-    Action, CancelReason, Closing, Event, Evidence, Now, OfferId, Overdue, Placement, Refused, Scheduler,
+    Action, CancelReason, Closing, Event, Evidence, Now, OfferId, Overdue, Placement, Refused, Resolution, Scheduler,
     SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
 };
 use super::seam::Backend;
@@ -252,8 +252,9 @@ impl<W: Workers> State<W> {
             Action::Retire { worker } => self.workers.retire(worker, later),
             Action::Resolve { task, job, resolution, attempts } => {
                 let workers = &self.workers;
+                let refused = matches!(resolution, Resolution::Unavailable(_));
                 let result = outcome(&job, resolution, attempts, |worker| workers.pid(worker));
-                self.tally.count(&result);
+                self.tally.count(&result, refused);
                 after.resolved.push((task, job, result));
             }
             Action::Warmed { result } => {

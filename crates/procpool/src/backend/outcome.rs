@@ -121,10 +121,13 @@ impl From<Began> for Started {
 pub(super) struct Tally(Report);
 
 impl Tally {
-    pub(super) fn count(&mut self, outcome: &Outcome) {
+    /// `refused`: it was never taken. To its caller a closed pool is a closed pool, but one that is closing drops what
+    /// it had taken, and refuses what it had not.
+    pub(super) fn count(&mut self, outcome: &Outcome, refused: bool) {
         let report = &mut self.0;
         let count = match outcome {
             Ok(_) => &mut report.succeeded,
+            Err(_) if refused => &mut report.refused,
             Err(error) => match error.kind() {
                 ErrorKind::Cancelled => &mut report.cancelled,
                 ErrorKind::TimedOut | ErrorKind::QueueTimedOut => &mut report.timed_out,

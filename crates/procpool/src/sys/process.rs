@@ -162,6 +162,19 @@ impl Child {
         self.wait(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)
     }
 
+    /// Whether it has begun to end. A dying process closes its descriptors before it can be waited for, and this is set
+    /// before that (`PF_EXITING`, the ninth field of its `stat`). Where there is no `/proc`, it is not known: `false`.
+    pub(crate) fn is_ending(&self) -> bool {
+        const PF_EXITING: u64 = 4;
+        if self.reaped {
+            return true;
+        }
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        // The name in parentheses may hold anything. After it: state, parent, group, session, terminal, its group, flags.
+        let flags = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(6)?.parse::<u64>().ok());
+        flags.is_some_and(|flags| flags & PF_EXITING != 0)
+    }
+
     /// Collects it. Waits for its end, so it is to be called once [`pidfd`](Child::pidfd) is readable.
     pub(crate) fn reap(&mut self) -> io::Result<ExitFacts> {
         let facts = self.wait(WaitIdOptions::EXITED)?.unwrap_or(ExitFacts::Unknown);

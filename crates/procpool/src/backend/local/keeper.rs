@@ -187,9 +187,10 @@ impl Keeper {
                 }
             }
             Command::Hangup { worker } => {
-                // One that was killed hangs up, too, which is no news.
+                // One that was killed hangs up, too, which is no news; nor is it when it dies of something else.
                 if let Some(ward) = self.wards.get_mut(&worker)
                     && ward.killed == Killed::No
+                    && !ward.child.is_ending()
                 {
                     ward.killed = Killed::HungUp;
                     kill(&ward.child);
