@@ -38,7 +38,7 @@ pub(super) struct Link {
     orders: Mutex<VecDeque<Order>>,
     outbox: Mutex<Outbox>,
     inbox: Mutex<Inbox>,
-    /// The outbox holds bytes that the socket did not take.
+    /// The outbox holds bytes that the socket did not take. Changed only by who holds the outbox.
     stalled: AtomicBool,
     stalled_now: Notify,
     /// When bytes last moved towards the worker.
@@ -114,11 +114,16 @@ impl Link {
                 let Some(mut outbox) = try_lock(&self.outbox) else { return };
                 self.write(&mut outbox);
             }
-            // Whoever pushed while we held the outbox went away believing that we would see it.
-            if self.stalled.load(Ordering::Acquire) || lock(&self.orders).is_empty() {
+            if !self.is_behind() {
                 return;
             }
         }
+    }
+
+    /// Whether there are orders that the socket may have room for: whoever pushed them while somebody else held the
+    /// outbox went away believing that they would be seen.
+    fn is_behind(&self) -> bool {
+        !self.is_stalled() && !lock(&self.orders).is_empty()
     }
 
     /// Sends the first message, with the page's descriptor travelling beside its first byte.
@@ -136,8 +141,15 @@ impl Link {
 
     /// The socket has room again.
     pub(super) fn resume(&self) {
-        self.stalled.store(false, Ordering::Release);
-        self.flush();
+        {
+            // Not `try_lock`: whoever holds it may be the one that has just found the socket full and is about to let
+            // go. If that kept us from writing, the rest would lie here for ever, since nobody else is woken for it.
+            let mut outbox = lock(&self.outbox);
+            self.write(&mut outbox);
+        }
+        if self.is_behind() {
+            self.flush();
+        }
     }
 
     fn write(&self, outbox: &mut Outbox) {
