@@ -78,7 +78,9 @@ fn stat_of(pid: u32) -> Option<(char, u32)> {
     Some((state, fields.next()?.parse().ok()?))
 }
 
-fn parent_of(pid: u32) -> Option<u32> {
+/// The parent of a process.
+#[must_use]
+pub fn parent_of(pid: u32) -> Option<u32> {
     stat_of(pid).map(|(_, parent)| parent)
 }
 

@@ -10,10 +10,12 @@
 
 mod dump;
 mod gate;
+mod host;
 mod leaks;
 mod obstacles;
 mod part;
 mod processes;
+mod random;
 mod run;
 mod signals;
 pub mod tasks;
@@ -21,16 +23,19 @@ pub mod traps;
 
 pub use dump::watched;
 pub use gate::{Gate, Visitor, visit};
-pub use leaks::{children_of, is_alive, until};
+pub use host::{close_everything, fork_a_holder, ignore_children, reap_any_child};
+pub use leaks::{children_of, is_alive, parent_of, until};
 pub use obstacles::{Famine, Swamp};
 pub use part::{Part, part};
-pub use processes::{Signal, ended, send};
-pub use run::{Flavor, run};
+pub use processes::{Signal, ended, send, send_to_child, send_to_group};
+pub use random::Random;
+pub use run::{Flavor, run, run_with_processes};
 pub use signals::{freeze, signal, until_asleep};
 
 /// Defines a test: `test! { async fn name() { … } }`, on a runtime with two threads.
 ///
-/// `test! { current_thread async fn name() { … } }` gives a runtime with one.
+/// `test! { current_thread async fn name() { … } }` gives a runtime with one. With `processes async fn`, what lasts as
+/// long as the program once a `Process` has been made is there before the test begins.
 #[macro_export]
 macro_rules! test {
     ($(#[$meta:meta])* async fn $name:ident() $body:block) => {
@@ -45,6 +50,13 @@ macro_rules! test {
         #[test]
         fn $name() {
             $crate::run(stringify!($name), $crate::Flavor::CurrentThread, || async $body);
+        }
+    };
+    ($(#[$meta:meta])* processes async fn $name:ident() $body:block) => {
+        $(#[$meta])*
+        #[test]
+        fn $name() {
+            $crate::run_with_processes(stringify!($name), || async $body);
         }
     };
 }

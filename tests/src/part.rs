@@ -1,5 +1,6 @@
 //! Other programs that take part in a test, such as a service that is killed.
 
+use std::ffi::OsStr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// Set in the process that plays a part, to what it was given.
@@ -15,14 +16,25 @@ impl Part {
     #[must_use]
     pub fn start(name: &str, argument: &str) -> Self {
         let executable = std::env::current_exe().expect("a test knows its executable");
-        let child = Command::new(executable)
+        Part::spawn(&mut Part::command(executable, name, argument))
+    }
+
+    /// How a part is started, to be changed before [`spawn`](Self::spawn).
+    #[must_use]
+    pub fn command(executable: impl AsRef<OsStr>, name: &str, argument: &str) -> Command {
+        let mut command = Command::new(executable);
+        command
             .args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"])
             .env(ARGUMENT, argument)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the test binary runs");
-        Part(child)
+            .stdout(Stdio::null());
+        command
+    }
+
+    /// Starts a part made by [`command`](Self::command).
+    #[must_use]
+    pub fn spawn(command: &mut Command) -> Self {
+        Part(command.spawn().expect("the test binary runs"))
     }
 
     /// Its process.

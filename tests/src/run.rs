@@ -5,10 +5,12 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use procpool::{Process, call};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::dump;
 use crate::leaks::Inventory;
+use crate::tasks::pid;
 
 /// Set to the test's name in the process that runs it.
 const ISOLATED: &str = "PROCPOOL_TEST_ISOLATED";
@@ -28,8 +30,25 @@ pub enum Flavor {
 
 /// Runs the test `name` (as libtest calls it) by itself. See [`test!`](crate::test).
 pub fn run<F: Future<Output = ()>>(name: &str, flavor: Flavor, body: impl FnOnce() -> F) {
+    run_after(name, flavor, || {}, body);
+}
+
+/// Like [`run`], in a program that has made a `Process` before.
+pub fn run_with_processes<F: Future<Output = ()>>(name: &str, body: impl FnOnce() -> F) {
+    let first = || {
+        let process = Process::spawn(call!(pid())).expect("a process");
+        let joined = runtime(Flavor::CurrentThread).block_on(async move {
+            process.wait().await;
+            process.join().await
+        });
+        joined.expect("a result");
+    };
+    run_after(name, Flavor::MultiThread, first, body);
+}
+
+fn run_after<F: Future<Output = ()>>(name: &str, flavor: Flavor, first: impl FnOnce(), body: impl FnOnce() -> F) {
     match std::env::var(ISOLATED) {
-        Ok(isolated) if isolated == name => here(name, flavor, body),
+        Ok(isolated) if isolated == name => here(name, flavor, first, body),
         _ => elsewhere(name),
     }
 }
@@ -53,7 +72,7 @@ fn elsewhere(name: &str) {
     );
 }
 
-fn here<F: Future<Output = ()>>(name: &str, flavor: Flavor, body: impl FnOnce() -> F) {
+fn here<F: Future<Output = ()>>(name: &str, flavor: Flavor, first: impl FnOnce(), body: impl FnOnce() -> F) {
     let (done, watchdog) = channel::<()>();
     let title = name.to_owned();
     let watchdog = std::thread::spawn(move || {
@@ -66,6 +85,7 @@ fn here<F: Future<Output = ()>>(name: &str, flavor: Flavor, body: impl FnOnce() 
     });
     // What tokio opens once for the whole process (its signal pipe) is opened before the count.
     drop(runtime(flavor));
+    first();
     let before = Inventory::take();
     {
         let runtime = runtime(flavor);

@@ -59,6 +59,24 @@ pub fn abort() -> u8 {
     std::process::abort()
 }
 
+/// Never ends by itself, and uses nothing.
+pub fn hang() {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Arrives at a gate, and after its release goes on until it is asked to stop; gives the process it ran in.
+#[must_use]
+pub fn visit_until_cancelled(gate: String) -> u32 {
+    visit(gate, 0);
+    let me = procpool::current();
+    while !me.is_cancelled() {
+        std::thread::yield_now();
+    }
+    me.pid()
+}
+
 /// Reads where nothing is.
 pub fn segfault() -> u8 {
     let nowhere = std::ptr::without_provenance::<u8>(8);
@@ -108,22 +126,4 @@ pub fn who() -> Identity {
         pid: std::process::id(),
         thread: format!("{:?}", std::thread::current().id()),
     }
-}
-
-/// Never ends by itself, and uses nothing.
-pub fn hang() {
-    loop {
-        std::thread::park();
-    }
-}
-
-/// Arrives at a gate, and after its release goes on until it is asked to stop; gives the process it ran in.
-#[must_use]
-pub fn visit_until_cancelled(gate: String) -> u32 {
-    visit(gate, 0);
-    let me = procpool::current();
-    while !me.is_cancelled() {
-        std::thread::yield_now();
-    }
-    me.pid()
 }

@@ -67,7 +67,8 @@ pub(crate) async fn maps_are_ordered(backend: Backend) {
     assert_eq!(pool.map(power, (0..200).map(|x| x % 20)).await.unwrap(), expected);
     let mut unordered = pool.map(power, (0..200).map(|x| x % 20)).unordered().await.unwrap();
     let mut sorted = expected.clone();
-    (unordered.sort_unstable(), sorted.sort_unstable());
+    unordered.sort_unstable();
+    sorted.sort_unstable();
     assert_eq!(unordered, sorted);
     assert_eq!(pool.map_with(300, |width: &u64, x: u64| width + x, 0..3).await.unwrap(), [300, 301, 302]);
     assert_eq!(pool.run_all((0..3u64).map(|x| call!(power(x)))).await.unwrap(), [1, 1, 4]);
