@@ -8,7 +8,7 @@ use procpool::{
     ErrorKind, Exit, Pool, PoolBuilder, PoolErrorKind, RunError, Shutdown, Started, Stderr, WorkerState, call,
 };
 use procpool_tests::tasks::{Identity, leave, pid, segfault, wait_at, who};
-use procpool_tests::{Gate, children_of, is_alive, signal, test, until, visit};
+use procpool_tests::{Gate, Signal, children_of, is_alive, send, test, until, visit};
 
 /// Long enough for the way there, short enough for a test to wait for.
 const LIMIT: Duration = Duration::from_millis(200);
@@ -282,7 +282,7 @@ test! {
         let path = gate.path();
         let pool = builder().exit(call!(arrive(path))).build().unwrap();
         let first = pool.run(call!(pid())).await.unwrap();
-        signal(first, "KILL");
+        send(Signal::KILL, first);
         until("it is gone", || !is_alive(first));
         let second = pool.run(call!(pid())).await.unwrap();
         pool.run(call!(segfault())).await.unwrap_err();
