@@ -261,3 +261,49 @@ impl Link {
         lock(&self.fault).clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wire::frame::{HEADER_LEN, MAX_FRAGMENT};
+
+    /// The one who finds the socket full may be in the way of the one who is woken for it.
+    #[test]
+    fn what_the_socket_does_not_take_is_written_by_whoever_is_woken() {
+        const LEN: usize = 1 << 20;
+        /// The whole length goes first.
+        const PAYLOAD: usize = size_of::<u64>() + LEN;
+        const ROUNDS: u64 = 2000;
+        let (ours, theirs) = socket::pair().unwrap();
+        let (page, _) = ParentPage::create().unwrap();
+        let link = Link::new(WorkerId { slot: 0, generation: 0 }, 1, page, ours, u64::MAX);
+        let mut worker = UnixStream::from(theirs);
+        worker.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Acquire) {
+                    if link.is_stalled() {
+                        link.resume();
+                    }
+                }
+            });
+            let mut outcome = Ok(());
+            for id in 0..ROUNDS {
+                let body = vec![7; LEN].into();
+                link.push(Order::Send(Outgoing { kind: Kind::Task, id, head: Vec::new(), body }));
+                link.flush();
+                outcome = worker.read_exact(&mut vec![0; PAYLOAD + PAYLOAD.div_ceil(MAX_FRAGMENT) * HEADER_LEN]);
+                if outcome.is_err() {
+                    break;
+                }
+            }
+            over.store(true, Ordering::Release);
+            outcome.expect("all of it arrives");
+        });
+    }
+}
