@@ -17,7 +17,6 @@ mod part;
 mod processes;
 mod random;
 mod run;
-mod signals;
 pub mod tasks;
 pub mod traps;
 
@@ -27,10 +26,9 @@ pub use host::{close_everything, fork_a_holder, ignore_children, reap_any_child}
 pub use leaks::{children_of, is_alive, parent_of, until};
 pub use obstacles::{Famine, Swamp};
 pub use part::{Part, part};
-pub use processes::{Signal, ended, send, send_to_child, send_to_group};
+pub use processes::{Signal, ended, freeze, send, send_to_child, send_to_group, until_it_waits};
 pub use random::Random;
 pub use run::{Flavor, run, run_with_processes};
-pub use signals::{freeze, signal, until_asleep};
 
 /// Defines a test: `test! { async fn name() { … } }`, on a runtime with two threads.
 ///

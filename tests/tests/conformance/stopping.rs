@@ -9,7 +9,7 @@ use procpool_tests::{Gate, Visitor, is_alive, until, visit};
 use super::Backend;
 
 /// Long enough for a task to begin, short enough for a test to wait for.
-const LIMIT: Duration = Duration::from_millis(200);
+const LIMIT: Duration = Duration::from_millis(500);
 
 /// Arrives, and ends when it is asked to. Says whether it was.
 fn heed(gate: String) -> (bool, Identity) {
@@ -49,7 +49,7 @@ pub(crate) async fn timeout(backend: Backend) {
     let error = task.await.unwrap_err();
     backend.assert_stopped(&error, ErrorKind::TimedOut, visitor.pid);
     assert_eq!((error.started(), error.is_timeout()), (Started::Yes, true));
-    assert!(error.to_string().contains("ran longer than its limit of 200ms"), "{error}");
+    assert!(error.to_string().contains("ran longer than its limit of 500ms"), "{error}");
     assert_replaced(backend, &pool, visitor).await;
     let report = pool.shutdown().await.unwrap();
     assert_eq!((report.succeeded, report.timed_out, report.workers_started, report.balances()), (1, 1, 2, true));

@@ -11,7 +11,7 @@ use procpool_tests::{Gate, until, visit};
 use super::Backend;
 
 /// Long enough for a worker to start, short enough for a test to wait for.
-const LIMIT: Duration = Duration::from_millis(200);
+const LIMIT: Duration = Duration::from_millis(500);
 
 thread_local! {
     /// Every worker, a process or a thread, runs its tasks and its initialiser on one thread.
@@ -158,12 +158,16 @@ pub(crate) async fn init_fails(backend: Backend) {
         assert_eq!(ready.kind(), PoolErrorKind::StartFailed);
         assert!(ready.to_string().contains(words), "{ready}");
         // During the pause that follows, tasks are refused with the cause.
-        let refused = pool.try_run(call!(power(2))).unwrap_err();
+        let refused = match pool.try_run(call!(power(2))) {
+            Err(refused) => refused,
+            // On a slow machine the next probe is under way by now, and is waited for.
+            Ok(run) => run.await.unwrap_err(),
+        };
         assert_eq!((refused.kind(), refused.started()), (ErrorKind::StartFailed, Started::No));
         assert_eq!((refused.task(), refused.worker()), (Some("power"), Some("worker-0")));
         assert!(refused.to_string().contains(words), "{refused}");
         let report = pool.shutdown().await.unwrap();
-        assert_eq!((report.workers_started, report.workers_ended), (3, 3));
+        assert!(report.workers_started >= 3 && report.balances(), "{report:?}");
     }
 }
 
@@ -175,7 +179,7 @@ pub(crate) async fn init_takes_too_long(backend: Backend) {
     let visitors = gate.arrivals(3).await;
     let error = task.await.unwrap_err();
     assert_eq!((error.kind(), error.started()), (ErrorKind::StartFailed, Started::No));
-    assert!(error.to_string().contains("worker-0: its init job took longer than 200ms"), "{error}");
+    assert!(error.to_string().contains("worker-0: its init job took longer than 500ms"), "{error}");
     let report = pool.shutdown().await.unwrap();
     assert_eq!((report.workers_started, report.workers_ended, report.refused), (3, 3, 1));
     drop(visitors);

@@ -38,7 +38,7 @@ pub(super) struct Link {
     orders: Mutex<VecDeque<Order>>,
     outbox: Mutex<Outbox>,
     inbox: Mutex<Inbox>,
-    /// The outbox holds bytes that the socket did not take.
+    /// The outbox holds bytes that the socket did not take. Changed only by who holds the outbox.
     stalled: AtomicBool,
     stalled_now: Notify,
     /// When bytes last moved towards the worker.
@@ -114,11 +114,16 @@ impl Link {
                 let Some(mut outbox) = try_lock(&self.outbox) else { return };
                 self.write(&mut outbox);
             }
-            // Whoever pushed while we held the outbox went away believing that we would see it.
-            if self.stalled.load(Ordering::Acquire) || lock(&self.orders).is_empty() {
+            if !self.is_behind() {
                 return;
             }
         }
+    }
+
+    /// Whether there are orders that the socket may have room for: whoever pushed them while somebody else held the
+    /// outbox went away believing that they would be seen.
+    fn is_behind(&self) -> bool {
+        !self.is_stalled() && !lock(&self.orders).is_empty()
     }
 
     /// Sends the first message, with the page's descriptor travelling beside its first byte.
@@ -136,8 +141,15 @@ impl Link {
 
     /// The socket has room again.
     pub(super) fn resume(&self) {
-        self.stalled.store(false, Ordering::Release);
-        self.flush();
+        {
+            // Not `try_lock`: whoever holds it may be the one that has just found the socket full and is about to let
+            // go. If that kept us from writing, the rest would lie here for ever, since nobody else is woken for it.
+            let mut outbox = lock(&self.outbox);
+            self.write(&mut outbox);
+        }
+        if self.is_behind() {
+            self.flush();
+        }
     }
 
     fn write(&self, outbox: &mut Outbox) {
@@ -247,5 +259,51 @@ impl Link {
 
     pub(super) fn fault(&self) -> Option<String> {
         lock(&self.fault).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wire::frame::{HEADER_LEN, MAX_FRAGMENT};
+
+    /// The one who finds the socket full may be in the way of the one who is woken for it.
+    #[test]
+    fn what_the_socket_does_not_take_is_written_by_whoever_is_woken() {
+        const LEN: usize = 1 << 20;
+        /// The whole length goes first.
+        const PAYLOAD: usize = size_of::<u64>() + LEN;
+        const ROUNDS: u64 = 2000;
+        let (ours, theirs) = socket::pair().unwrap();
+        let (page, _) = ParentPage::create().unwrap();
+        let link = Link::new(WorkerId { slot: 0, generation: 0 }, 1, page, ours, u64::MAX);
+        let mut worker = UnixStream::from(theirs);
+        worker.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Acquire) {
+                    if link.is_stalled() {
+                        link.resume();
+                    }
+                }
+            });
+            let mut outcome = Ok(());
+            for id in 0..ROUNDS {
+                let body = vec![7; LEN].into();
+                link.push(Order::Send(Outgoing { kind: Kind::Task, id, head: Vec::new(), body }));
+                link.flush();
+                outcome = worker.read_exact(&mut vec![0; PAYLOAD + PAYLOAD.div_ceil(MAX_FRAGMENT) * HEADER_LEN]);
+                if outcome.is_err() {
+                    break;
+                }
+            }
+            over.store(true, Ordering::Release);
+            outcome.expect("all of it arrives");
+        });
     }
 }
