@@ -130,7 +130,8 @@ enum Life {
     Starting,
     Running { pid: u32, pidfd: OwnedFd },
     Failed(String),
-    Ended,
+    /// A short call may be over before `Process::spawn` has looked: it did start, and this was its number.
+    Ended { pid: u32 },
 }
 
 impl Watch {
@@ -155,7 +156,12 @@ impl Watch {
 
     /// The process has ended and been reaped.
     pub(crate) fn exited(&self, exit: Exit) {
-        self.set(Life::Ended);
+        {
+            let mut life = lock(&self.life);
+            if let Life::Running { pid, .. } = *life {
+                *life = Life::Ended { pid };
+            }
+        }
         self.exit.send_replace(Some(exit));
     }
 
@@ -164,9 +170,8 @@ impl Watch {
         loop {
             match &*life {
                 Life::Starting => life = self.changed.wait(life).unwrap_or_else(PoisonError::into_inner),
-                Life::Running { pid, .. } => return Ok(*pid),
+                Life::Running { pid, .. } | Life::Ended { pid } => return Ok(*pid),
                 Life::Failed(why) => return Err(why.clone()),
-                Life::Ended => return Err("it ended before it was seen to start".into()),
             }
         }
     }
@@ -187,7 +192,7 @@ impl Watch {
     fn terminate(&self) -> std::io::Result<()> {
         match &*lock(&self.life) {
             Life::Running { pidfd, .. } => sys::process::terminate(pidfd.as_fd()),
-            Life::Starting | Life::Failed(_) | Life::Ended => Ok(()),
+            Life::Starting | Life::Failed(_) | Life::Ended { .. } => Ok(()),
         }
     }
 }

@@ -106,7 +106,7 @@ impl<P: Payload> Scheduler<P> {
                 self.end(id, task, resolution, turn);
                 return;
             }
-            if task.offers < self.config.max_offers {
+            if task.offers < Self::max_offers(self.config.max_offers, &task) {
                 self.requeue(id, task, turn);
                 return;
             }

@@ -169,7 +169,8 @@ impl Ledger {
         assert!(record.runs < attempt, "{task:?} ran {} times before attempt {attempt}", record.runs);
         record.offered = true;
         record.offers = if record.offers.0 == attempt { (attempt, record.offers.1 + 1) } else { (attempt, 1) };
-        assert!(record.offers.1 <= self.max_offers, "{task:?} was offered too often");
+        let max_offers = if placement == Placement::Dedicated { 1 } else { self.max_offers };
+        assert!(record.offers.1 <= max_offers, "{task:?} was offered too often");
         let worker = self.workers.get_mut(&id).unwrap();
         worker.held = Some((offer, task));
         worker.revoking = false;

@@ -158,3 +158,14 @@ fn dedicated_tasks_have_a_worker_of_their_own_outside_the_size() {
     assert_eq!(pool.exited(worker, None), ["t3 cancelled, began No, 1.1 SIGSEGV"]);
     assert_eq!(pool.ready(w(0)), ["offer 0.0 t0"]);
 }
+
+/// Whoever asked for a process knows it by its number, and may have told it to end: there is no second one.
+#[test]
+fn a_dedicated_task_is_offered_to_one_worker_only() {
+    let dedicated = TaskOptions { placement: Placement::Dedicated, ..PLAIN };
+    let mut pool = Puppet::new(config(1));
+    assert_eq!(pool.submit(dedicated), ["spawn 0.0 Dedicated"]);
+    assert_eq!(pool.ready(w(0)), ["offer 0.0 t0"]);
+    let offered = Some(pool.offered());
+    assert_eq!(pool.exited(w(0), offered), ["t0 worker died, began No, 0.0 SIGSEGV"]);
+}
