@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::future::{join_all, try_join_all};
 use procpool::{ErrorKind, Pool, PoolBuilder, PoolErrorKind, Started, Stderr, WorkerState, call};
 use procpool_tests::tasks::{Identity, leave, pid, same, wait_at, who};
-use procpool_tests::{Famine, Gate, Swamp, Visitor, children_of, ended, freeze, is_alive, signal, test, until};
+use procpool_tests::{Famine, Gate, Swamp, Visitor, children_of, ended, freeze, is_alive, send, Signal, test, until};
 
 fn builder(workers: usize) -> PoolBuilder {
     Pool::builder().workers(workers)
@@ -98,7 +98,7 @@ test! {
     async fn an_idle_worker_that_is_killed_is_nobodys_failure() {
         let pool = builder(1).build().unwrap();
         let first = pool.run(call!(pid())).await.unwrap();
-        signal(first, "KILL");
+        send(Signal::KILL, first);
         until("it is reaped", || children().is_empty());
         assert_ne!(pool.run(call!(pid())).await.unwrap(), first);
         let report = pool.shutdown().await.unwrap();
@@ -208,7 +208,7 @@ test! {
                 known.is_some()
             });
             let pid = known.unwrap();
-            signal(pid, "KILL");
+            send(Signal::KILL, pid);
             ended(pid).await;
             drop(stuck);
             killed.insert(pid);

@@ -179,8 +179,8 @@ pub(crate) mod defaults {
     pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
     /// From handing a task to an idle worker until it takes it.
     pub(crate) const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
-    /// An unclaimed task is handed out this often.
-    pub(crate) const MAX_OFFERS: u32 = 3;
+    /// An unclaimed task is handed out this often: once, and again three times.
+    pub(crate) const MAX_OFFERS: u32 = 4;
     /// Deaths before Ready in a row, after which waiting tasks fail.
     pub(crate) const START_FAILURES: u32 = 3;
     /// The pause after the first of them.

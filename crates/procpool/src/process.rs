@@ -128,10 +128,15 @@ pub(crate) struct Watch {
 
 enum Life {
     Starting,
-    Running { pid: u32, pidfd: OwnedFd },
+    Running {
+        pid: u32,
+        pidfd: OwnedFd,
+    },
     Failed(String),
     /// A short call may be over before `Process::spawn` has looked: it did start, and this was its number.
-    Ended { pid: u32 },
+    Ended {
+        pid: u32,
+    },
 }
 
 impl Watch {

@@ -10,7 +10,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
 use super::etiquette::Etiquette;
@@ -25,8 +25,9 @@ use crate::wire::page::ParentPage;
 
 /// How many reads one call of [`Link::receive`] makes, so that one busy worker does not starve the others.
 const READS: usize = 16;
-/// What one read asks for at least.
-const READ_SIZE: usize = 64 * 1024;
+/// Messages up to this size are copied out of the read buffer: a small result that waits to be taken must not keep the
+/// whole of it.
+const COMPACT: usize = 16 * 1024;
 
 pub(super) struct Link {
     pub(super) worker: WorkerId,
@@ -54,6 +55,13 @@ struct Inbox {
     assembler: Assembler,
     etiquette: Etiquette,
     ended: bool,
+}
+
+fn compact(message: Message) -> Message {
+    match message.body.len() {
+        0..=COMPACT => Message { body: Bytes::copy_from_slice(&message.body), ..message },
+        _ => message,
+    }
 }
 
 /// What a call of [`Link::receive`] found at the end.
@@ -201,7 +209,6 @@ impl Link {
             return Ok(Received::Ended);
         }
         for _ in 0..READS {
-            buffer.reserve(READ_SIZE);
             match socket::recv_into(&self.socket, buffer) {
                 Ok(0) => {
                     *ended = true;
@@ -214,7 +221,7 @@ impl Link {
                                 *ended = true;
                                 return Err(fault);
                             }
-                            each(message);
+                            each(compact(message));
                         }
                         Ok(None) => break,
                         Err(error) => {
