@@ -117,9 +117,10 @@ test! {
         let gate = Gate::new();
         let path = gate.path();
         let pool = Pool::builder().workers(1).init(call!(arrive(path))).build().unwrap();
-        // Time in the initialiser is not the task's: this limit is over long before the task begins.
-        let task = pool.run(call!(who())).timeout(Duration::from_secs(5)).spawn();
+        let task = pool.spawn(call!(who()));
         let visitor = gate.arrival().await;
+        // Its hello may not have been read yet.
+        until("the initialiser runs", || pool.snapshot().workers[0].state == WorkerState::Initialising);
         let snapshot = pool.snapshot();
         assert_eq!((snapshot.workers[0].state, snapshot.queued.len()), (WorkerState::Initialising, 1), "{snapshot}");
         assert_eq!(snapshot.workers[0].pid, Some(visitor.pid));
