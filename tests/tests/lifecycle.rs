@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::future::{join_all, try_join_all};
 use procpool::{ErrorKind, Pool, PoolBuilder, PoolErrorKind, Started, Stderr, WorkerState, call};
 use procpool_tests::tasks::{Identity, leave, pid, same, wait_at, who};
-use procpool_tests::{Famine, Gate, Swamp, Visitor, children_of, ended, freeze, is_alive, send, Signal, test, until};
+use procpool_tests::{Famine, Gate, Signal, Swamp, Visitor, children_of, ended, freeze, is_alive, send, test, until};
 
 fn builder(workers: usize) -> PoolBuilder {
     Pool::builder().workers(workers)

@@ -49,9 +49,8 @@ pub(super) fn snapshot(
         });
     }
     if !shown.queued.is_empty() || !shown.waiting.is_empty() {
-        let starting = |worker: &WorkerSnapshot| {
-            matches!(worker.state, WorkerState::Starting | WorkerState::Initialising)
-        };
+        let starting =
+            |worker: &WorkerSnapshot| matches!(worker.state, WorkerState::Starting | WorkerState::Initialising);
         shown.reason = Some(match scheduler.starts_paused_until() {
             Some(until) => WaitReason::StartsPaused(until.0.saturating_sub(now.0)),
             None if shown.workers.iter().any(starting) => WaitReason::WorkersStarting,
