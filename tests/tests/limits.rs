@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use procpool::{ErrorKind, Pool, Started, call};
 use procpool_tests::tasks::{hang, pid, same, spin, visit_and_spin, visit_until_cancelled, wait_at};
-use procpool_tests::{Gate, children_of, is_alive, signal, test};
+use procpool_tests::{Gate, Signal, children_of, is_alive, send, test};
 
 /// Long enough that a test which waits for it to pass has failed.
 const LONG: Duration = Duration::from_secs(40);
@@ -53,7 +53,7 @@ test! {
         let run = pool.run(call!(visit_and_spin(gate.path()))).timeout(ms(1000)).grace(ms(500)).spawn();
         let visitor = gate.arrival().await;
         let worker = visitor.pid;
-        signal(worker, "TERM");
+        send(Signal::TERM, worker);
         visitor.release().await;
         let error = run.await.unwrap_err();
         // Had the signal ended it, it would be a death, and before its time.
