@@ -106,7 +106,7 @@ impl<P: Payload> Scheduler<P> {
                 self.end(id, task, resolution, turn);
                 return;
             }
-            if task.offers < self.config.max_offers {
+            if task.offers < task.max_offers(&self.config) {
                 self.requeue(id, task, turn);
                 return;
             }

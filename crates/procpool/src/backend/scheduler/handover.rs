@@ -196,10 +196,11 @@ impl<P: Payload> Scheduler<P> {
 
     /// The offer was taken back: the task is free, and so is the worker, unless it was taken back for being silent.
     fn withdrawn(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
-        let max_offers = self.config.max_offers;
+        let config = self.config;
         let Some((held, task)) = self.held(worker) else {
             return;
         };
+        let max_offers = task.max_offers(&config);
         let ends = held.stop.is_some() || held.withdraw.is_some();
         if held.silent && !ends && task.offers >= max_offers {
             // It fails, and its error names the worker's death: so it stays in the worker's hand until that is known.
