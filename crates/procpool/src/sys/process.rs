@@ -237,6 +237,16 @@ pub(crate) fn parent_id() -> u32 {
     rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs())
 }
 
+/// Ends this process and nothing else: no exit handlers run and no buffer is flushed, as is right for the child of a
+/// fork whose parent lives on with the same handlers and buffers.
+pub(crate) fn leave() -> ! {
+    // SAFETY: ends the process; nothing of it is used afterwards.
+    #[expect(unsafe_code, reason = "rustix and std have no exit without exit handlers")]
+    unsafe {
+        libc::_exit(0)
+    }
+}
+
 /// Whether the calling thread is the one that the process began with.
 pub(crate) fn is_main_thread() -> bool {
     rustix::thread::gettid() == rustix::process::getpid()
