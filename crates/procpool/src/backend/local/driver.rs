@@ -109,8 +109,7 @@ pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: Readi
             }
             guard = ready.writable(), if link.is_stalled() => {
                 let Ok(mut guard) = guard else { return };
-                link.resume();
-                if link.is_stalled() {
+                if link.resume() {
                     guard.clear_ready();
                 }
             }

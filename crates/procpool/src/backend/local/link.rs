@@ -134,10 +134,18 @@ impl Link {
         Ok(())
     }
 
-    /// The socket has room again.
-    pub(super) fn resume(&self) {
-        self.stalled.store(false, Ordering::Release);
+    /// The socket has room again: writes on, and says whether that room is used up.
+    ///
+    /// Waits for whoever is writing, and tries itself in any case. Were it to leave things to the other, who may have
+    /// found the socket full before there was room, nobody would be told of that room again.
+    pub(super) fn resume(&self) -> bool {
+        let is_full = {
+            let mut outbox = lock(&self.outbox);
+            self.write(&mut outbox);
+            self.is_stalled()
+        };
         self.flush();
+        is_full
     }
 
     fn write(&self, outbox: &mut Outbox) {
