@@ -189,8 +189,9 @@ impl Link {
     }
 
     /// Reads what has arrived and hands whole messages to `each`, in order. Somebody else reading meanwhile is waited
-    /// for: it is never long.
-    pub(super) fn receive(&self, mut each: impl FnMut(Message)) -> Result<Received, String> {
+    /// for: it is never long. After an error, of the frames or of `each`, nothing more is read: a worker that is to
+    /// be killed cannot keep this process busy until it is.
+    pub(super) fn receive(&self, mut each: impl FnMut(Message) -> Result<(), String>) -> Result<Received, String> {
         let mut inbox = lock(&self.inbox);
         let Inbox { buffer, assembler, etiquette, ended } = &mut *inbox;
         if *ended {
@@ -204,19 +205,16 @@ impl Link {
                     return Ok(Received::Ended);
                 }
                 Ok(_) => loop {
-                    match assembler.push(buffer) {
+                    let understood = match assembler.push(buffer) {
                         Ok(Some(message)) => {
-                            if let Err(fault) = etiquette.admit(message.kind, message.id, self.offered()) {
-                                *ended = true;
-                                return Err(fault);
-                            }
-                            each(message);
+                            etiquette.admit(message.kind, message.id, self.offered()).and_then(|()| each(message))
                         }
                         Ok(None) => break,
-                        Err(error) => {
-                            *ended = true;
-                            return Err(format!("it broke the protocol: {error}"));
-                        }
+                        Err(error) => Err(format!("it broke the protocol: {error}")),
+                    };
+                    if let Err(fault) = understood {
+                        *ended = true;
+                        return Err(fault);
                     }
                 },
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(Received::Drained),
