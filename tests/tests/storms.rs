@@ -12,7 +12,9 @@ use futures::stream::FuturesUnordered;
 use procpool::{ErrorKind, Exit, JoinHandle, Pool, Started, WorkerState, call};
 use procpool_tests::tasks::{abort, leave, pid, power, segfault, spin, wait_at};
 use procpool_tests::traps::{Trick, WhenDecoded, WhenEncoded};
-use procpool_tests::{Gate, Random, Signal, children_of, ended, is_alive, send, send_to_child, test, until, visit, watched};
+use procpool_tests::{
+    Gate, Random, Signal, children_of, ended, is_alive, send, send_to_child, test, until, visit, watched,
+};
 
 async fn hundred_thousand_runs() {
     let pool = Pool::builder().workers(2).build().unwrap();

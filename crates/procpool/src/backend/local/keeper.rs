@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use super::driver::{Receiver, drive, stillborn};
-use super::link::{Link, Received};
+use super::link::Link;
 use super::outbox::Outgoing;
 use super::stderr::Tail;
 use crate::backend::job::Death;
@@ -171,7 +171,7 @@ impl Keeper {
         engine.arm(|_, next| due = next.is_some_and(|next| next <= engine.now()));
         if due {
             for link in engine.with_workers(|workers| workers.links()) {
-                while self.receiver.receive(&link) == Received::More {}
+                self.receiver.drain(&link);
             }
             engine.handle(Event::Tick);
         }
@@ -313,7 +313,7 @@ impl Keeper {
         };
         let Some(mut ward) = self.wards.remove(&worker) else { return };
         self.tokens.remove(&ward.token);
-        while self.receiver.receive(&ward.link) == Received::More {}
+        self.receiver.drain(&ward.link);
         // Does nothing when somebody else has reaped it: its number may be another's by now.
         kill(&ward.child);
         let stderr = match &mut ward.stderr {

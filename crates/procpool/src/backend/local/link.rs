@@ -10,7 +10,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::sync::Notify;
 
 use super::etiquette::Etiquette;
@@ -25,10 +25,6 @@ use crate::wire::page::ParentPage;
 
 /// How many reads one call of [`Link::receive`] makes, so that one busy worker does not starve the others.
 const READS: usize = 16;
-/// Messages up to this size are copied out of the read buffer: a small result that waits to be taken must not keep the
-/// whole of it.
-const COMPACT: usize = 16 * 1024;
-
 pub(super) struct Link {
     pub(super) worker: WorkerId,
     pub(super) pid: u32,
@@ -55,13 +51,6 @@ struct Inbox {
     assembler: Assembler,
     etiquette: Etiquette,
     ended: bool,
-}
-
-fn compact(message: Message) -> Message {
-    match message.body.len() {
-        0..=COMPACT => Message { body: Bytes::copy_from_slice(&message.body), ..message },
-        _ => message,
-    }
 }
 
 /// What a call of [`Link::receive`] found at the end.
@@ -147,17 +136,18 @@ impl Link {
         Ok(())
     }
 
-    /// The socket has room again.
-    pub(super) fn resume(&self) {
-        {
-            // Not `try_lock`: whoever holds it may be the one that has just found the socket full and is about to let
-            // go. If that kept us from writing, the rest would lie here for ever, since nobody else is woken for it.
+    /// The socket has room again: writes on, and says whether that room is used up.
+    ///
+    /// Waits for whoever is writing, and tries itself in any case. Were it to leave things to the other, who may have
+    /// found the socket full before there was room, nobody would be told of that room again.
+    pub(super) fn resume(&self) -> bool {
+        let is_full = {
             let mut outbox = lock(&self.outbox);
             self.write(&mut outbox);
-        }
-        if self.is_behind() {
-            self.flush();
-        }
+            self.is_stalled()
+        };
+        self.flush();
+        is_full
     }
 
     fn write(&self, outbox: &mut Outbox) {
@@ -201,8 +191,9 @@ impl Link {
     }
 
     /// Reads what has arrived and hands whole messages to `each`, in order. Somebody else reading meanwhile is waited
-    /// for: it is never long.
-    pub(super) fn receive(&self, mut each: impl FnMut(Message)) -> Result<Received, String> {
+    /// for: it is never long. After an error, of the frames or of `each`, nothing more is read: a worker that is to
+    /// be killed cannot keep this process busy until it is.
+    pub(super) fn receive(&self, mut each: impl FnMut(Message) -> Result<(), String>) -> Result<Received, String> {
         let mut inbox = lock(&self.inbox);
         let Inbox { buffer, assembler, etiquette, ended } = &mut *inbox;
         if *ended {
@@ -215,19 +206,16 @@ impl Link {
                     return Ok(Received::Ended);
                 }
                 Ok(_) => loop {
-                    match assembler.push(buffer) {
+                    let understood = match assembler.push(buffer) {
                         Ok(Some(message)) => {
-                            if let Err(fault) = etiquette.admit(message.kind, message.id, self.offered()) {
-                                *ended = true;
-                                return Err(fault);
-                            }
-                            each(compact(message));
+                            etiquette.admit(message.kind, message.id, self.offered()).and_then(|()| each(message))
                         }
                         Ok(None) => break,
-                        Err(error) => {
-                            *ended = true;
-                            return Err(format!("it broke the protocol: {error}"));
-                        }
+                        Err(error) => Err(format!("it broke the protocol: {error}")),
+                    };
+                    if let Err(fault) = understood {
+                        *ended = true;
+                        return Err(fault);
                     }
                 },
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(Received::Drained),

@@ -106,7 +106,7 @@ impl<P: Payload> Scheduler<P> {
                 self.end(id, task, resolution, turn);
                 return;
             }
-            if task.offers < Self::max_offers(self.config.max_offers, &task) {
+            if task.offers < task.max_offers(&self.config) {
                 self.requeue(id, task, turn);
                 return;
             }
