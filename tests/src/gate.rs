@@ -33,6 +33,8 @@ impl Gate {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("procpool-{}-gate-{number}", std::process::id()));
+        // A process that was killed had the same number once.
+        drop(std::fs::remove_file(&path));
         Self::at(path)
     }
 

@@ -12,11 +12,11 @@ mod dump;
 mod gate;
 mod host;
 mod leaks;
+mod obstacles;
 mod part;
 mod processes;
 mod random;
 mod run;
-mod signals;
 pub mod tasks;
 pub mod traps;
 
@@ -24,11 +24,11 @@ pub use dump::watched;
 pub use gate::{Gate, Visitor, visit};
 pub use host::{close_everything, fork_a_holder, ignore_children, reap_any_child};
 pub use leaks::{children_of, is_alive, parent_of, until};
+pub use obstacles::{Famine, Swamp};
 pub use part::{Part, part};
-pub use processes::{Signal, ended, send, send_to_child, send_to_group};
+pub use processes::{Signal, ended, freeze, send, send_to_child, send_to_group, until_it_waits};
 pub use random::Random;
 pub use run::{Flavor, run, run_with_processes};
-pub use signals::{freeze, signal, until_asleep};
 
 /// Defines a test: `test! { async fn name() { … } }`, on a runtime with two threads.
 ///

@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, PidfdFlags, kill_process, kill_process_group, pidfd_open, pidfd_send_signal};
 
-use crate::leaks::{is_alive, parent_of};
+use crate::leaks::{is_alive, parent_of, state_of, until};
 
 fn named(pid: u32) -> Pid {
     i32::try_from(pid).ok().and_then(Pid::from_raw).expect("the number of a process")
@@ -27,6 +27,17 @@ pub fn send_to_group(signal: Signal, leader: u32) {
 pub fn send_to_child(signal: Signal, pid: u32) -> bool {
     let Ok(child) = pidfd_open(named(pid), PidfdFlags::empty()) else { return false };
     parent_of(pid) == Some(std::process::id()) && is_alive(pid) && pidfd_send_signal(&child, signal).is_ok()
+}
+
+/// Stops a process, and waits until it stands still.
+pub fn freeze(pid: u32) {
+    send(Signal::STOP, pid);
+    until("the process is stopped", || state_of(pid) == Some('T'));
+}
+
+/// Waits until a process does nothing but wait.
+pub fn until_it_waits(pid: u32) {
+    until("the process waits", || state_of(pid) == Some('S'));
 }
 
 /// Waits for the end of a process, which need not be a child.

@@ -5,7 +5,7 @@ use std::error::Error;
 use procpool::{ErrorKind, Pool, RunError, Started, Stderr, WorkerPanic, WorkerState, call};
 use procpool_tests::tasks::{abort, boom, leave, overflow, pid, power, segfault, spin, wait_at};
 use procpool_tests::traps::{Trick, WhenDecoded, WhenEncoded};
-use procpool_tests::{Gate, freeze, is_alive, signal, test, until, until_asleep, visit};
+use procpool_tests::{Gate, Signal, freeze, is_alive, send, test, until, until_it_waits, visit};
 
 /// One worker, so that what follows a crash cannot simply run in another one; what it prints is kept for the error.
 fn pool_of_one() -> Pool {
@@ -322,7 +322,7 @@ test! {
         let task = pool.spawn(call!(wait_at(path, 0)));
         let visitor = gate.arrival().await;
         let worker = visitor.pid;
-        signal(worker, "KILL");
+        send(Signal::KILL, worker);
         let error = task.await.unwrap_err();
         assert_eq!((signal_name(&error), error.task()), (Some("SIGKILL"), Some("wait_at")));
         assert_died(&pool, &error, worker).await;
@@ -354,7 +354,7 @@ test! {
         freeze(worker);
         let task = pool.spawn(call!(pid()));
         until("the task is with the frozen worker", || pool.snapshot().workers[0].state == WorkerState::Busy);
-        signal(worker, "KILL");
+        send(Signal::KILL, worker);
         let next = task.await.unwrap();
         assert_ne!(next, worker);
         assert!(!is_alive(worker));
@@ -364,7 +364,7 @@ test! {
         let task = pool.spawn(call!(take(trap)));
         let visitor = gate.arrival().await;
         assert_eq!(visitor.pid, next);
-        signal(next, "KILL");
+        send(Signal::KILL, next);
         let error = task.await.unwrap_err();
         assert_eq!(signal_name(&error), Some("SIGKILL"));
         assert!(error.to_string().contains("while it decoded the arguments"), "{error}");
@@ -385,7 +385,7 @@ test! {
         let task = pool.spawn(call!(give(Trick::Visit(path))));
         let visitor = gate.arrival().await;
         let worker = visitor.pid;
-        signal(worker, "KILL");
+        send(Signal::KILL, worker);
         let error = task.await.unwrap_err();
         assert!(error.to_string().contains("while it encoded the result"), "{error}");
         let worker = assert_died(&pool, &error, worker).await;
@@ -396,8 +396,8 @@ test! {
         assert_eq!(visitor.pid, worker);
         visitor.release().await;
         until("a part of the result has been sent", || resident(worker) > 64 << 20);
-        until_asleep(worker);
-        signal(worker, "KILL");
+        until_it_waits(worker);
+        send(Signal::KILL, worker);
         let error = task.await.unwrap_err();
         assert_eq!(signal_name(&error), Some("SIGKILL"));
         assert_died(&pool, &error, worker).await;

@@ -1,5 +1,7 @@
 //! Time limits of the run and of the queue.
 
+#![expect(clippy::unwrap_used, reason = "in a test's helpers, too, it fails the test")]
+
 use std::time::{Duration, Instant};
 
 use procpool::{ErrorKind, Pool, Started, call};

@@ -18,7 +18,7 @@ pub fn call_engine(input: TokenStream) -> TokenStream {
 ///
 /// The function stays as it is. A type of the same name appears beside it, with the arguments as fields; it implements
 /// `procpool::Task`, `Serialize` and `Deserialize`. It is as visible as the function. Unless it is generic it also has a
-/// stable name, under which another program can ask for it; `procpool::init` refuses a program in which two tasks share one.
+/// stable name, which must be unique: in a program in which two tasks share one, making a pool of processes is an error.
 ///
 /// Arguments are owned (`String`, not `&str`) and have plain names; the result is owned, too. The function is neither
 /// `async` nor `unsafe` nor a method. Attributes of serde on an argument go to the field.

@@ -66,6 +66,12 @@ impl From<RangeInclusive<usize>> for Workers {
 }
 
 /// Where the stderr of workers goes. Stdout always goes where the parent's goes.
+///
+/// ```no_run
+/// # fn f() -> Result<(), procpool::PoolError> {
+/// let pool = procpool::Pool::builder().stderr(procpool::Stderr::Capture).build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stderr {
@@ -173,8 +179,8 @@ pub(crate) mod defaults {
     pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
     /// From handing a task to an idle worker until it takes it.
     pub(crate) const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
-    /// An unclaimed task is handed out this often.
-    pub(crate) const MAX_OFFERS: u32 = 3;
+    /// An unclaimed task is handed out this often: once, and again three times.
+    pub(crate) const MAX_OFFERS: u32 = 4;
     /// Deaths before Ready in a row, after which waiting tasks fail.
     pub(crate) const START_FAILURES: u32 = 3;
     /// The pause after the first of them.

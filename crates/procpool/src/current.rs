@@ -28,7 +28,7 @@ pub fn current() -> Current {
             name: place.name,
             slot: Some(place.slot),
             generation: Some(place.generation),
-            task: Some((place.task, place.attempt)),
+            task: place.task,
             cancel: Cancel::Flag(place.cancelled),
         };
     }
@@ -99,7 +99,7 @@ impl Current {
         self.task.map(|(_, attempt)| attempt)
     }
 
-    /// Whether this is a worker of a pool.
+    /// Whether this is a worker: of a pool, or a [`Process`](crate::Process).
     #[must_use]
     pub fn is_worker(&self) -> bool {
         self.slot.is_some()
@@ -181,8 +181,8 @@ pub(crate) struct Place {
     pub(crate) name: Arc<str>,
     pub(crate) slot: u32,
     pub(crate) generation: u32,
-    pub(crate) task: u64,
-    pub(crate) attempt: u32,
+    /// Number and attempt of the task, if there is one.
+    pub(crate) task: Option<(u64, u32)>,
     /// Set when the task is asked to stop.
     pub(crate) cancelled: Arc<AtomicBool>,
 }
@@ -224,8 +224,7 @@ mod tests {
             name: "worker-3".into(),
             slot: 3,
             generation: 1,
-            task: 9,
-            attempt: 2,
+            task: Some((9, 2)),
             cancelled: Arc::clone(&cancelled),
         };
         let guard = enter(place);

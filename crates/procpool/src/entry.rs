@@ -29,6 +29,8 @@ static DEPTH: AtomicU32 = AtomicU32::new(0);
 /// nothing that follows it happens in workers: no arguments are parsed, no port is bound, no log is opened twice.
 /// It can be called more than once.
 ///
+/// A worker whose parent has ended meanwhile kills itself here, instead of running the program.
+///
 /// A program that does not call it gets an error from `Pool::new`, and no process is started.
 ///
 /// ```

@@ -1,4 +1,345 @@
-//! Multiprocessing for async Rust.
+//! Multiprocessing for async Rust: await a function in a child process, and trust what happens.
+//!
+//! A tokio program awaits `pool.run(call!(f(x)))`, and `f` runs in a worker process. The work can be stopped, may
+//! crash, and cannot take the program with it: a segfault, an endless loop or an `exit()` costs one task. Use it for
+//! work that must be stoppable, for native code that may crash or leak, and for libraries with global state. Work that
+//! needs none of this is cheaper on threads.
+//!
+//! What follows is a tour. The reasons are in the repository's `docs/`: architecture, protocol, failure semantics,
+//! performance.
+//!
+//! # The first program
+//!
+//! ```standalone_crate
+//! use procpool::{Pool, call};
+//!
+//! fn power(x: u64) -> u128 {
+//!     (x as u128).pow(x as u32)
+//! }
+//!
+//! #[procpool::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let pool = Pool::new()?; // one worker a core, started when needed
+//!     let y = pool.run(call!(power(4))).await?; // runs in a child process
+//!     assert_eq!(y, 256);
+//!     pool.shutdown().await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Nothing is registered. Workers are this same executable, started again: [`#[procpool::main]`](macro@main) is
+//! [`init()`] and then `#[tokio::main]`, and in a worker `init()` turns off into the work and never returns. A program
+//! that does not call it gets an error when it makes a pool, and no process is started.
+//!
+//! # Jobs: what can run
+//!
+//! - [`call!`] makes a job of any function call. Arguments are evaluated here and travel; `&name` and `&v[1..]` travel
+//!   as copies and are lent to the function over there.
+//! - [`#[procpool::task]`](macro@task) makes a type of a function, so that `cube { x: 3 }` is a job.
+//! - A type that implements [`Task`] is a job.
+//!
+//! ```standalone_crate
+//! use procpool::{Pool, Task, call};
+//! use serde::{Deserialize, Serialize};
+//!
+//! fn cut(text: &str, len: usize) -> String {
+//!     text.chars().take(len).collect()
+//! }
+//!
+//! #[procpool::task]
+//! fn cube(x: u64) -> u64 {
+//!     x * x * x
+//! }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Scale {
+//!     values: Vec<f64>,
+//!     by: f64,
+//! }
+//!
+//! impl Task for Scale {
+//!     type Output = Vec<f64>;
+//!
+//!     fn run(self) -> Vec<f64> {
+//!         self.values.iter().map(|value| value * self.by).collect()
+//!     }
+//! }
+//!
+//! #[procpool::main]
+//! async fn main() -> Result<(), procpool::RunError> {
+//!     let pool = Pool::builder().workers(1).build().unwrap();
+//!     let title = String::from("multiprocessing");
+//!     assert_eq!(pool.run(call!(cut(&title, 5))).await?, "multi");
+//!     assert_eq!(pool.run(cube { x: 3 }).await?, 27);
+//!     assert_eq!(pool.run(Scale { values: vec![1.0, 2.0], by: 1.5 }).await?, [1.5, 3.0]);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Values: what can travel
+//!
+//! Arguments and results are [`Ship`]: owned, `Send`, with serde's `Serialize` and `Deserialize`. A value never arrives
+//! changed: what the encoding cannot carry faithfully is an error ([`CodecError`]) that names type and field and says
+//! what to do. `#[serde(flatten)]`, `untagged` and `serde_json::Value` need [`Json`], which carries its value as JSON.
+//!
+//! `io::Error` and its kin do not serialise. [`AnyError`] takes any error by `?`, and carries the messages of its
+//! chain:
+//!
+//! ```no_run
+//! use procpool::{AnyError, Pool, call};
+//!
+//! fn lines(path: &str) -> Result<usize, AnyError> {
+//!     Ok(std::fs::read_to_string(path)?.lines().count())
+//! }
+//!
+//! async fn count(pool: &Pool) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+//!     Ok(pool.run(call!(lines("/etc/hosts"))).await??) // the first ? is about the process, the second about the file
+//! }
+//! ```
+//!
+//! A whole argument or result that is a `Vec<u8>`, `String` or `Bytes` is copied as it is; bytes inside other types are
+//! faster with `serde_bytes`. Neither may be larger than [`max_message`](PoolBuilder::max_message).
+//!
+//! # Run and its options
+//!
+//! [`Pool::run`] gives a [`Run`]: a plain future, inert until it is polled. The first poll encodes and hands the task
+//! over; from then on it goes on by itself. Dropping the `Run` stops the work.
+//!
+//! ```no_run
+//! # async fn f(pool: procpool::Pool, stop: tokio_util::sync::CancellationToken) -> Result<(), procpool::RunError> {
+//! # fn render(page: u32) -> Vec<u8> { vec![] }
+//! use std::time::Duration;
+//!
+//! let picture = pool
+//!     .run(procpool::call!(render(7)))
+//!     .timeout(Duration::from_secs(2)) // of running, from its start
+//!     .queue_timeout(Duration::from_secs(10)) // of waiting before it
+//!     .priority(1) // before those with 0
+//!     .retries(1) // if its worker dies
+//!     .cancel_on(&stop) // a token of tokio-util
+//!     .grace(Duration::from_millis(100)) // between being told to stop and being killed
+//!     .await?;
+//! # Ok(()) }
+//! ```
+//!
+//! When the queue is full `run` waits for a place, and [`try_run`](Pool::try_run) says
+//! [`QueueFull`](ErrorKind::QueueFull).
+//!
+//! # Spawning
+//!
+//! [`Pool::spawn`] starts a task now and gives a [`JoinHandle`]: await it, `abort()` it, or drop it to let the task go
+//! on. [`spawn_blocking_process`] does so on a global pool, from any runtime or none.
+//!
+//! ```standalone_crate
+//! use procpool::{call, spawn_blocking_process};
+//!
+//! fn power(x: u64) -> u128 {
+//!     (x as u128).pow(x as u32)
+//! }
+//!
+//! #[procpool::main]
+//! async fn main() -> Result<(), procpool::RunError> {
+//!     let one = spawn_blocking_process(call!(power(2)));
+//!     let other = spawn_blocking_process(call!(power(3)));
+//!     assert_eq!(other.await? + one.await?, 31);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Many items
+//!
+//! [`map`](Pool::map) calls a function for each item of an iterator, which may be endless: items are taken as there is
+//! room in a window. Awaited, it gives a `Vec` in order, or the first error; as a `Stream` it gives a `Result` an item.
+//! What every call needs goes into [`map_with`](Pool::map_with); anything else is [`run_all`](Pool::run_all) with an
+//! iterator of jobs.
+//!
+//! ```standalone_crate
+//! use futures::StreamExt;
+//! use procpool::{Pool, call};
+//!
+//! fn power(x: u64) -> u128 {
+//!     (x as u128).pow(x as u32)
+//! }
+//!
+//! #[procpool::main]
+//! async fn main() -> Result<(), procpool::RunError> {
+//!     let pool = Pool::builder().workers(2).build().unwrap();
+//!     assert_eq!(pool.map(power, [4, 2, 3]).await?, [256, 4, 27]);
+//!     assert_eq!(pool.map_with(300, |add: &u64, x: u64| add + x, 0..3).await?, [300, 301, 302]);
+//!
+//!     let names = ["ab".to_string(), "cde".to_string()];
+//!     let lengths = pool.run_all(names.iter().map(|name| call!(str::len(&name[..])))).await?;
+//!     assert_eq!(lengths, [2, 3]);
+//!
+//!     let mut squares = pool.map(|x: u64| x * x, 0..).take(3); // an endless input
+//!     while let Some(square) = squares.next().await {
+//!         println!("{}", square?);
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # One process for one call
+//!
+//! [`Process`] is a fresh process for one call, with its pid, its exit status and its result.
+//!
+//! ```standalone_crate
+//! use procpool::{Exit, Process, call};
+//!
+//! fn power(x: u64) -> u128 {
+//!     (x as u128).pow(x as u32)
+//! }
+//!
+//! fn leave(code: i32) {
+//!     std::process::exit(code);
+//! }
+//!
+//! #[procpool::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let process = Process::spawn(call!(power(4)))?;
+//!     println!("process {}", process.id());
+//!     assert_eq!(process.join().await?, 256);
+//!
+//!     let process = Process::spawn(call!(leave(3)))?;
+//!     assert_eq!(process.wait().await, Exit::Code(3));
+//!     assert_eq!(process.join().await.unwrap_err().exit(), Some(Exit::Code(3)));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Who am I
+//!
+//! [`current()`] says which worker runs this code, in which process, on which task and attempt, and whether the task
+//! was asked to stop. It works everywhere; in the program itself the name is `main`.
+//!
+//! ```
+//! fn search(limit: u64) -> Option<u64> {
+//!     let me = procpool::current();
+//!     (0..limit).take_while(|_| !me.is_cancelled()).find(|n| n * n > 5000)
+//! }
+//! # assert_eq!(search(100), Some(71));
+//! ```
+//!
+//! # Pools
+//!
+//! [`Pool::builder`] has the settings. A pool starts workers when tasks need them; [`ready`](Pool::ready) starts them
+//! ahead. [`resize`](Pool::resize) changes the size, [`snapshot`](Pool::snapshot) shows who runs what and what waits,
+//! and [`shutdown`](Pool::shutdown) finishes what was handed over, ends the workers and says what became of every task.
+//!
+//! ```standalone_crate
+//! use std::time::Duration;
+//!
+//! use procpool::{Pool, Shutdown, Stderr, call};
+//!
+//! fn set_up(scale: u64) -> Result<(), String> {
+//!     if scale == 0 { Err("the scale is 0".into()) } else { Ok(()) }
+//! }
+//!
+//! fn spin() {
+//!     loop {
+//!         std::hint::spin_loop();
+//!     }
+//! }
+//!
+//! #[procpool::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let pool = Pool::builder()
+//!         .workers(1..=2) // grows when tasks wait
+//!         .idle_timeout(Duration::from_secs(30)) // and shrinks
+//!         .max_tasks(1000) // then a worker is replaced
+//!         .init(call!(set_up(3))) // in each worker, before its first task
+//!         .stderr(Stderr::Capture) // lines to tracing; the last ones in errors
+//!         .build()?;
+//!     pool.ready().await?;
+//!     pool.resize(1..=4)?;
+//!     println!("{}", pool.snapshot());
+//!
+//!     let task = pool.spawn(call!(spin()));
+//!     let report = pool.shutdown_with(Shutdown::Kill).await?;
+//!     assert!(task.await.is_err());
+//!     assert_eq!((report.submitted, report.dropped), (1, 1));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Dropping the last handle of a pool lets what was handed over finish, then ends the workers. When the runtime or the
+//! program ends, workers are killed, with everything that they started and that stayed in their process group.
+//!
+//! [`Pool::in_process()`] is the same API on threads: for tests, without the protection.
+//!
+//! # Errors
+//!
+//! A task gives a [`RunError`]: its [`kind`](RunError::kind), the facts (exit code or signal by name, the panic's
+//! message and place, pid, worker, last lines of stderr), and [`started()`](RunError::started), which answers whether
+//! the task may be tried again. A pool or a process gives a [`PoolError`]. A returned `Err` is a value.
+//!
+//! ```standalone_crate
+//! use std::time::Duration;
+//!
+//! use procpool::{ErrorKind, Pool, Started, call};
+//!
+//! fn crash() {
+//!     std::process::abort();
+//! }
+//!
+//! fn spin() {
+//!     loop {
+//!         std::hint::spin_loop();
+//!     }
+//! }
+//!
+//! fn boom(x: u32) -> u32 {
+//!     panic!("no {x} today");
+//! }
+//!
+//! #[procpool::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let pool = Pool::builder().workers(1).build()?;
+//!
+//!     let error = pool.run(call!(crash())).await.unwrap_err();
+//!     assert_eq!((error.kind(), error.started()), (ErrorKind::WorkerDied, Started::Yes));
+//!     assert_eq!(error.exit().and_then(|exit| exit.signal_name()), Some("SIGABRT"));
+//!
+//!     let error = pool.run(call!(spin())).timeout(Duration::from_millis(50)).await.unwrap_err();
+//!     assert!(error.is_timeout()); // and it has stopped
+//!
+//!     let error = pool.run(call!(boom(7))).await.unwrap_err();
+//!     assert_eq!(error.panic().map(|panic| panic.message()), Some("no 7 today"));
+//!
+//!     assert_eq!(pool.run(call!(str::len("fine"))).await?, 4); // the pool goes on
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # In a program, and in its tests
+//!
+//! `init()` is the first statement of `main`, or [`#[procpool::main]`](macro@main) calls it. What comes before it, and
+//! code that runs before `main`, happens in every worker as well.
+//!
+//! In tests nothing needs to be called: with the feature `test-harness` in the dev-dependencies a plain
+//! `#[tokio::test]` can use pools, under `cargo test` and nextest. Doctests that start workers need the attribute
+//! `standalone_crate` and a `main` of their own that calls `init()`, as those on this page.
+//!
+//! ```toml
+//! [dev-dependencies]
+//! procpool = { version = "0.1", features = ["test-harness"] }
+//! ```
+//!
+//! # Runtimes
+//!
+//! A pool belongs to the tokio runtime it was made in, on which its sockets are read: of either flavour, with I/O
+//! enabled. It ends with it. Outside of a runtime [`Pool::new`] is an error that says so. The global pool and `Process`
+//! have a runtime of their own. A `Pool` handle cannot travel; a task can make pools of its own, to a depth of ten.
+//!
+//! # What is traced
+//!
+//! Spans and events of `tracing`, with the targets `procpool::task`, `procpool::worker` and, for captured lines,
+//! `procpool::stderr`.
+//!
+//! # What it needs
+//!
+//! Linux 5.4 or newer with glibc, and `/proc`. Code in a `dlopen`ed plugin cannot run in a worker: the error says so.
+//! Features: `test-harness` (above), and `anyhow`, with which [`AnyError`] converts to and from `anyhow::Error`.
 
 // The macros name the crate by `::procpool`, also in its own tests.
 #[cfg(test)]
@@ -25,8 +366,8 @@ pub use entry::init;
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
 pub use map::{Map, MapFuture};
 pub use pool::{
-    AbortHandle, JoinHandle, Pool, PoolBuilder, Report, Run, Shutdown, Snapshot, TaskSnapshot, WorkerSnapshot,
-    WorkerState, spawn_blocking_process,
+    AbortHandle, JoinHandle, Pool, PoolBuilder, Report, Run, Shutdown, Snapshot, TaskSnapshot, WaitReason,
+    WorkerSnapshot, WorkerState, spawn_blocking_process,
 };
 pub use process::Process;
 pub use procpool_macros::{main, task};

@@ -26,11 +26,19 @@ use crate::task::{Job, Parts, Ship, map_parts, map_with_parts};
 /// a `Result` an item and goes on past errors.
 ///
 /// The iterator is pulled lazily: at most [`window`](Self::window) items are on their way at a time, so that it may be
-/// endless. Options are set before the first poll and count for each item. To hand it to `tokio::spawn` or a
-/// `JoinSet`, call [`into_future`](Self::into_future).
+/// endless. It is pulled only while the `Map` is polled; what is on its way goes on without. Options count for each item
+/// that is not on its way yet, so set them first. To hand it to `tokio::spawn` or a `JoinSet`, call
+/// [`into_future`](Self::into_future).
+///
+/// # Errors
+/// Those of [`Run`], with an [`index`](RunError::index). A panic of the iterator is an error of kind
+/// [`Input`](ErrorKind::Input) in the place of the next item, and the end.
+///
+/// # Panics
+/// Only where an item's own `Serialize` or a result's own `Deserialize` panics.
 ///
 /// # Cancel safety
-/// Dropping it cancels what is on its way.
+/// Dropping it cancels what is on its way. A dropped `next()` loses nothing.
 ///
 /// ```no_run
 /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
@@ -143,37 +151,38 @@ impl<I: Iterator, R> Map<I, R> {
 
     /// Limits how long each item may run: see [`Run::timeout`].
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.options.timeout = Some(limit);
+        self.option("timeout", |options| options.timeout = Some(limit));
         self
     }
 
     /// Limits how long each item may wait in the queue: see [`Run::queue_timeout`].
     pub fn queue_timeout(mut self, limit: Duration) -> Self {
-        self.options.queue_timeout = Some(limit);
+        self.option("queue_timeout", |options| options.queue_timeout = Some(limit));
         self
     }
 
     /// The priority of each item: see [`Run::priority`].
     pub fn priority(mut self, priority: i32) -> Self {
-        self.options.priority = priority;
+        self.option("priority", |options| options.priority = priority);
         self
     }
 
     /// Runs an item again when its worker died: see [`Run::retries`].
     pub fn retries(mut self, retries: u32) -> Self {
-        self.options.retries = retries;
+        self.option("retries", |options| options.retries = retries);
         self
     }
 
     /// Stops each item that runs, and fails those to come, when this token is cancelled: see [`Run::cancel_on`].
     pub fn cancel_on(mut self, token: impl std::borrow::Borrow<CancellationToken>) -> Self {
-        self.options.tokens.push(token.borrow().clone());
+        let token = token.borrow().clone();
+        self.option("cancel_on", |options| options.tokens.push(token));
         self
     }
 
     /// How long an item may go on after it was told to stop: see [`Run::grace`].
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.options.grace = grace;
+        self.option("grace", |options| options.grace = grace);
         self
     }
 
@@ -181,6 +190,17 @@ impl<I: Iterator, R> Map<I, R> {
     /// method is ambiguous.
     pub fn into_future(self) -> MapFuture<I, R> {
         MapFuture { map: self, results: Vec::new() }
+    }
+
+    /// Sets an option, or notes that it came too late: no further item is taken, and the stream ends with that error.
+    fn option(&mut self, name: &str, set: impl FnOnce(&mut RunOptions)) {
+        if self.next_index == 0 {
+            return set(&mut self.options);
+        }
+        let detail = format!("the option `{name}` was set after the first poll; set options before awaiting");
+        let facts = Facts { detail: Some(detail), task: Some("map".into()), ..Facts::default() };
+        self.items = None;
+        self.broken = Some(RunError::new(ErrorKind::Misuse, Started::No, facts));
     }
 
     /// Hands items over until the window is full.

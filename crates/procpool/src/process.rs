@@ -42,8 +42,9 @@ impl<R: Send + 'static> Process<R> {
     /// millisecond, as a rule), like [`std::process::Command::spawn`]. Needs no runtime.
     ///
     /// # Errors
-    /// If `procpool::init()` was not called first in `main`, nested too deep, or when the process cannot be started.
-    /// What is wrong with the call itself (arguments that cannot be encoded) is told by [`join`](Self::join).
+    /// If `procpool::init()` was not called first in `main`, two tasks have the same stable name, nested too deep, or when
+    /// the process cannot be started. Also, of kind [`StartFailed`](PoolErrorKind::StartFailed) with the [`RunError`] as
+    /// its source, when the call itself cannot be sent (arguments that cannot be encoded).
     pub fn spawn<J: Job<Output = R>>(job: J) -> Result<Process<R>, PoolError> {
         let backend = processes()?;
         let watch = Arc::new(Watch::new());
@@ -67,7 +68,8 @@ impl<R> Process<R> {
     /// Waits for the result.
     ///
     /// # Errors
-    /// As for a task of a pool: a panic, a death (with exit code or signal), a kill.
+    /// As for a task of a pool: a panic, a death (with exit code or signal), a kill. Of kind
+    /// [`StartFailed`](crate::ErrorKind::StartFailed) when the process ended before it could make the call.
     ///
     /// # Cancel safety
     /// Dropped, the process goes on, and its result is lost.
@@ -75,7 +77,8 @@ impl<R> Process<R> {
         self.handle.await
     }
 
-    /// Waits until the process has ended and been reaped, and says how it ended. Can be called any number of times.
+    /// Waits until the process has ended and been reaped, and says how it ended. Can be called any number of times. A
+    /// process whose call returned, or panicked, ends with code 0.
     ///
     /// # Cancel safety
     /// Nothing is lost when it is dropped.

@@ -14,8 +14,8 @@ use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
 use super::outcome::{Tally, outcome};
 use super::scheduler::{
-    Action, CancelReason, Closing, Event, Evidence, Now, OfferId, Placement, Refused, Scheduler, SchedulerConfig,
-    TaskId, TaskOptions, Unavailable, WorkerId,
+    Action, CancelReason, Closing, Event, Evidence, Now, OfferId, Overdue, Placement, Refused, Resolution, Scheduler,
+    SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
 };
 use super::seam::Backend;
 use super::view;
@@ -37,7 +37,8 @@ pub(crate) trait Workers: Send + 'static {
     fn revoke(&mut self, worker: WorkerId, offer: OfferId, now: Now, later: &mut Self::Later) -> Evidence;
     fn inspect(&mut self, worker: WorkerId, offer: OfferId, now: Now) -> Evidence;
     fn set_cancel(&mut self, worker: WorkerId, offer: OfferId);
-    fn kill(&mut self, worker: WorkerId, later: &mut Self::Later);
+    /// `overdue`: what its death is to be explained with.
+    fn kill(&mut self, worker: WorkerId, overdue: Option<Overdue>, later: &mut Self::Later);
     fn retire(&mut self, worker: WorkerId, later: &mut Self::Later);
     /// The scheduler wants to be told the time at `deadline`.
     fn set_deadline(&mut self, deadline: Option<Now>, later: &mut Self::Later);
@@ -247,12 +248,13 @@ impl<W: Workers> State<W> {
                 self.scheduler.handle(Event::Evidence { worker, offer, evidence }, now, &mut self.actions);
             }
             Action::SetCancel { worker, offer } => self.workers.set_cancel(worker, offer),
-            Action::Kill { worker } => self.workers.kill(worker, later),
+            Action::Kill { worker, overdue } => self.workers.kill(worker, overdue, later),
             Action::Retire { worker } => self.workers.retire(worker, later),
             Action::Resolve { task, job, resolution, attempts } => {
                 let workers = &self.workers;
+                let refused = matches!(resolution, Resolution::Unavailable(_));
                 let result = outcome(&job, resolution, attempts, |worker| workers.pid(worker));
-                self.tally.count(&result);
+                self.tally.count(&result, refused);
                 after.resolved.push((task, job, result));
             }
             Action::Warmed { result } => {

@@ -79,16 +79,23 @@ impl Death {
         }
     }
 
-    /// One line for an error about workers that do not start.
-    pub(crate) fn describe(&self) -> String {
-        let mut text = self.worker.clone();
+    /// Who ended, and why, for an error that has the other facts beside it.
+    pub(crate) fn cause(&self) -> String {
         match (&self.detail, self.exit) {
-            (Some(detail), Some(exit)) => text.push_str(&format!(": {detail} ({exit})")),
-            (Some(detail), None) => text.push_str(&format!(": {detail}")),
-            (None, Some(exit)) => text.push_str(&format!(" ended with {exit}")),
-            (None, None) => text.push_str(" ended"),
+            // Whoever is found to be at fault is killed: that it was, says nothing more.
+            (Some(detail), Some(exit)) if exit.signal() != Some(libc::SIGKILL) => {
+                format!("{}: {detail} ({exit})", self.worker)
+            }
+            (Some(detail), _) => format!("{}: {detail}", self.worker),
+            (None, Some(exit)) => format!("{} ended with {exit}", self.worker),
+            (None, None) => format!("{} ended", self.worker),
         }
-        if let Some(panic) = &self.panic {
+    }
+
+    /// One line with all that is known, for an error about workers that do not start.
+    pub(crate) fn describe(&self) -> String {
+        let mut text = self.cause();
+        if let Some(panic) = self.panic.as_ref().filter(|panic| !text.contains(panic.message())) {
             text.push_str(&format!("; it panicked: {panic}"));
         }
         if !self.stderr.is_empty() {

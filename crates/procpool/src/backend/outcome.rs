@@ -73,8 +73,8 @@ fn unavailable(why: &Unavailable<Work>) -> (ErrorKind, Started, Facts) {
     match why {
         Unavailable::StartFailed { failures, death } => {
             let detail = match failures {
-                0 | 1 => death.describe(),
-                n => format!("{n} in a row ended before they were ready; the last one: {}", death.describe()),
+                0 | 1 => death.cause(),
+                n => format!("{n} in a row ended before they were ready; the last one: {}", death.cause()),
             };
             (ErrorKind::StartFailed, Started::No, Facts { detail: Some(detail), ..death.facts(Started::No) })
         }
@@ -121,10 +121,13 @@ impl From<Began> for Started {
 pub(super) struct Tally(Report);
 
 impl Tally {
-    pub(super) fn count(&mut self, outcome: &Outcome) {
+    /// `refused`: it was never taken. To its caller a closed pool is a closed pool, but one that is closing drops what
+    /// it had taken, and refuses what it had not.
+    pub(super) fn count(&mut self, outcome: &Outcome, refused: bool) {
         let report = &mut self.0;
         let count = match outcome {
             Ok(_) => &mut report.succeeded,
+            Err(_) if refused => &mut report.refused,
             Err(error) => match error.kind() {
                 ErrorKind::Cancelled => &mut report.cancelled,
                 ErrorKind::TimedOut | ErrorKind::QueueTimedOut => &mut report.timed_out,
@@ -163,7 +166,7 @@ pub(super) fn trace(task: TaskId, job: &Submission, outcome: &Outcome) {
         ),
         Err(error) => tracing::debug!(
             target: "procpool::task", parent: &job.span,
-            task = task.0, name = job.name.as_str(), outcome = ?error.kind(), worker = error.worker(),
+            task = task.0, name = job.name.as_str(), outcome = ?error.kind(), attempts = error.attempts(), worker = error.worker(),
             pid = error.pid(), %error, "task ended"
         ),
     }

@@ -2,7 +2,7 @@
 
 use super::job::Work;
 use super::scheduler::{Now, Scheduler, TaskId, TaskPhase, WorkerId, WorkerPhase};
-use crate::pool::{Snapshot, TaskSnapshot, WorkerSnapshot, WorkerState};
+use crate::pool::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerState};
 
 /// The name of a worker: `worker-3`, after the slot that it fills.
 pub(crate) fn worker_name(worker: WorkerId) -> String {
@@ -46,6 +46,15 @@ pub(super) fn snapshot(
             task: task.and_then(|task| assigned.remove(&task)),
             since: elapsed(view.since),
             tasks_done: view.tasks_done,
+        });
+    }
+    if !shown.queued.is_empty() || !shown.waiting.is_empty() {
+        let starting =
+            |worker: &WorkerSnapshot| matches!(worker.state, WorkerState::Starting | WorkerState::Initialising);
+        shown.reason = Some(match scheduler.starts_paused_until() {
+            Some(until) => WaitReason::StartsPaused(until.0.saturating_sub(now.0)),
+            None if shown.workers.iter().any(starting) => WaitReason::WorkersStarting,
+            None => WaitReason::WorkersBusy,
         });
     }
     shown.workers.sort_by_key(|worker| (worker.name.len(), worker.name.clone(), worker.generation));

@@ -24,7 +24,7 @@ pub struct PoolError {
 pub enum PoolErrorKind {
     /// `procpool::init()` was not called first in `main`, so this program's executable cannot act as a worker.
     NotInitialised,
-    /// The pool was made outside a tokio runtime.
+    /// The pool was made outside a tokio runtime, or on one that was built without I/O.
     NoRuntime,
     /// A value of the builder is out of range.
     InvalidConfig,

@@ -51,6 +51,14 @@ pub(crate) struct Facts {
 }
 
 /// What kind of thing a [`RunError`] tells of.
+///
+/// ```
+/// use procpool::ErrorKind;
+/// fn is_our_own_fault(kind: ErrorKind) -> bool {
+///     matches!(kind, ErrorKind::Encode | ErrorKind::Decode | ErrorKind::TooLarge | ErrorKind::Misuse)
+/// }
+/// assert!(!is_our_own_fault(ErrorKind::WorkerDied));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -62,7 +70,7 @@ pub enum ErrorKind {
     TimedOut,
     /// The task did not start within its `queue_timeout`.
     QueueTimedOut,
-    /// The task was stopped by `abort`, `kill` or a cancellation token.
+    /// The task was stopped by `abort`, `kill` or a cancellation token, or its future was dropped.
     Cancelled,
     /// The queue is full (and the waiting list too, where waiting was allowed).
     QueueFull,
@@ -85,17 +93,42 @@ pub enum ErrorKind {
 }
 
 /// Whether the task's code had begun to run: what one needs to know before running it again elsewhere.
+///
+/// It is about the whole task: one that is cancelled before its second attempt did begin.
+///
+/// ```no_run
+/// # async fn f(pool: procpool::Pool) {
+/// # fn charge(account: u64) {}
+/// use procpool::{Started, call};
+/// if let Err(error) = pool.run(call!(charge(7))).await {
+///     match error.started() {
+///         Started::No => println!("nothing happened, try again"),
+///         Started::Yes | Started::Unknown => println!("look what happened first: {error}"),
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Started {
     /// It never began, and never will.
     No,
     /// A worker had taken it.
     Yes,
-    /// The evidence is broken; it may have.
+    /// It may have begun: the evidence is broken, or nobody can tell any more.
     Unknown,
 }
 
-/// A panic as the worker saw it.
+/// A panic as the worker saw it. Printed (`{}`) it is message and place; with `{:#}` the backtrace follows.
+///
+/// In a pool of threads only message and thread are known.
+///
+/// ```no_run
+/// # fn f(error: procpool::RunError) {
+/// if let Some(panic) = error.panic() {
+///     println!("{} at {}", panic.message(), panic.location().unwrap_or("an unknown place"));
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerPanic {
     pub(crate) message: String,
@@ -150,8 +183,11 @@ impl RunError {
         RunError(Box::new(Inner { kind, started, facts }))
     }
 
-    pub(crate) fn detail(&self) -> Option<String> {
-        self.0.facts.detail.clone()
+    /// The same error, about this task: for refusals that came before anybody looked at it.
+    pub(crate) fn of_task(mut self, task: &str, location: Option<&'static Location<'static>>) -> Self {
+        self.0.facts.task = Some(task.to_owned());
+        self.0.facts.location = location;
+        self
     }
 
     pub(crate) fn with_index(mut self, index: usize) -> Self {
@@ -195,7 +231,7 @@ impl RunError {
         self.0.facts.task.as_deref()
     }
 
-    /// Where in *this* process the task was written, for tasks made by `call!`.
+    /// Where in *this* program the task was written, for tasks made by `call!`, `map` and their kin.
     #[must_use]
     pub fn location(&self) -> Option<&'static Location<'static>> {
         self.0.facts.location
@@ -225,13 +261,15 @@ impl RunError {
         self.0.facts.panic.as_ref()
     }
 
-    /// The last lines that the worker wrote to stderr, when the pool captures them and the worker died.
+    /// The last lines that the worker wrote to stderr since it was given the task (at most 20, of at most 1,024 bytes),
+    /// when the pool captures them ([`Stderr::Capture`](crate::Stderr::Capture)) and the worker died.
     #[must_use]
     pub fn stderr(&self) -> &[String] {
         &self.0.facts.stderr
     }
 
-    /// How many times the task was handed to a worker, beginning with 1; 0 if it never was.
+    /// The attempt in which it ended, from 1, also where that attempt had not begun; more than 1 only with
+    /// [`retries`](crate::Run::retries). 0 if the task was never submitted to a pool.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.facts.attempts
@@ -313,6 +351,8 @@ impl Facts {
         }
         match &self.panic {
             Some(panic) if kind == ErrorKind::Panicked => write!(f, ": {panic}"),
+            // An init job's panic is why it failed, and has been told as that.
+            Some(panic) if self.detail.as_ref().is_some_and(|detail| detail.contains(panic.message())) => Ok(()),
             Some(panic) => write!(f, "; its last panic: {panic}"),
             None => Ok(()),
         }

@@ -75,8 +75,9 @@ impl PoolBuilder {
         }
     }
 
-    /// How many workers: a number, or a range such as `1..=4` within which the pool grows when tasks wait. Shrinking
-    /// takes an [`idle_timeout`](Self::idle_timeout). Default: one a core; inside a worker, one.
+    /// How many workers, at most 4096: a number, or a range such as `1..=4` within which the pool grows when tasks wait.
+    /// Shrinking takes an [`idle_timeout`](Self::idle_timeout). The minimum is what [`Pool::ready`] starts and then
+    /// keeps. Default: one a core; inside a worker, one.
     pub fn workers(mut self, workers: impl Into<Workers>) -> Self {
         self.workers = Some(workers.into());
         self
@@ -88,21 +89,22 @@ impl PoolBuilder {
         self
     }
 
-    /// A worker is replaced after so many tasks. Default: never. With 1, every task has a process of its own.
+    /// A worker is replaced after so many tasks, at least 1. Default: never. With 1, every task has a process of its own.
     pub fn max_tasks(mut self, tasks: u32) -> Self {
         self.scheduler.max_tasks = Some(tasks);
         self
     }
 
     /// How many tasks may be queued, that is, handed over and not yet with a worker. Further calls of `run` and `spawn`
-    /// wait for a place; `try_run` fails. Default: 1024.
+    /// wait for a place; `try_run` fails. At least 1. Default: 1024.
     pub fn queue_limit(mut self, tasks: usize) -> Self {
         self.scheduler.queue_limit = tasks;
         self
     }
 
     /// How many calls may wait for a place in the queue; further ones fail with
-    /// [`QueueFull`](crate::ErrorKind::QueueFull). Default: 1,048,576.
+    /// [`QueueFull`](crate::ErrorKind::QueueFull). Their arguments are encoded already and take memory. With 0, nobody
+    /// waits. Default: 1,048,576.
     pub fn max_waiting(mut self, calls: usize) -> Self {
         self.scheduler.waiting_limit = calls;
         self
@@ -115,7 +117,8 @@ impl PoolBuilder {
     }
 
     /// A job that every worker runs before its first task; also each replacement. If it fails (`Err`, panic or death),
-    /// the worker does not start; after three such failures in a row the waiting tasks get the cause as their error.
+    /// the worker does not start; after three failed starts in a row the waiting tasks get the cause as their error
+    /// ([`StartFailed`](crate::ErrorKind::StartFailed)), and the pool tries again after a pause.
     ///
     /// What it leaves behind for tasks is up to it: a static, a thread-local of the main thread, the environment.
     pub fn init<J: Job>(mut self, job: J) -> Self
@@ -155,7 +158,8 @@ impl PoolBuilder {
         self
     }
 
-    /// The most bytes that the encoded arguments of a task, or its result, may take. Default: 2 GiB.
+    /// The most bytes that the encoded arguments of a task, or its result, may take; more is an error of kind
+    /// [`TooLarge`](crate::ErrorKind::TooLarge). At least 1. Default: 2 GiB.
     pub fn max_message(mut self, bytes: u64) -> Self {
         self.max_message = bytes;
         self

@@ -17,8 +17,8 @@ use crate::task::{Job, Ship};
 /// A pool of worker processes.
 ///
 /// Cheap to clone; all clones are the same pool. It belongs to the tokio runtime it was made in. Dropping the last
-/// handle starts a drain: tasks that were handed over finish, then the workers end. When the runtime or the process
-/// ends, whatever still runs is killed.
+/// handle starts a drain: tasks that were handed over finish, then the workers end. (A [`Run`] that was not polled yet
+/// and a [`Map`] are handles, too.) When the runtime or the process ends, whatever still runs is killed.
 ///
 /// ```no_run
 /// use procpool::{Pool, call};
@@ -75,8 +75,12 @@ impl Pool {
     /// A pool with one worker for each core, started as they are needed. Inside a worker the default is one.
     ///
     /// # Errors
-    /// If `procpool::init()` was not called first in `main` (nothing is started then), outside a tokio runtime, nested
-    /// too deep, or when the operating system refuses a thread or a descriptor.
+    /// If `procpool::init()` was not called first in `main`
+    /// ([`NotInitialised`](crate::PoolErrorKind::NotInitialised); nothing is started then), outside a tokio runtime with
+    /// I/O ([`NoRuntime`](crate::PoolErrorKind::NoRuntime)), where two tasks have the same stable name
+    /// ([`DuplicateTask`](crate::PoolErrorKind::DuplicateTask)), nested too deep
+    /// ([`TooDeep`](crate::PoolErrorKind::TooDeep)), or when the operating system refuses a thread or a descriptor
+    /// ([`Os`](crate::PoolErrorKind::Os)).
     pub fn new() -> Result<Pool, PoolError> {
         Pool::builder().build()
     }
@@ -93,12 +97,19 @@ impl Pool {
         PoolBuilder::new()
     }
 
-    /// A pool of threads of this process with the same API, for tests and for platforms without processes. Values
-    /// are encoded and decoded as they are for a process. A crash takes the whole program with it, and a task that
-    /// is stopped is abandoned (its thread goes on until it returns), since a thread cannot be killed.
+    /// A pool of threads of this process with the same API, for tests. Values are encoded and decoded as they are for a
+    /// process. A crash takes the whole program with it, and a task that is stopped is abandoned (its thread goes on
+    /// until it returns), since a thread cannot be killed. `init()` is not needed.
     ///
     /// # Errors
-    /// Outside a tokio runtime.
+    /// Outside a tokio runtime, or when the operating system refuses a thread.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let pool = procpool::Pool::in_process()?;
+    /// assert_eq!(pool.run(procpool::call!(str::len("four"))).await?, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn in_process() -> Result<Pool, PoolError> {
         Pool::builder().in_process().build()
     }
@@ -106,6 +117,19 @@ impl Pool {
     /// Calls a function in a worker: a future that is inert until it is awaited. See [`Run`].
     ///
     /// When the queue is full, the call waits for a place (see [`PoolBuilder::max_waiting`]).
+    ///
+    /// # Errors
+    /// Through the future: see [`ErrorKind`](crate::ErrorKind).
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the work.
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
+    /// # fn power(x: u64) -> u64 { x }
+    /// let y = pool.run(procpool::call!(power(4))).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn run<J: Job>(&self, job: J) -> Run<J::Output> {
         Run::new(Arc::clone(&self.handle), job.into_parts())
     }
@@ -114,6 +138,9 @@ impl Pool {
     ///
     /// # Errors
     /// Of kind [`QueueFull`](crate::ErrorKind::QueueFull), or as `run` when no worker can be had or the pool is closed.
+    ///
+    /// # Cancel safety
+    /// As `run`. The place is given back when the future is dropped before its first poll.
     ///
     /// ```no_run
     /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
@@ -131,7 +158,19 @@ impl Pool {
     }
 
     /// Starts a call now, detached: the returned handle can be awaited, aborted or dropped. On a full queue it waits
-    /// for a place like `run`; whatever fails is told through the handle.
+    /// for a place like `run`; whatever fails is told through the handle. The arguments are encoded at once. Needs no
+    /// runtime at the caller's.
+    ///
+    /// # Cancel safety
+    /// Dropping the handle detaches: the task goes on.
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
+    /// # fn power(x: u64) -> u64 { x }
+    /// let handle = pool.spawn(procpool::call!(power(4)));
+    /// println!("{}", handle.await?);
+    /// # Ok(()) }
+    /// ```
     pub fn spawn<J: Job<Output: Send + 'static>>(&self, job: J) -> JoinHandle<J::Output> {
         self.run(job).spawn()
     }
@@ -141,6 +180,15 @@ impl Pool {
     ///
     /// `f` is a function or a closure that captures nothing. For a value that every call needs there is
     /// [`map_with`](Self::map_with), for anything else [`run_all`](Self::run_all).
+    ///
+    /// # Errors
+    /// Each item's [`RunError`](crate::RunError) knows its [`index`](crate::RunError::index).
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
+    /// assert_eq!(pool.map(|x: u64| x * x, 1..=3).await?, [1, 4, 9]);
+    /// # Ok(()) }
+    /// ```
     #[track_caller]
     pub fn map<A: Ship, R: Ship, I: IntoIterator<Item = A>>(&self, f: fn(A) -> R, items: I) -> Map<I::IntoIter, R> {
         Map::over(Arc::clone(&self.handle), f, items.into_iter())
@@ -187,6 +235,13 @@ impl Pool {
     ///
     /// # Cancel safety
     /// Dropped, the workers start all the same.
+    ///
+    /// ```no_run
+    /// # async fn f() -> Result<(), procpool::PoolError> {
+    /// let pool = procpool::Pool::builder().workers(4).build()?;
+    /// pool.ready().await?; // four workers are there, their `init` jobs have run
+    /// # Ok(()) }
+    /// ```
     pub async fn ready(&self) -> Result<(), PoolError> {
         self.handle.backend.warm().await.unwrap_or_else(|_| Err(closed()))
     }
@@ -195,15 +250,27 @@ impl Pool {
     /// are idle, new ones start when they are needed.
     ///
     /// # Errors
-    /// Of kind [`InvalidConfig`](crate::PoolErrorKind::InvalidConfig) for an empty range, a maximum of 0 or an
-    /// absurdly large one.
+    /// Of kind [`InvalidConfig`](crate::PoolErrorKind::InvalidConfig) for an empty range, and for a maximum that is not
+    /// from 1 to 4096.
+    ///
+    /// ```no_run
+    /// # fn f(pool: procpool::Pool) -> Result<(), procpool::PoolError> {
+    /// pool.resize(1..=8)?;
+    /// # Ok(()) }
+    /// ```
     pub fn resize(&self, workers: impl Into<Workers>) -> Result<(), PoolError> {
         let workers = workers.into().checked()?;
         self.handle.backend.resize(workers.min(), workers.max());
         Ok(())
     }
 
-    /// Who runs what since when, and what waits.
+    /// Who runs what since when, and what waits. Looks at all tasks, so it is for people and not for every call.
+    ///
+    /// ```no_run
+    /// # fn f(pool: procpool::Pool) {
+    /// println!("{}", pool.snapshot());
+    /// # }
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.handle.backend.snapshot()
@@ -217,6 +284,13 @@ impl Pool {
     /// # Cancel safety
     /// Dropped, the shutdown goes on. It can be called again, also with a harsher
     /// [`shutdown_with`](Self::shutdown_with), and every call gets the report.
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::PoolError> {
+    /// let report = pool.shutdown().await?;
+    /// println!("{} tasks, {} gave a value", report.submitted, report.succeeded);
+    /// # Ok(()) }
+    /// ```
     pub async fn shutdown(&self) -> Result<Report, PoolError> {
         self.shutdown_with(Shutdown::Drain).await
     }
@@ -228,6 +302,13 @@ impl Pool {
     ///
     /// # Cancel safety
     /// As [`shutdown`](Self::shutdown).
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::PoolError> {
+    /// use std::time::Duration;
+    /// pool.shutdown_with(procpool::Shutdown::DrainFor(Duration::from_secs(10))).await?;
+    /// # Ok(()) }
+    /// ```
     pub async fn shutdown_with(&self, how: Shutdown) -> Result<Report, PoolError> {
         self.handle.backend.shutdown(how).await.map_err(|_| closed())
     }

@@ -16,6 +16,10 @@ use crate::error::{ErrorKind, Facts, RunError, Started};
 ///
 /// # Cancel safety
 /// Dropping it detaches: the task goes on, and its result is lost. Use [`abort`](Self::abort) to stop it.
+/// `&mut JoinHandle` can be polled in `select!` without losing anything.
+///
+/// # Errors
+/// As [`Run`](crate::Run).
 ///
 /// ```no_run
 /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
@@ -44,7 +48,7 @@ impl<R> JoinHandle<R> {
     }
 
     /// Stops the task: in the queue, it never starts; running, it is stopped. Awaiting the handle then gives an error
-    /// that [`is_cancelled`](RunError::is_cancelled), or the result, if the task was faster.
+    /// that [`is_cancelled`](RunError::is_cancelled), or the result, if the task was faster. Returns at once.
     pub fn abort(&self) {
         if let State::Running(ticket) = &self.state {
             ticket.cancel(CancelReason::Aborted);
@@ -99,6 +103,18 @@ impl<R> fmt::Debug for JoinHandle<R> {
 }
 
 /// Stops a task without being able to await it: made by [`JoinHandle::abort_handle`].
+///
+/// Dropping it does nothing.
+///
+/// ```no_run
+/// # async fn f(pool: procpool::Pool) {
+/// # fn spin() { loop {} }
+/// let handle = pool.spawn(procpool::call!(spin()));
+/// let stop = handle.abort_handle();
+/// tokio::spawn(async move { stop.abort() });
+/// assert!(handle.await.unwrap_err().is_cancelled());
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct AbortHandle {
     target: Option<(Arc<dyn Backend>, TaskId)>,

@@ -18,5 +18,5 @@ pub use join_handle::{AbortHandle, JoinHandle};
 pub use report::{Report, Shutdown};
 pub use run::Run;
 pub(crate) use run::RunOptions;
-pub use snapshot::{Snapshot, TaskSnapshot, WorkerSnapshot, WorkerState};
+pub use snapshot::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerState};
 pub(crate) use submit::{Terms, submit};

@@ -14,11 +14,11 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Tasks that were handed over.
+    /// Tasks that were handed over. What failed before, such as arguments that cannot be encoded, is in no count.
     pub submitted: u64,
-    /// Tasks that gave a value.
+    /// Tasks that gave a value. (Whether the caller could decode it is not known to the pool.)
     pub succeeded: u64,
-    /// Tasks that a worker answered with a failure: a panic, or a value that cannot be encoded or decoded.
+    /// Tasks that a worker answered with a failure: a panic, or a value that it could not encode or decode.
     pub failed: u64,
     /// Tasks that were cancelled by drop, abort or token.
     pub cancelled: u64,
@@ -26,9 +26,9 @@ pub struct Report {
     pub timed_out: u64,
     /// Tasks whose worker died.
     pub crashed: u64,
-    /// Tasks that were refused: the queue was full, no worker could be started, or the pool was closed.
+    /// Tasks that were refused: the queue was full, or no worker could be started.
     pub refused: u64,
-    /// Tasks that the shutdown dropped or killed.
+    /// Tasks that the shutdown dropped or killed, and those that came after it.
     pub dropped: u64,
     /// Attempts that were made because of `retries`, beyond each task's first.
     pub retried: u64,
@@ -49,6 +49,10 @@ impl Report {
 }
 
 /// How [`Pool::shutdown_with`](crate::Pool::shutdown_with) ends a pool.
+///
+/// ```
+/// assert_eq!(procpool::Shutdown::default(), procpool::Shutdown::Drain);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Shutdown {

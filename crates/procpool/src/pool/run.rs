@@ -28,7 +28,11 @@ use crate::task::Parts;
 /// replaced). `&mut Run` can be polled in `select!` without losing anything.
 ///
 /// # Errors
-/// A [`RunError`] that says what happened, and whether the task had started.
+/// A [`RunError`] that says what happened, and whether the task had started. Awaited again after its end: an error of
+/// kind [`Misuse`](crate::ErrorKind::Misuse).
+///
+/// # Panics
+/// Only where an argument's own `Serialize` (at the first poll) or the result's own `Deserialize` panics.
 ///
 /// ```no_run
 /// # async fn f(pool: procpool::Pool, stop: tokio_util::sync::CancellationToken) -> Result<(), procpool::RunError> {
@@ -102,26 +106,26 @@ impl<R> Run<R> {
     /// Takes a place in the queue now.
     pub(crate) fn reserved(pool: Arc<PoolHandle>, parts: Parts<R>) -> Result<Self, RunError> {
         // Refusals name the task.
-        pool.backend().reserve().map_err(|error| {
-            let facts = named(&parts.name, Facts { detail: error.detail(), ..Facts::default() });
-            RunError::new(error.kind(), Started::No, facts)
-        })?;
+        let named = |error: RunError| error.of_task(parts.name.as_str(), parts.name.location());
+        pool.backend().reserve().map_err(named)?;
         let place = Some(Place(Some(Arc::clone(pool.backend()))));
         Ok(Run { state: State::Inert(Box::new(Inert { pool, parts, options: RunOptions::default(), place })) })
     }
 
     /// Limits how long the task may run, counted from its start (each attempt anew). Over time, the work is stopped
-    /// and the error [`is_timeout`](RunError::is_timeout). Time in the queue does not count.
+    /// and the error [`is_timeout`](RunError::is_timeout). Time in the queue does not count. Default: no limit.
     pub fn timeout(self, limit: Duration) -> Self {
         self.option("timeout", |options| options.timeout = Some(limit))
     }
 
-    /// Limits how long the task may wait before it starts.
+    /// Limits how long the task may wait, from its first poll, before it starts; over that it never does, and the error
+    /// [`is_timeout`](RunError::is_timeout). Default: no limit.
     pub fn queue_timeout(self, limit: Duration) -> Self {
         self.option("queue_timeout", |options| options.queue_timeout = Some(limit))
     }
 
-    /// Goes before queued tasks with a lower priority; the default is 0, and negative ones wait for everybody else.
+    /// Goes before queued tasks with a lower priority; the default is 0, and negative ones wait for everybody else. Equal
+    /// ones run in the order of submission. (Calls that wait for a place in a *full* queue are let in oldest first.)
     pub fn priority(self, priority: i32) -> Self {
         self.option("priority", |options| options.priority = priority)
     }
@@ -140,12 +144,15 @@ impl<R> Run<R> {
 
     /// Between being told to stop and being killed, the task has this long to notice
     /// ([`current().is_cancelled()`](crate::Current::is_cancelled)) and return; the default is no time at all. A task
-    /// that returns in time spares its worker, and its result counts.
+    /// that returns in time spares its worker, and its result counts: then there is a value, and no error.
     pub fn grace(self, grace: Duration) -> Self {
         self.option("grace", |options| options.grace = grace)
     }
 
-    /// Starts it now, detached from this future.
+    /// Starts it now, detached from this future. Whatever fails is told through the handle.
+    ///
+    /// # Cancel safety
+    /// Dropping the handle detaches: the task goes on.
     ///
     /// ```no_run
     /// # fn f(pool: procpool::Pool) {

@@ -5,6 +5,15 @@ use std::time::Duration;
 
 /// What a pool is doing: who runs what since when, and what waits. Made by [`Pool::snapshot`](crate::Pool::snapshot);
 /// printed, it is a small table.
+///
+/// ```no_run
+/// # fn f(pool: procpool::Pool) {
+/// use procpool::WorkerState;
+/// let now = pool.snapshot();
+/// let busy = now.workers.iter().filter(|worker| worker.state == WorkerState::Busy).count();
+/// println!("{busy} of {} workers are busy, {} tasks wait", now.workers.len(), now.queued.len());
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -14,8 +23,22 @@ pub struct Snapshot {
     pub queued: Vec<TaskSnapshot>,
     /// Tasks that wait for a place in the queue.
     pub waiting: Vec<TaskSnapshot>,
+    /// Why tasks wait, if some do.
+    pub reason: Option<WaitReason>,
     /// Whether the pool has been told to end.
     pub closing: bool,
+}
+
+/// Why the tasks of a [`Snapshot`] wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// All workers that the pool may have are busy.
+    WorkersBusy,
+    /// Workers are being started.
+    WorkersStarting,
+    /// The last workers died before they were ready; the next start is tried after this time.
+    StartsPaused(Duration),
 }
 
 /// One worker of a [`Snapshot`].
@@ -72,14 +95,14 @@ pub struct TaskSnapshot {
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} workers, {} queued, {} waiting{}",
-            self.workers.len(),
-            self.queued.len(),
-            self.waiting.len(),
-            if self.closing { ", closing" } else { "" }
-        )?;
+        write!(f, "{} workers, {} queued, {} waiting", self.workers.len(), self.queued.len(), self.waiting.len())?;
+        match self.reason {
+            Some(WaitReason::WorkersBusy) => f.write_str(" for busy workers")?,
+            Some(WaitReason::WorkersStarting) => f.write_str(" for workers that start")?,
+            Some(WaitReason::StartsPaused(pause)) => write!(f, ", next start of a worker in {pause:.1?}")?,
+            None => {}
+        }
+        writeln!(f, "{}", if self.closing { ", closing" } else { "" })?;
         for worker in &self.workers {
             write!(f, "  {}", worker.name)?;
             if let Some(pid) = worker.pid {

@@ -162,6 +162,19 @@ impl Child {
         self.wait(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)
     }
 
+    /// Whether it has begun to end. A dying process closes its descriptors before it can be waited for, and this is set
+    /// before that (`PF_EXITING`, the ninth field of its `stat`). Where there is no `/proc`, it is not known: `false`.
+    pub(crate) fn is_ending(&self) -> bool {
+        const PF_EXITING: u64 = 4;
+        if self.reaped {
+            return true;
+        }
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        // The name in parentheses may hold anything. After it: state, parent, group, session, terminal, its group, flags.
+        let flags = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(6)?.parse::<u64>().ok());
+        flags.is_some_and(|flags| flags & PF_EXITING != 0)
+    }
+
     /// Collects it. Waits for its end, so it is to be called once [`pidfd`](Child::pidfd) is readable.
     pub(crate) fn reap(&mut self) -> io::Result<ExitFacts> {
         let facts = self.wait(WaitIdOptions::EXITED)?.unwrap_or(ExitFacts::Unknown);
@@ -189,17 +202,26 @@ impl Child {
         }
     }
 
-    /// Kills it and whatever it started that stayed in its group. Does nothing once somebody has reaped it: the number
+    /// Kills it, in whichever group it is now, and whatever it started that stayed in its first one. Does nothing once somebody has reaped it: the number
     /// of the group may be somebody else's by then. A process that has ended but is not reaped still names its group.
     pub(crate) fn kill_group(&self) -> io::Result<()> {
         if self.peek_exit()? == Some(ExitFacts::Unknown) {
             return Ok(());
         }
-        match rustix::process::kill_process_group(self.pid, Signal::KILL) {
-            // Nobody is left in it.
-            Ok(()) | Err(Errno::SRCH) => Ok(()),
-            Err(error) => Err(error.into()),
+        let group = rustix::process::kill_process_group(self.pid, Signal::KILL);
+        // A task may have moved its process into another group: then nobody is left in this one, or only others.
+        let child = match &self.pidfd {
+            Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, Signal::KILL),
+            None => Ok(()),
+        };
+        for result in [group, child] {
+            match result {
+                // Nobody is left.
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(())
     }
 
     /// For tests: sends a signal by number to it alone. Nothing happens when it has ended; an unknown number is an error.
@@ -226,6 +248,16 @@ pub(crate) fn executable_id() -> io::Result<(u64, u64)> {
 /// The parent's number; 0 when it lives in another pid namespace.
 pub(crate) fn parent_id() -> u32 {
     rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs())
+}
+
+/// Ends this process and nothing else: no exit handlers run and no buffer is flushed, as is right for the child of a
+/// fork whose parent lives on with the same handlers and buffers.
+pub(crate) fn leave() -> ! {
+    // SAFETY: ends the process; nothing of it is used afterwards.
+    #[expect(unsafe_code, reason = "rustix and std have no exit without exit handlers")]
+    unsafe {
+        libc::_exit(0)
+    }
 }
 
 /// Whether the calling thread is the one that the process began with.

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
@@ -49,4 +49,9 @@ fn is_closed(raw: i32) -> bool {
     #[expect(unsafe_code, reason = "asking about a descriptor that may not exist")]
     let fd = unsafe { BorrowedFd::borrow_raw(raw) };
     matches!(rustix::io::fcntl_getfd(fd), Err(Errno::BADF))
+}
+
+/// Reads what is there.
+pub(crate) fn read(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::io::retry_on_intr(|| rustix::io::read(fd.as_fd(), &mut *buffer))?)
 }

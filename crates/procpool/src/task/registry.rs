@@ -47,7 +47,7 @@ pub(crate) struct DuplicateTask {
     second: &'static str,
 }
 
-/// Looks for tasks that share a stable name; `init` calls it.
+/// Looks for tasks that share a stable name; asked whenever a pool of processes is made.
 pub(crate) fn check_duplicates() -> Result<(), DuplicateTask> {
     duplicate(&TASKS).map_or(Ok(()), Err)
 }

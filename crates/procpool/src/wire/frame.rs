@@ -162,6 +162,11 @@ impl Fragments {
     pub(crate) fn new(kind: Kind, id: u64, total: usize) -> Fragments {
         Fragments { kind, id, total, next: Some(0) }
     }
+
+    /// Whether the last frame has been given.
+    pub(crate) fn is_over(&self) -> bool {
+        self.next.is_none()
+    }
 }
 
 impl Iterator for Fragments {

@@ -16,6 +16,9 @@ pub(crate) const HELLO_MAGIC: u64 = u64::from_le_bytes(*b"procpool");
 /// that goes into one is cut so that they fit.
 pub(crate) const MESSAGE_OVERHEAD: u64 = 64 * 1024;
 
+/// Results up to this size are copied out of the buffer that they were read into.
+const SMALL_VALUE: usize = 16 * 1024;
+
 /// Longest text in a reply, in bytes.
 const MAX_TEXT: usize = 8 * 1024;
 
@@ -268,6 +271,8 @@ impl ReplyBody {
         // A text is for people: what is no UTF-8 in it is replaced, not refused.
         let text = || String::from_utf8_lossy(&rest[..rest.len().min(MAX_TEXT)]).into_owned();
         match tag {
+            // A piece of a read buffer, which it would keep whole for as long as its caller does not look at it.
+            Self::VALUE_TAG if rest.len() <= SMALL_VALUE => Ok(ReplyBody::Value(Bytes::copy_from_slice(&rest))),
             Self::VALUE_TAG => Ok(ReplyBody::Value(rest)),
             PANICKED => postcard::from_bytes(&rest)
                 .map(ReplyBody::Panicked)

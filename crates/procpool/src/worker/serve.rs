@@ -27,12 +27,14 @@ struct Worker {
     page: &'static WorkerPage,
     max_message: u64,
     reply: Vec<u8>,
+    /// This process, and none that was forked from it.
+    pid: u32,
 }
 
 /// Runs the initialiser, then tasks until the parent says that it is enough.
 pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
     let Setup { name, max_message, init, exit, .. } = setup;
-    let mut worker = Worker { link, page, max_message, reply: Vec::new() };
+    let mut worker = Worker { link, page, max_message, reply: Vec::new(), pid: std::process::id() };
     worker.initialise(init);
     loop {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
@@ -95,6 +97,11 @@ impl Worker {
             Err(why) => Some(ReplyBody::UnknownCode(why)),
             Ok(code) => self.call(&code, arguments),
         };
+        // A task may have forked, and a child that returns from the task gets here, too. It has the socket, where its
+        // answer would be a second one, and the next task's bytes half its own.
+        if std::process::id() != self.pid {
+            process::leave();
+        }
         // What a task has printed is out before its caller hears of it. Nobody to print to is no reason to fail.
         let _ = std::io::stdout().flush();
         let failure = failure.or_else(|| {

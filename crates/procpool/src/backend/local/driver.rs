@@ -5,13 +5,16 @@ use std::sync::Arc;
 use super::keeper::{Command, KeeperHandle};
 use super::link::{Link, Received};
 use super::processes::Processes;
-use crate::backend::Engine;
 use crate::backend::job::Death;
 use crate::backend::scheduler::{Event, OfferId};
+use crate::backend::{Engine, worker_name};
 use crate::config::Hook;
 use crate::sys::readiness::Readiness;
 use crate::wire::frame::{Kind, Message};
 use crate::wire::message::{ExeIdentity, Hello, PROTOCOL, ReplyBody};
+
+/// How often [`Receiver::drain`] calls [`Receiver::receive`], which takes up to a megabyte: far more than a socket holds.
+const DRAIN_ROUNDS: usize = 16;
 
 /// What drivers and keeper need to understand what a worker sends.
 pub(super) struct Receiver {
@@ -33,24 +36,40 @@ impl Receiver {
         }
     }
 
-    fn understand(&self, link: &Arc<Link>, message: Message) {
+    /// Reads what has come from a worker, but no more than it can have sent before this began: who writes without end
+    /// (a worker, or something that it left behind with its socket) must not hold up the keeper.
+    pub(super) fn drain(&self, link: &Arc<Link>) {
+        for _ in 0..DRAIN_ROUNDS {
+            if self.receive(link) != Received::More {
+                return;
+            }
+        }
+    }
+
+    fn understand(&self, link: &Arc<Link>, message: Message) -> Result<(), String> {
         let worker = link.worker;
         match message.kind {
-            Kind::Hello => match self.judge_hello(link, &message) {
-                Ok(()) => self.engine.handle(Event::Booted { worker }),
-                Err(fault) => self.condemn(link, format!("its hello is wrong: {fault}")),
-            },
-            Kind::InitDone => match self.judge_init(message) {
-                Ok(()) => self.engine.handle(Event::Ready { worker }),
-                Err(fault) => self.condemn(link, fault),
-            },
-            Kind::Reply => match ReplyBody::decode(message.body) {
-                Ok(reply) => self.engine.handle(Event::Replied { worker, offer: OfferId(message.id), reply }),
-                Err(fault) => self.condemn(link, format!("its answer makes no sense: {fault}")),
-            },
+            Kind::Hello => {
+                self.judge_hello(link, &message).map_err(|fault| format!("its hello is wrong: {fault}"))?;
+                self.engine.handle(Event::Booted { worker });
+            }
+            Kind::InitDone => {
+                self.judge_init(message)?;
+                tracing::debug!(
+                    target: "procpool::worker", parent: &link.span,
+                    worker = worker_name(worker), pid = link.pid, "worker ready"
+                );
+                self.engine.handle(Event::Ready { worker });
+            }
+            Kind::Reply => {
+                let reply =
+                    ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
+                self.engine.handle(Event::Replied { worker, offer: OfferId(message.id), reply });
+            }
             // The assembler lets through only what a worker may send.
             Kind::Setup | Kind::Task | Kind::Retire => {}
         }
+        Ok(())
     }
 
     /// Whether the worker runs the same program and speaks the same protocol: otherwise offsets mean something else.
@@ -75,7 +94,10 @@ impl Receiver {
     }
 
     fn condemn(&self, link: &Link, fault: String) {
-        tracing::warn!(target: "procpool::worker", worker = link.worker.slot, pid = link.pid, fault, "worker condemned");
+        tracing::warn!(
+            target: "procpool::worker", parent: &link.span,
+            worker = worker_name(link.worker), pid = link.pid, fault, "worker condemned"
+        );
         link.blame(fault);
         self.engine.handle(Event::Broken { worker: link.worker });
     }
@@ -88,7 +110,9 @@ pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: Readi
             guard = ready.readable() => {
                 let Ok(mut guard) = guard else { return };
                 match receiver.receive(&link) {
-                    Received::More => {}
+                    // A worker that writes as fast as this reads does not get this thread for itself: tokio's budget
+                    // knows nothing of reads that do not go through it.
+                    Received::More => tokio::task::yield_now().await,
                     Received::Drained => guard.clear_ready(),
                     Received::Ended => {
                         // Dead, or it closed its socket: the keeper finds out, and sees to it that it is dead.
@@ -100,8 +124,7 @@ pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: Readi
             }
             guard = ready.writable(), if link.is_stalled() => {
                 let Ok(mut guard) = guard else { return };
-                link.resume();
-                if link.is_stalled() {
+                if link.resume() {
                     guard.clear_ready();
                 }
             }

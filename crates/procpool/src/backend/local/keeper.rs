@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use super::driver::{Receiver, drive, stillborn};
-use super::link::{Link, Received};
+use super::link::Link;
 use super::outbox::Outgoing;
 use super::stderr::Tail;
 use crate::backend::job::Death;
@@ -171,7 +171,7 @@ impl Keeper {
         engine.arm(|_, next| due = next.is_some_and(|next| next <= engine.now()));
         if due {
             for link in engine.with_workers(|workers| workers.links()) {
-                while self.receiver.receive(&link) == Received::More {}
+                self.receiver.drain(&link);
             }
             engine.handle(Event::Tick);
         }
@@ -187,9 +187,10 @@ impl Keeper {
                 }
             }
             Command::Hangup { worker } => {
-                // One that was killed hangs up, too, which is no news.
+                // One that was killed hangs up, too, which is no news; nor is it when it dies of something else.
                 if let Some(ward) = self.wards.get_mut(&worker)
                     && ward.killed == Killed::No
+                    && !ward.child.is_ending()
                 {
                     ward.killed = Killed::HungUp;
                     kill(&ward.child);
@@ -201,26 +202,21 @@ impl Keeper {
 
     fn spawn(&mut self, worker: WorkerId, watch: Option<Arc<Watch>>) {
         let name = worker_name(worker);
-        match self.try_spawn(worker, &name, watch.clone()) {
-            Ok(pid) => {
-                tracing::debug!(target: "procpool::worker", worker = name, pid, generation = worker.generation, "worker spawned");
+        if let Err(error) = self.try_spawn(worker, &name, watch.clone()) {
+            tracing::warn!(target: "procpool::worker", worker = name, %error, "worker cannot be spawned");
+            let detail = format!("its process could not be started: {error}");
+            if let Some(watch) = watch {
+                watch.failed(detail.clone());
             }
-            Err(error) => {
-                tracing::warn!(target: "procpool::worker", worker = name, %error, "worker cannot be spawned");
-                let detail = format!("its process could not be started: {error}");
-                if let Some(watch) = watch {
-                    watch.failed(detail.clone());
-                }
-                let death = stillborn(name, detail);
-                self.receiver.engine.handle_with(|workers| {
-                    workers.detach(worker);
-                    Some(Event::SpawnFailed { worker, death })
-                });
-            }
+            let death = stillborn(name, detail);
+            self.receiver.engine.handle_with(|workers| {
+                workers.detach(worker);
+                Some(Event::SpawnFailed { worker, death })
+            });
         }
     }
 
-    fn try_spawn(&mut self, worker: WorkerId, name: &str, watch: Option<Arc<Watch>>) -> std::io::Result<u32> {
+    fn try_spawn(&mut self, worker: WorkerId, name: &str, watch: Option<Arc<Watch>>) -> std::io::Result<()> {
         let (ours, theirs) = socket::pair()?;
         let (page, page_fd) = ParentPage::create()?;
         let mut child = process::spawn(WorkerCommand {
@@ -243,6 +239,10 @@ impl Keeper {
         if let Some(watch) = &watch {
             watch.spawned(pid, pidfd);
         }
+        tracing::debug!(
+            target: "procpool::worker", parent: &link.span,
+            worker = name, pid, generation = worker.generation, "worker spawned"
+        );
         // Known to the engine before its first message can be read.
         let engine = &self.receiver.engine;
         engine.handle_with(|workers| {
@@ -252,7 +252,7 @@ impl Keeper {
         let driver = engine.runtime().spawn(drive(Arc::clone(&self.receiver), Arc::clone(&link), ready)).abort_handle();
         self.tokens.insert(token, worker);
         self.wards.insert(worker, Ward { token, child, link, driver, stderr, watch, killed: Killed::No });
-        Ok(pid)
+        Ok(())
     }
 
     /// Registers a fresh child with both pollers and sends it what it needs to begin.
@@ -313,7 +313,7 @@ impl Keeper {
         };
         let Some(mut ward) = self.wards.remove(&worker) else { return };
         self.tokens.remove(&ward.token);
-        while self.receiver.receive(&ward.link) == Received::More {}
+        self.receiver.drain(&ward.link);
         // Does nothing when somebody else has reaped it: its number may be another's by now.
         kill(&ward.child);
         let stderr = match &mut ward.stderr {
@@ -339,7 +339,10 @@ impl Keeper {
                 .then(|| "it closed its connection to the pool, so it was killed".to_owned())
         });
         let name = worker_name(worker);
-        tracing::debug!(target: "procpool::worker", worker = name, pid = ward.child.pid(), %exit, "worker ended");
+        tracing::debug!(
+            target: "procpool::worker", parent: &ward.link.span,
+            worker = name, pid = ward.child.pid(), %exit, detail, "worker ended"
+        );
         let death = Arc::new(Death {
             worker: name,
             pid: Some(ward.child.pid()),

@@ -13,8 +13,10 @@ use std::sync::{Arc, Mutex};
 use bytes::BytesMut;
 use tokio::sync::Notify;
 
+use super::etiquette::Etiquette;
 use super::outbox::{Order, Outbox, Outgoing};
-use crate::backend::scheduler::WorkerId;
+use crate::backend::scheduler::{OfferId, WorkerId};
+use crate::backend::worker_name;
 use crate::sync::{lock, try_lock};
 use crate::sys::{clock, socket};
 use crate::wire::frame::{Assembler, Kind, Message};
@@ -23,22 +25,23 @@ use crate::wire::page::ParentPage;
 
 /// How many reads one call of [`Link::receive`] makes, so that one busy worker does not starve the others.
 const READS: usize = 16;
-/// What one read asks for at least.
-const READ_SIZE: usize = 64 * 1024;
-
 pub(super) struct Link {
     pub(super) worker: WorkerId,
     pub(super) pid: u32,
     pub(super) page: ParentPage,
+    /// What tracing tells about this worker is told in here.
+    pub(super) span: tracing::Span,
     socket: Arc<OwnedFd>,
     orders: Mutex<VecDeque<Order>>,
     outbox: Mutex<Outbox>,
     inbox: Mutex<Inbox>,
-    /// The outbox holds bytes that the socket did not take.
+    /// The outbox holds bytes that the socket did not take. Changed only by who holds the outbox.
     stalled: AtomicBool,
     stalled_now: Notify,
     /// When bytes last moved towards the worker.
     moved_ns: AtomicU64,
+    /// The number of the last offer, plus one; 0 before the first.
+    offered: AtomicU64,
     /// The first thing that went wrong with it; it explains its death.
     fault: Mutex<Option<String>>,
 }
@@ -46,6 +49,7 @@ pub(super) struct Link {
 struct Inbox {
     buffer: BytesMut,
     assembler: Assembler,
+    etiquette: Etiquette,
     ended: bool,
 }
 
@@ -66,17 +70,26 @@ impl Link {
             worker,
             pid,
             page,
+            span: tracing::debug_span!(
+                target: "procpool::worker",
+                "worker",
+                name = worker_name(worker),
+                pid,
+                generation = worker.generation
+            ),
             socket: Arc::new(socket),
             orders: Mutex::default(),
             outbox: Mutex::default(),
             inbox: Mutex::new(Inbox {
                 buffer: BytesMut::new(),
                 assembler: Assembler::new(max_message.saturating_add(MESSAGE_OVERHEAD), Kind::FROM_WORKER),
+                etiquette: Etiquette::default(),
                 ended: false,
             }),
             stalled: AtomicBool::new(false),
             stalled_now: Notify::new(),
             moved_ns: AtomicU64::new(0),
+            offered: AtomicU64::new(0),
             fault: Mutex::default(),
         }
     }
@@ -98,11 +111,16 @@ impl Link {
                 let Some(mut outbox) = try_lock(&self.outbox) else { return };
                 self.write(&mut outbox);
             }
-            // Whoever pushed while we held the outbox went away believing that we would see it.
-            if self.stalled.load(Ordering::Acquire) || lock(&self.orders).is_empty() {
+            if !self.is_behind() {
                 return;
             }
         }
+    }
+
+    /// Whether there are orders that the socket may have room for: whoever pushed them while somebody else held the
+    /// outbox went away believing that they would be seen.
+    fn is_behind(&self) -> bool {
+        !self.is_stalled() && !lock(&self.orders).is_empty()
     }
 
     /// Sends the first message, with the page's descriptor travelling beside its first byte.
@@ -118,10 +136,18 @@ impl Link {
         Ok(())
     }
 
-    /// The socket has room again.
-    pub(super) fn resume(&self) {
-        self.stalled.store(false, Ordering::Release);
+    /// The socket has room again: writes on, and says whether that room is used up.
+    ///
+    /// Waits for whoever is writing, and tries itself in any case. Were it to leave things to the other, who may have
+    /// found the socket full before there was room, nobody would be told of that room again.
+    pub(super) fn resume(&self) -> bool {
+        let is_full = {
+            let mut outbox = lock(&self.outbox);
+            self.write(&mut outbox);
+            self.is_stalled()
+        };
         self.flush();
+        is_full
     }
 
     fn write(&self, outbox: &mut Outbox) {
@@ -165,28 +191,31 @@ impl Link {
     }
 
     /// Reads what has arrived and hands whole messages to `each`, in order. Somebody else reading meanwhile is waited
-    /// for: it is never long.
-    pub(super) fn receive(&self, mut each: impl FnMut(Message)) -> Result<Received, String> {
+    /// for: it is never long. After an error, of the frames or of `each`, nothing more is read: a worker that is to
+    /// be killed cannot keep this process busy until it is.
+    pub(super) fn receive(&self, mut each: impl FnMut(Message) -> Result<(), String>) -> Result<Received, String> {
         let mut inbox = lock(&self.inbox);
-        let Inbox { buffer, assembler, ended } = &mut *inbox;
+        let Inbox { buffer, assembler, etiquette, ended } = &mut *inbox;
         if *ended {
             return Ok(Received::Ended);
         }
         for _ in 0..READS {
-            buffer.reserve(READ_SIZE);
             match socket::recv_into(&self.socket, buffer) {
                 Ok(0) => {
                     *ended = true;
                     return Ok(Received::Ended);
                 }
                 Ok(_) => loop {
-                    match assembler.push(buffer) {
-                        Ok(Some(message)) => each(message),
-                        Ok(None) => break,
-                        Err(error) => {
-                            *ended = true;
-                            return Err(format!("it broke the protocol: {error}"));
+                    let understood = match assembler.push(buffer) {
+                        Ok(Some(message)) => {
+                            etiquette.admit(message.kind, message.id, self.offered()).and_then(|()| each(message))
                         }
+                        Ok(None) => break,
+                        Err(error) => Err(format!("it broke the protocol: {error}")),
+                    };
+                    if let Err(fault) = understood {
+                        *ended = true;
+                        return Err(fault);
                     }
                 },
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(Received::Drained),
@@ -206,6 +235,18 @@ impl Link {
         self.moved_ns.load(Ordering::Relaxed)
     }
 
+    /// Gives the worker a task: marks its slot of the page, and sends its frame.
+    pub(super) fn offer(&self, offer: OfferId, task: Outgoing) {
+        self.offered.store(offer.0.wrapping_add(1), Ordering::Release);
+        // The slot first: the worker may see the frame at once.
+        self.page.offer(offer);
+        self.push(Order::Send(task));
+    }
+
+    fn offered(&self) -> Option<u64> {
+        self.offered.load(Ordering::Acquire).checked_sub(1)
+    }
+
     /// Remembers what went wrong; the first one wins.
     pub(super) fn blame(&self, what: impl Into<String>) {
         lock(&self.fault).get_or_insert_with(|| what.into());
@@ -213,5 +254,51 @@ impl Link {
 
     pub(super) fn fault(&self) -> Option<String> {
         lock(&self.fault).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wire::frame::{HEADER_LEN, MAX_FRAGMENT};
+
+    /// The one who finds the socket full may be in the way of the one who is woken for it.
+    #[test]
+    fn what_the_socket_does_not_take_is_written_by_whoever_is_woken() {
+        const LEN: usize = 1 << 20;
+        /// The whole length goes first.
+        const PAYLOAD: usize = size_of::<u64>() + LEN;
+        const ROUNDS: u64 = 2000;
+        let (ours, theirs) = socket::pair().unwrap();
+        let (page, _) = ParentPage::create().unwrap();
+        let link = Link::new(WorkerId { slot: 0, generation: 0 }, 1, page, ours, u64::MAX);
+        let mut worker = UnixStream::from(theirs);
+        worker.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Acquire) {
+                    if link.is_stalled() {
+                        link.resume();
+                    }
+                }
+            });
+            let mut outcome = Ok(());
+            for id in 0..ROUNDS {
+                let body = vec![7; LEN].into();
+                link.push(Order::Send(Outgoing { kind: Kind::Task, id, head: Vec::new(), body }));
+                link.flush();
+                outcome = worker.read_exact(&mut vec![0; PAYLOAD + PAYLOAD.div_ceil(MAX_FRAGMENT) * HEADER_LEN]);
+                if outcome.is_err() {
+                    break;
+                }
+            }
+            over.store(true, Ordering::Release);
+            outcome.expect("all of it arrives");
+        });
     }
 }

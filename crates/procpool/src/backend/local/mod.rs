@@ -4,9 +4,11 @@
 //! - `keeper`: the one thread that spawns, signals and reaps, and tells the time.
 //! - `driver`: one small tokio task a worker that moves bytes when the socket is ready.
 //! - `link`, `outbox`: one worker's socket and page, and what is on its way there.
+//! - `etiquette`: what a worker may say next.
 //! - `stderr`: the worker's last words.
 
 mod driver;
+mod etiquette;
 mod keeper;
 mod link;
 mod outbox;

@@ -6,7 +6,7 @@ use super::keeper::{Command, KeeperHandle};
 use super::link::Link;
 use super::outbox::{Order, Outgoing};
 use crate::backend::engine::{Offered, Workers};
-use crate::backend::scheduler::{Evidence, Now, OfferId, WorkerId};
+use crate::backend::scheduler::{Evidence, Now, OfferId, Overdue, WorkerId};
 use crate::process::Watch;
 use crate::wire::frame::Kind;
 use crate::wire::message::task_head;
@@ -122,14 +122,8 @@ impl Workers for Processes {
         let Some(seat) = self.seat_mut(worker) else { return };
         seat.offered_at = task.now;
         let Some(link) = seat.link.clone() else { return };
-        // The slot first: the worker may see the frame at once.
-        link.page.offer(offer);
-        link.push(Order::Send(Outgoing {
-            kind: Kind::Task,
-            id: offer.0,
-            head: task_head(&task.job.entry, task.attempt, task.task.0, task.job.name.as_str()),
-            body: task.job.arguments.clone(),
-        }));
+        let head = task_head(&task.job.entry, task.attempt, task.task.0, task.job.name.as_str());
+        link.offer(offer, Outgoing { kind: Kind::Task, id: offer.0, head, body: task.job.arguments.clone() });
         later.flush.push(link);
     }
 
@@ -157,7 +151,10 @@ impl Workers for Processes {
         }
     }
 
-    fn kill(&mut self, worker: WorkerId, later: &mut Later) {
+    fn kill(&mut self, worker: WorkerId, overdue: Option<Overdue>, later: &mut Later) {
+        if let (Some(overdue), Some(link)) = (overdue, self.link(worker)) {
+            link.blame(overdue.to_string());
+        }
         self.command(Command::Kill { worker }, later);
     }
 

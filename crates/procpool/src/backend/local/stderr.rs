@@ -1,9 +1,10 @@
 //! A worker's captured stderr: each line goes to tracing, the last ones are kept for errors.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::sys::clock;
+use crate::sys::{clock, stdio};
 
 /// How many lines an error shows.
 const LINES: usize = 20;
@@ -49,11 +50,10 @@ impl Tail {
             if self.ended {
                 return Heard::All;
             }
-            match rustix::io::read(&self.pipe, &mut buffer) {
+            match stdio::read(&self.pipe, &mut buffer) {
                 Ok(0) => self.ended = true,
                 Ok(len) => self.take(&buffer[..len]),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => return Heard::Some,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Heard::Some,
                 Err(_) => self.ended = true,
             }
         }

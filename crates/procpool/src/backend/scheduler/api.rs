@@ -3,7 +3,7 @@
 //! The scheduler is told facts ([`Event`]) and answers with decisions ([`Action`]); it never waits, never reads a
 //! clock and never touches a descriptor. The types here are all that the two sides share.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Display, Formatter};
 use std::time::Duration;
 
 /// A point in time: how long ago the pool was made. The shell reads the clock, the scheduler only compares.
@@ -177,8 +177,9 @@ pub(crate) enum Action<P: Payload> {
     Inspect { worker: WorkerId, offer: OfferId },
     /// Set the page's cancel flag for this offer; its task may notice and return.
     SetCancel { worker: WorkerId, offer: OfferId },
-    /// Kill the worker and everything in its process group. Answered by `Exited`.
-    Kill { worker: WorkerId },
+    /// Kill the worker and everything in its process group. Answered by `Exited`, whose death is to name the limit
+    /// that was passed: the signal alone would not tell.
+    Kill { worker: WorkerId, overdue: Option<Overdue> },
     /// Ask an idle worker to run its exit hook and end. Answered by `Exited`.
     Retire { worker: WorkerId },
     /// The task is over: tell its caller. Exactly one for each submitted task. `attempts` counts the attempt in
@@ -189,6 +190,26 @@ pub(crate) enum Action<P: Payload> {
     /// Closed: no task and no worker is left. Exactly once; afterwards there are only refusals (of submissions, of
     /// [`Event::Warm`]).
     Closed,
+}
+
+/// What a worker should have done in its time, and is killed for not having done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overdue {
+    Hello(Duration),
+    Init(Duration),
+    Claim(Duration),
+    Exit(Duration),
+}
+
+impl Display for Overdue {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Overdue::Hello(limit) => write!(f, "it was not up within {limit:?} of its start"),
+            Overdue::Init(limit) => write!(f, "its init job took longer than {limit:?}"),
+            Overdue::Claim(limit) => write!(f, "it did not take the task within {limit:?}"),
+            Overdue::Exit(limit) => write!(f, "it did not end within {limit:?}"),
+        }
+    }
 }
 
 /// Why the pool has no worker to offer.

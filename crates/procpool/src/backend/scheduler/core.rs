@@ -246,6 +246,11 @@ impl<P: Payload> Scheduler<P> {
         self.tasks.get(&task).map(|task| &task.job)
     }
 
+    /// Until when no worker is started, after some died before they were ready.
+    pub(crate) fn starts_paused_until(&self) -> Option<Now> {
+        self.starts.blocked
+    }
+
     /// What a worker that has not answered yet was started for, if it is a dedicated one.
     pub(crate) fn dedicated_job(&self, worker: WorkerId) -> Option<&P::Job> {
         match self.workers.get(worker)?.life {

@@ -3,6 +3,7 @@
 use super::api::{Began, Evidence, Payload, Placement, Resolution, TaskId, Unavailable, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::life::{Assignment, Before, Halt, Hold, Life};
+use super::stopping::Kill;
 use super::tasks::{Lost, Task};
 use super::timers::Timer;
 
@@ -12,7 +13,7 @@ impl<P: Payload> Scheduler<P> {
         match self.workers.get(worker).map(|worker| &worker.life) {
             // A worker on its way out may close what it likes; its time limit stands.
             None | Some(Life::Retiring | Life::Dying { .. }) => {}
-            Some(Life::Starting { .. }) => self.kill_for(worker, None, true, turn),
+            Some(Life::Starting { .. }) => self.kill_for(worker, Kill { to_blame: true, ..Kill::default() }, turn),
             Some(Life::Idle | Life::Busy(_)) => self.kill(worker, turn),
         }
     }
@@ -105,7 +106,7 @@ impl<P: Payload> Scheduler<P> {
                 self.end(id, task, resolution, turn);
                 return;
             }
-            if task.offers < Self::max_offers(self.config.max_offers, &task) {
+            if task.offers < task.max_offers(&self.config) {
                 self.requeue(id, task, turn);
                 return;
             }

@@ -196,15 +196,16 @@ impl<P: Payload> Scheduler<P> {
 
     /// The offer was taken back: the task is free, and so is the worker, unless it was taken back for being silent.
     fn withdrawn(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
-        let max_offers = self.config.max_offers;
+        let config = self.config;
         let Some((held, task)) = self.held(worker) else {
             return;
         };
+        let max_offers = task.max_offers(&config);
         let ends = held.stop.is_some() || held.withdraw.is_some();
-        if held.silent && !ends && task.offers >= Self::max_offers(max_offers, task) {
+        if held.silent && !ends && task.offers >= max_offers {
             // It fails, and its error names the worker's death: so it stays in the worker's hand until that is known.
             held.claim = Claim::Revoked;
-            self.kill(worker, turn);
+            self.kill_silent(worker, turn);
             return;
         }
         let Some(held) = self.release(worker, turn) else {
@@ -218,18 +219,9 @@ impl<P: Payload> Scheduler<P> {
             None => self.requeue(held.task, task, turn),
         }
         if held.silent {
-            self.kill(worker, turn);
+            self.kill_silent(worker, turn);
         } else {
             self.after_task(worker, turn);
-        }
-    }
-
-    /// How often a task is offered at most in one attempt. A dedicated one is for the one process that its caller
-    /// knows by number, watches, and may have asked to end: when that is gone, nobody else runs it instead.
-    pub(super) fn max_offers(configured: u32, task: &Task<P>) -> u32 {
-        match task.options.placement {
-            Placement::Shared => configured,
-            Placement::Dedicated => 1,
         }
     }
 

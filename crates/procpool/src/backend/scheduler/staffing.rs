@@ -158,7 +158,8 @@ impl<P: Payload> Scheduler<P> {
         }
         let result = if self.workers.tally().ready >= self.config.min_workers {
             Ok(())
-        } else if let Some(why) = self.unavailable() {
+        // Also while others work: whoever waits for the minimum would otherwise wait as long as the trouble lasts.
+        } else if let Some(why) = self.starts.refusal(&self.config) {
             Err(why)
         } else {
             return;

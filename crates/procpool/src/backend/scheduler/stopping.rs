@@ -2,10 +2,21 @@
 
 use std::time::Duration;
 
-use super::api::{Action, Began, CancelReason, Payload, Resolution, TaskId, WorkerId};
+use super::api::{Action, Began, CancelReason, Overdue, Payload, Resolution, TaskId, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::life::{Claim, Halt, Hold, Life, Stage, Stop, Withdraw};
 use super::tasks::{Place, Task};
+
+/// Why a worker is killed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kill {
+    /// Why the task ends that it was only to get.
+    pub(super) halt: Option<Halt>,
+    /// A start that ends like this counts as failed.
+    pub(super) to_blame: bool,
+    /// The limit that it has passed.
+    pub(super) overdue: Option<Overdue>,
+}
 
 impl<P: Payload> Scheduler<P> {
     pub(super) fn cancel(&mut self, id: TaskId, why: CancelReason, turn: &mut Turn<'_, P>) {
@@ -51,7 +62,7 @@ impl<P: Payload> Scheduler<P> {
     /// A dedicated worker whose task is not wanted any more before it was ready.
     pub(super) fn halt_bound(&mut self, worker: WorkerId, halt: Halt, turn: &mut Turn<'_, P>) {
         match self.workers.get_mut(worker).map(|worker| &mut worker.life) {
-            Some(Life::Starting { .. }) => self.kill_for(worker, Some(halt), false, turn),
+            Some(Life::Starting { .. }) => self.kill_for(worker, Kill { halt: Some(halt), ..Kill::default() }, turn),
             // It is being killed already. The first reason counts; having failed to start is none of the task's.
             Some(Life::Dying { hold: Hold::Bound(_, why), .. }) => {
                 why.get_or_insert(halt);
@@ -125,8 +136,17 @@ impl<P: Payload> Scheduler<P> {
         };
         entry.timer = None;
         match &mut entry.life {
-            Life::Starting { .. } => self.kill_for(worker, None, true, turn),
-            Life::Retiring => self.kill(worker, turn),
+            Life::Starting { booted, .. } => {
+                let overdue = match booted {
+                    false => Overdue::Hello(self.config.start_limit),
+                    true => Overdue::Init(self.config.init_limit),
+                };
+                self.kill_for(worker, Kill { halt: None, to_blame: true, overdue: Some(overdue) }, turn);
+            }
+            Life::Retiring => {
+                let overdue = Some(Overdue::Exit(self.config.exit_limit));
+                self.kill_for(worker, Kill { overdue, ..Kill::default() }, turn);
+            }
             Life::Idle | Life::Dying { .. } => {}
             Life::Busy(held) => match (held.claim, held.stop.map(|stop| stop.stage)) {
                 // It said that its answer was sent; it was not.
@@ -176,18 +196,24 @@ impl<P: Payload> Scheduler<P> {
 
     /// Kills a worker for what it does, or for what is wanted of the pool.
     pub(super) fn kill(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
-        self.kill_for(worker, None, false, turn);
+        self.kill_for(worker, Kill::default(), turn);
+    }
+
+    /// Kills a worker that has not taken the task it was offered.
+    pub(super) fn kill_silent(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let overdue = Some(Overdue::Claim(self.config.claim_limit));
+        self.kill_for(worker, Kill { overdue, ..Kill::default() }, turn);
     }
 
     /// Kills a worker, if that has not been done. What it holds is judged when it is gone.
-    pub(super) fn kill_for(&mut self, worker: WorkerId, halt: Option<Halt>, to_blame: bool, turn: &mut Turn<'_, P>) {
+    pub(super) fn kill_for(&mut self, worker: WorkerId, why: Kill, turn: &mut Turn<'_, P>) {
         let killed = self.workers.change(worker, turn.now, |life| {
             let alive = !matches!(life, Life::Dying { .. });
-            (life.kill(halt, to_blame), alive)
+            (life.kill(why.halt, why.to_blame), alive)
         });
         if killed == Some(true) {
             self.disarm_worker(worker);
-            turn.act(Action::Kill { worker });
+            turn.act(Action::Kill { worker, overdue: why.overdue });
         }
     }
 }

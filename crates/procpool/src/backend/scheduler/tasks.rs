@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::api::{Began, Now, Payload, TaskId, TaskOptions, WorkerId};
+use super::api::{Began, Now, Payload, Placement, SchedulerConfig, TaskId, TaskOptions, WorkerId};
 
 /// One unresolved task.
 pub(super) struct Task<P: Payload> {
@@ -42,6 +42,15 @@ pub(super) enum Place {
 }
 
 impl<P: Payload> Task<P> {
+    /// How often it may be offered without being claimed. A dedicated one only once: its process is what its caller has
+    /// in hand (by its number, to signal it), and one that was sent a TERM must not come back as another.
+    pub(super) fn max_offers(&self, config: &SchedulerConfig) -> u32 {
+        match self.options.placement {
+            Placement::Shared => config.max_offers,
+            Placement::Dedicated => 1,
+        }
+    }
+
     /// Whether its code has begun, given what is known about the present attempt.
     pub(super) fn began(&self, now: Began) -> Began {
         let before = self.lost.as_ref().map_or(Began::No, |lost| lost.began);

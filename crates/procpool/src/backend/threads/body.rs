@@ -26,6 +26,8 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn run(self) {
         let worker = self.worker;
+        // Initialiser and exit hook, too, are a worker's.
+        let _place = current::enter(self.place(None));
         self.engine.handle(Event::Booted { worker });
         let verdict = match &self.init {
             Some(init) => init.judge(self.call(init.entry(), init.arguments())),
@@ -66,19 +68,23 @@ impl Body {
             return;
         }
         let reply = {
-            let _place = current::enter(Place {
-                name: worker_name(self.worker).into(),
-                slot: self.worker.slot,
-                generation: self.worker.generation,
-                task: *task,
-                attempt: *attempt,
-                cancelled: Arc::clone(&self.desk.cancelled),
-            });
+            let _place = current::enter(self.place(Some((*task, *attempt))));
             self.call(entry, arguments)
         };
         self.desk.done(*offer);
         if !self.desk.is_abandoned() {
             self.engine.handle(Event::Replied { worker: self.worker, offer: *offer, reply });
+        }
+    }
+
+    fn place(&self, task: Option<(u64, u32)>) -> Place {
+        Place {
+            name: worker_name(self.worker).into(),
+            slot: self.worker.slot,
+            generation: self.worker.generation,
+            task,
+            // Tasks are cancelled, hooks are not.
+            cancelled: task.map_or_else(Arc::default, |_| Arc::clone(&self.desk.cancelled)),
         }
     }
 

@@ -8,7 +8,7 @@ use super::desk::Desk;
 use super::workers::Threads;
 use crate::backend::engine::Engine;
 use crate::backend::job::Death;
-use crate::backend::scheduler::{Event, Now, WorkerId};
+use crate::backend::scheduler::{Event, Now, Overdue, WorkerId};
 use crate::backend::worker_name;
 use crate::config::Hook;
 use crate::sync::lock;
@@ -20,6 +20,7 @@ pub(super) enum Command {
     },
     Abandon {
         worker: WorkerId,
+        overdue: Option<Overdue>,
     },
     /// No task and no worker is left.
     End,
@@ -74,10 +75,12 @@ impl Clock {
                 deadline = next;
             });
             self.handle.wait(deadline.map(|Now(at)| at.saturating_sub(self.engine.now().0)));
-            for command in std::mem::take(&mut *lock(&self.handle.commands)) {
+            // Not in the head of the loop, which would hold the lock while commands lead to further ones.
+            let commands = std::mem::take(&mut *lock(&self.handle.commands));
+            for command in commands {
                 match command {
                     Command::Spawn { worker, desk } => self.spawn(worker, desk),
-                    Command::Abandon { worker } => self.abandon(worker),
+                    Command::Abandon { worker, overdue } => self.abandon(worker, overdue),
                     Command::End => return,
                 }
             }
@@ -106,10 +109,14 @@ impl Clock {
         }
     }
 
-    fn abandon(&self, worker: WorkerId) {
+    fn abandon(&self, worker: WorkerId, overdue: Option<Overdue>) {
         if let Some(desk) = self.engine.with_workers(|threads| threads.take(worker)) {
             desk.abandon();
-            self.gone(worker, "a thread cannot be killed; it was abandoned and ends when its task returns".into());
+            let abandoned = "a thread cannot be killed; it was abandoned and ends when its task returns";
+            self.gone(
+                worker,
+                overdue.map_or_else(|| abandoned.to_owned(), |overdue| format!("{overdue}; {abandoned}")),
+            );
         }
     }
 

@@ -66,8 +66,13 @@ impl Desk {
         self.order(Order::Run(assignment));
     }
 
+    /// Leaves an order. Memory only: [`ring`](Self::ring) when no lock is held.
     pub(super) fn order(&self, order: Order) {
         lock(&self.orders).push_back(order);
+    }
+
+    /// Lets the thread look for orders.
+    pub(super) fn ring(&self) {
         self.arrived.notify_one();
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::clock::{ClockHandle, Command};
 use super::desk::{Assignment, Desk, Order};
 use crate::backend::engine::{Offered, Workers};
-use crate::backend::scheduler::{Evidence, Now, OfferId, WorkerId};
+use crate::backend::scheduler::{Evidence, Now, OfferId, Overdue, WorkerId};
 use crate::process::Watch;
 
 pub(super) struct Threads {
@@ -16,6 +16,7 @@ pub(super) struct Threads {
 
 #[derive(Default)]
 pub(super) struct Later {
+    ring: Vec<Arc<Desk>>,
     wake: Option<Arc<ClockHandle>>,
 }
 
@@ -59,7 +60,7 @@ impl Workers for Threads {
         self.command(Command::Spawn { worker, desk }, later);
     }
 
-    fn offer(&mut self, worker: WorkerId, offer: OfferId, task: &Offered<'_>, _later: &mut Later) {
+    fn offer(&mut self, worker: WorkerId, offer: OfferId, task: &Offered<'_>, later: &mut Later) {
         let Some(desk) = self.desk(worker) else { return };
         let assignment = Assignment {
             offer,
@@ -69,6 +70,7 @@ impl Workers for Threads {
             arguments: task.job.arguments.clone(),
         };
         desk.offer(assignment, task.now);
+        later.ring.push(Arc::clone(desk));
     }
 
     fn revoke(&mut self, worker: WorkerId, offer: OfferId, _now: Now, _later: &mut Later) -> Evidence {
@@ -85,13 +87,14 @@ impl Workers for Threads {
         }
     }
 
-    fn kill(&mut self, worker: WorkerId, later: &mut Later) {
-        self.command(Command::Abandon { worker }, later);
+    fn kill(&mut self, worker: WorkerId, overdue: Option<Overdue>, later: &mut Later) {
+        self.command(Command::Abandon { worker, overdue }, later);
     }
 
-    fn retire(&mut self, worker: WorkerId, _later: &mut Later) {
+    fn retire(&mut self, worker: WorkerId, later: &mut Later) {
         if let Some(desk) = self.desk(worker) {
             desk.order(Order::Retire);
+            later.ring.push(Arc::clone(desk));
         }
     }
 
@@ -113,6 +116,9 @@ impl Workers for Threads {
     }
 
     fn finish(later: Later) {
+        for desk in later.ring {
+            desk.ring();
+        }
         if let Some(clock) = later.wake {
             clock.wake();
         }

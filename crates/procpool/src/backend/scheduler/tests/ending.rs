@@ -101,7 +101,10 @@ fn a_silent_worker_loses_its_task_and_is_replaced() {
     pool.submit(PLAIN);
     assert_eq!(pool.tick(500), ["inspect 0.0"]);
     assert_eq!(pool.evidence(w(0), Evidence::Offered { since: Now::default() }), ["revoke 0.0"]);
-    assert_eq!(pool.evidence(w(0), Evidence::Revoked), ["kill 0.0", "offer 1.0 t2"]);
+    assert_eq!(
+        pool.evidence(w(0), Evidence::Revoked),
+        ["kill 0.0, it did not take the task within 500ms", "offer 1.0 t2"]
+    );
     pool.exited(w(0), None);
     assert_eq!(pool.reply(w(1)), ["t2 replied"]);
 }
@@ -126,7 +129,7 @@ fn an_unclaimed_task_is_offered_so_often_and_no_oftener() {
     pool.tick(500);
     assert_eq!(pool.evidence(w(1), Evidence::Offered { since: Now::default() }), ["revoke 1.0"]);
     // The second worker's silence was one too many; whose death it was is known when it is dead.
-    assert_eq!(pool.evidence(w(1), Evidence::Revoked), ["kill 1.0"]);
+    assert_eq!(pool.evidence(w(1), Evidence::Revoked), ["kill 1.0, it did not take the task within 500ms"]);
     let died = ["t3 worker died, began No, 1.0 SIGSEGV"];
     assert_eq!(pool.exited(w(1), Some(Evidence::Revoked)), died);
 }

@@ -102,7 +102,7 @@ impl Ledger {
             Action::Inspect { worker, offer } | Action::SetCancel { worker, offer } => {
                 self.asks_about(*worker, *offer);
             }
-            Action::Kill { worker } => {
+            Action::Kill { worker, .. } => {
                 assert!(!self.live(*worker).killed, "{worker:?} killed twice");
                 self.workers.get_mut(worker).unwrap().killed = true;
             }

@@ -157,17 +157,29 @@ fn a_minimum_that_cannot_be_had_is_said_and_let_be() {
     assert_eq!(pool.exited(WorkerId { slot: 0, generation: 2 }, None), ["spawn 0.3 Shared"]);
 }
 
+/// Behaviour 36: whoever waits for all of them learns that there are fewer.
+#[test]
+fn a_minimum_that_cannot_be_had_is_said_while_others_work() {
+    let mut pool = Puppet::new(SchedulerConfig { min_workers: 2, start_failures: 1, ..config(2) });
+    pool.tell(Event::Warm);
+    assert_eq!(pool.ready(w(0)), NOTHING);
+    let told = pool.tell(Event::SpawnFailed { worker: w(1), death: "EAGAIN" });
+    assert_eq!(told, ["not warm: StartFailed { failures: 1, death: \"EAGAIN\" }"]);
+    // It is tried again all the same.
+    assert_eq!(pool.tick(100), ["spawn 1.1 Shared"]);
+}
+
 /// Behaviour 21.
 #[test]
 fn start_and_initialiser_have_their_own_limits() {
     let mut pool = Puppet::new(config(1));
     pool.submit(PLAIN);
-    assert_eq!(pool.tick(1_000), ["kill 0.0"]);
+    assert_eq!(pool.tick(1_000), ["kill 0.0, it was not up within 1s of its start"]);
     assert_eq!(pool.exited(w(0), None), NOTHING);
     assert_eq!(pool.tick(100), ["spawn 0.1 Shared"]);
     let second = WorkerId { slot: 0, generation: 1 };
     pool.tell(Event::Booted { worker: second });
-    assert_eq!(pool.tick(2_000), ["kill 0.1"]);
+    assert_eq!(pool.tick(2_000), ["kill 0.1, its init job took longer than 2s"]);
     pool.exited(second, None);
     assert_eq!(pool.tick(200), ["spawn 0.2 Shared"]);
 }

@@ -171,7 +171,7 @@ impl World {
                     self.plan(worker, delay, Happening::Ends(offer, Ending::Answers));
                 }
             }
-            Action::Kill { worker } => {
+            Action::Kill { worker, .. } => {
                 let delay = self.source.pick(3);
                 self.plan(worker, delay, Happening::Dies("killed"));
             }

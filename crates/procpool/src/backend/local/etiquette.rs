@@ -1,0 +1,76 @@
+//! What a worker may say next. Sans-IO.
+//!
+//! A worker says hello, then what came of its initialiser, then one answer for each task that it was given. Anything
+//! else means that it is broken or hostile, and it is killed with the reason in the errors of whoever depended on it.
+
+use crate::wire::frame::Kind;
+
+/// How far the conversation with one worker is.
+#[derive(Debug, Default)]
+pub(super) struct Etiquette {
+    stage: Stage,
+    answered: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Silent,
+    Greeted,
+    Ready,
+}
+
+impl Etiquette {
+    /// Takes note of a message, whose `id` names an offer; `offered` is the offer that the worker was given last.
+    pub(super) fn admit(&mut self, kind: Kind, id: u64, offered: Option<u64>) -> Result<(), String> {
+        self.stage = match (self.stage, kind) {
+            (Stage::Silent, Kind::Hello) => Stage::Greeted,
+            (Stage::Greeted, Kind::InitDone) => Stage::Ready,
+            (Stage::Ready, Kind::Reply) if offered != Some(id) => {
+                return Err("it broke the protocol: it answered a task that it was not given".into());
+            }
+            (Stage::Ready, Kind::Reply) if self.answered == Some(id) => {
+                return Err("it broke the protocol: it answered a task twice".into());
+            }
+            (Stage::Ready, Kind::Reply) => {
+                self.answered = Some(id);
+                Stage::Ready
+            }
+            (stage, kind) => return Err(format!("it broke the protocol: a message of kind {kind:?} when {stage:?}")),
+        };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready() -> Etiquette {
+        let mut worker = Etiquette::default();
+        worker.admit(Kind::Hello, 0, None).unwrap();
+        worker.admit(Kind::InitDone, 0, None).unwrap();
+        worker
+    }
+
+    #[test]
+    fn a_worker_that_keeps_to_the_order_is_heard() {
+        let mut worker = ready();
+        worker.admit(Kind::Reply, 7, Some(7)).unwrap();
+        worker.admit(Kind::Reply, 9, Some(9)).unwrap();
+    }
+
+    #[test]
+    fn whatever_else_it_says_is_refused() {
+        assert!(Etiquette::default().admit(Kind::InitDone, 0, None).is_err());
+        assert!(Etiquette::default().admit(Kind::Reply, 0, Some(0)).is_err());
+        for kind in [Kind::Hello, Kind::InitDone, Kind::Task] {
+            assert!(ready().admit(kind, 0, None).is_err(), "{kind:?}");
+        }
+        assert!(ready().admit(Kind::Reply, 7, None).is_err(), "an answer to nothing");
+        assert!(ready().admit(Kind::Reply, 7, Some(8)).is_err(), "an answer to another's task");
+        let mut worker = ready();
+        worker.admit(Kind::Reply, 7, Some(7)).unwrap();
+        assert!(worker.admit(Kind::Reply, 7, Some(7)).is_err(), "a second answer");
+    }
+}

@@ -1,0 +1,9 @@
+//! What every backend does, one subject a file.
+
+mod backend;
+pub(crate) mod queue;
+pub(crate) mod stopping;
+pub(crate) mod values;
+pub(crate) mod workers;
+
+pub(crate) use backend::Backend;

@@ -1,0 +1,75 @@
+//! One suite over both backends: whatever a pool of processes does, a pool of threads does too. What threads cannot do is
+//! said in one place, `conformance/backend.rs`.
+
+mod conformance;
+
+/// Makes tests of one subject of the suite, for one backend.
+macro_rules! conformance_tests {
+    ($module:ident, $backend:ident, $($subject:ident: $($name:ident)+;)+) => {
+        mod $module {
+            $(mod $subject {
+                use procpool_tests::{Flavor, run};
+
+                use crate::conformance::{Backend, $subject};
+
+                $(#[test]
+                fn $name() {
+                    let name = concat!(stringify!($module), "::", stringify!($subject), "::", stringify!($name));
+                    run(name, Flavor::MultiThread, || $subject::$name(Backend::$backend));
+                })+
+            })+
+        }
+    };
+}
+
+/// The list of all there is, once, for every backend.
+macro_rules! over_every_backend {
+    ($($suite:tt)+) => {
+        conformance_tests!(processes, Processes, $($suite)+);
+        conformance_tests!(threads, Threads, $($suite)+);
+    };
+}
+
+over_every_backend! {
+    values:
+        values_go_there_and_back
+        maps_are_ordered
+        errors_are_values
+        what_does_not_encode
+        what_does_not_decode
+        panics_are_errors
+        too_large
+        tasks_know_who_they_are;
+    queue:
+        queue_limit
+        waiting_limit
+        reserved_places
+        priority
+        queue_timeout
+        cancelled_in_the_queue
+        token_cancelled_before
+        options_after_the_first_poll
+        detached_tasks_go_on
+        snapshot;
+    stopping:
+        timeout
+        abort
+        grace
+        retries
+        drain
+        drain_with_deadline
+        drop_queued
+        kill
+        last_handle_dropped
+        unused_pool_dropped;
+    workers:
+        nothing_starts_before_it_is_needed
+        one_worker_for_serial_calls
+        growth_and_idle_timeout
+        resize
+        max_tasks
+        init_once_a_worker
+        init_fails
+        init_takes_too_long
+        exit_hook;
+}
