@@ -1,8 +1,7 @@
 //! The death of the parent, of workers, of what tasks start; and programs that interfere with all of it.
 
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,27 +10,13 @@ use procpool::{ErrorKind, Exit, Pool, Started, call};
 use procpool_tests::tasks::{abort, leave, pid, power, spin, wait_at};
 use procpool_tests::{
     Gate, Part, Signal, close_everything, ended, fork_a_holder, freeze, ignore_children, is_alive, parent_of, part,
-    reap_any_child, send, send_to_group, test, until, until_asleep, visit, watched,
+    reap_any_child, send, send_to_group, start_idler, start_something_and_spin, test, until, until_it_waits, visit,
+    watched,
 };
 use tokio::signal::unix::SignalKind;
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
-}
-
-/// A program that does nothing, and ends of nothing but signals.
-fn start_idler() -> Child {
-    Command::new("tail").args(["-f", "/dev/null"]).stdin(Stdio::null()).spawn().expect("`tail` runs")
-}
-
-/// Starts something, tells of it at the gate, and never ends.
-fn start_something_and_spin(gate: String, closes: bool) {
-    let started = start_idler();
-    if closes {
-        close_everything();
-    }
-    visit(gate, u64::from(started.id()));
-    spin();
 }
 
 test! {
@@ -406,133 +391,12 @@ test! {
         assert!(began.elapsed() < STOPPED_LIMIT, "this machine is too slow for this test");
         let worker = visitor.pid;
         visitor.release().await;
-        until_asleep(worker);
+        until_it_waits(worker);
         until("the limit is over", || began.elapsed() > STOPPED_LIMIT + Duration::from_millis(100));
         send(Signal::CONT, service.pid());
         let visitor = gate.arrival().await;
         assert_eq!(visitor.word, 1, "the result counts");
         visitor.release().await;
-        assert!(service.end().success());
-    }
-}
-
-/// What requests to end do to a program that a task starts: the signals that ended it, and those that it ignores or
-/// that are blocked in it.
-fn ends_of_what_tasks_start() -> (Vec<Option<i32>>, u64) {
-    let signals = [Signal::TERM, Signal::INT, Signal::HUP, Signal::PIPE];
-    let ends = signals.map(|signal| {
-        let mut child = start_idler();
-        send(signal, child.id());
-        child.wait().unwrap().signal()
-    });
-    let mut child = start_idler();
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let masks = status.lines().filter_map(|line| line.strip_prefix("SigBlk:").or(line.strip_prefix("SigIgn:")));
-    (ends.to_vec(), masks.map(|mask| u64::from_str_radix(mask.trim(), 16).unwrap()).fold(0, |all, mask| all | mask))
-}
-
-test! {
-    async fn what_tasks_start_has_default_signals() {
-        let pool = Pool::builder().workers(1).build().unwrap();
-        let (ends, masks) = pool.run(call!(ends_of_what_tasks_start())).await.unwrap();
-        assert_eq!(ends, [Some(15), Some(2), Some(1), Some(13)]);
-        let requests = [15, 2, 1, 17].iter().fold(0u64, |all, signal| all | 1 << (signal - 1));
-        assert_eq!(masks & requests, 0, "nothing is ignored or blocked: {masks:x}");
-        pool.shutdown().await.unwrap();
-    }
-}
-
-test! {
-    async fn what_tasks_start_dies_with_the_worker() {
-        let gate = Gate::new();
-        let pool = watched(Pool::builder().workers(1).build().unwrap());
-        for by_limit in [true, false] {
-            let path = gate.path();
-            let run = pool.run(call!(start_something_and_spin(path, false))).timeout(match by_limit {
-                true => Duration::from_millis(300),
-                false => Duration::from_secs(3600),
-            });
-            let run = tokio::spawn(run);
-            let visitor = gate.arrival().await;
-            let (worker, started) = (visitor.pid, u32::try_from(visitor.word).unwrap());
-            if !by_limit {
-                send(Signal::KILL, worker);
-            }
-            let error = run.await.unwrap().unwrap_err();
-            assert_eq!(error.kind(), if by_limit { ErrorKind::TimedOut } else { ErrorKind::WorkerDied });
-            ended(started).await;
-        }
-        pool.shutdown().await.unwrap();
-    }
-}
-
-/// Writes where nobody reads.
-fn write_into_nothing() -> bool {
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let error = std::io::Write::write_all(&mut writer, b"hello").unwrap_err();
-    error.kind() == std::io::ErrorKind::BrokenPipe
-}
-
-test! {
-    async fn broken_pipes_are_errors_in_tasks() {
-        let pool = Pool::builder().workers(1).build().unwrap();
-        let worker = pool.run(call!(pid())).await.unwrap();
-        assert!(pool.run(call!(write_into_nothing())).await.unwrap());
-        send(Signal::PIPE, worker);
-        assert_eq!(pool.run(call!(pid())).await.unwrap(), worker);
-        pool.shutdown().await.unwrap();
-    }
-}
-
-part! {
-    /// A service whose executable is deleted or replaced while it runs.
-    fn a_service_that_is_upgraded(gate: String) {
-        runtime().block_on(async {
-            let pool = Pool::builder().workers(1).build().unwrap();
-            let mut workers = Vec::new();
-            for word in 0..3 {
-                // The test changes the file while this waits.
-                let path = gate.clone();
-                tokio::task::spawn_blocking(move || visit(path, word)).await.unwrap();
-                workers.push(pool.run(call!(pid())).await.unwrap());
-                pool.run(call!(leave(0))).await.unwrap_err();
-            }
-            workers.dedup();
-            let path = gate.clone();
-            tokio::task::spawn_blocking(move || visit(path, workers.len() as u64)).await.unwrap();
-            pool.shutdown().await.unwrap();
-        });
-    }
-}
-
-/// A copy of this test program, removed when dropped.
-struct Copy(PathBuf);
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
-    }
-}
-
-test! {
-    async fn workers_start_when_the_executable_is_gone_or_another() {
-        let gate = Gate::new();
-        let copy = Copy(std::env::temp_dir().join(format!("procpool-{}-program", std::process::id())));
-        std::fs::copy(std::env::current_exe().unwrap(), &copy.0).unwrap();
-        let mut service = Part::spawn(&mut Part::command(&copy.0, "a_service_that_is_upgraded", &gate.path()));
-        gate.arrival().await.release().await;
-        let second = gate.arrival().await;
-        std::fs::remove_file(&copy.0).unwrap();
-        second.release().await;
-        let third = gate.arrival().await;
-        std::fs::write(&copy.0, "#!/bin/sh\nexit 3\n").unwrap();
-        third.release().await;
-        let told = gate.arrival().await;
-        assert_eq!(told.word, 3, "three workers, all of the program that started them");
-        told.release().await;
         assert!(service.end().success());
     }
 }
