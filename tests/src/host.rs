@@ -1,6 +1,11 @@
 //! What programs and C libraries do to a process that a pool lives in, or that a task runs in.
 
+use std::process::{Child, Command, Stdio};
+
 use rustix::process::{WaitOptions, wait};
+
+use crate::gate::visit;
+use crate::tasks::spin;
 
 /// Forks without exec: a process that holds every descriptor that this one holds, and does nothing until it is killed.
 #[must_use]
@@ -44,4 +49,20 @@ pub fn close_everything() {
             libc::close(number);
         }
     }
+}
+
+/// A program that does nothing, and ends of nothing but signals.
+#[must_use]
+pub fn start_idler() -> Child {
+    Command::new("tail").args(["-f", "/dev/null"]).stdin(Stdio::null()).spawn().expect("`tail` runs")
+}
+
+/// Starts something, tells of it at the gate, and never ends. It may close all descriptors in between.
+pub fn start_something_and_spin(gate: String, closes: bool) {
+    let started = start_idler().id();
+    if closes {
+        close_everything();
+    }
+    visit(gate, u64::from(started));
+    spin();
 }

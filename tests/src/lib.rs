@@ -22,7 +22,9 @@ pub mod traps;
 
 pub use dump::watched;
 pub use gate::{Gate, Visitor, visit};
-pub use host::{close_everything, fork_a_holder, ignore_children, reap_any_child};
+pub use host::{
+    close_everything, fork_a_holder, ignore_children, reap_any_child, start_idler, start_something_and_spin,
+};
 pub use leaks::{children_of, is_alive, parent_of, until};
 pub use obstacles::{Famine, Swamp};
 pub use part::{Part, part};

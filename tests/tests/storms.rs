@@ -272,12 +272,12 @@ fn at_step(pool: &Pool, step: u64, gate: &str) -> JoinHandle<()> {
             pool.spawn(call!(take(trap)))
         }
         1 => pool.spawn(call!(visit_only(gate))),
-        _ => pool.spawn(call!(drop_of(gate))),
+        _ => pool.spawn(call!(visit_in_a_thread(gate))),
     }
 }
 
-/// For symmetry with the others: a task whose own thread waits in a function that it calls.
-fn drop_of(gate: String) {
+/// As a task that waits for a thread of its own.
+fn visit_in_a_thread(gate: String) {
     std::thread::scope(|scope| drop(scope.spawn(|| visit_only(gate)).join()));
 }
 
