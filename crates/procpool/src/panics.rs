@@ -17,6 +17,12 @@ pub(crate) fn message(payload: Box<dyn Any + Send>) -> String {
     text
 }
 
+/// Does something by the way, on a thread that others depend on: where foreign code (a subscriber of tracing, whose
+/// output nobody reads any more) panics in it, it is left at that.
+pub(crate) fn by_the_way<R>(action: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(action)).map_err(discard).ok()
+}
+
 /// Drops a payload whose `Drop` may panic in turn, with a payload whose `Drop` may panic …
 pub(crate) fn discard(payload: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {

@@ -141,7 +141,7 @@ pub(crate) async fn drain(backend: Backend) {
     assert_closed(&refused, Started::No);
     assert_eq!((running.await.unwrap(), queued.await.unwrap()), (worker, 256));
     let report = report.unwrap();
-    assert_eq!((report.submitted, report.succeeded, report.dropped, report.balances()), (3, 2, 1, true));
+    assert_eq!((report.submitted, report.succeeded, report.refused, report.balances()), (3, 2, 1, true));
     assert_eq!((report.workers_started, report.workers_ended), (1, 1));
     // Again, there is the same report.
     assert_eq!(pool.shutdown_with(Shutdown::Kill).await.unwrap(), report);

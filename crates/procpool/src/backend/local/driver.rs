@@ -9,6 +9,7 @@ use crate::backend::job::Death;
 use crate::backend::scheduler::{Event, OfferId};
 use crate::backend::{Engine, worker_name};
 use crate::config::Hook;
+use crate::panics;
 use crate::sys::readiness::Readiness;
 use crate::wire::frame::{Kind, Message};
 use crate::wire::message::{ExeIdentity, Hello, PROTOCOL, ReplyBody};
@@ -55,10 +56,12 @@ impl Receiver {
             }
             Kind::InitDone => {
                 self.judge_init(message)?;
-                tracing::debug!(
-                    target: "procpool::worker", parent: &link.span,
-                    worker = worker_name(worker), pid = link.pid, "worker ready"
-                );
+                panics::by_the_way(|| {
+                    tracing::debug!(
+                        target: "procpool::worker", parent: &link.span,
+                        worker = worker_name(worker), pid = link.pid, "worker ready"
+                    )
+                });
                 self.engine.handle(Event::Ready { worker });
             }
             Kind::Reply => {
@@ -94,10 +97,12 @@ impl Receiver {
     }
 
     fn condemn(&self, link: &Link, fault: String) {
-        tracing::warn!(
-            target: "procpool::worker", parent: &link.span,
-            worker = worker_name(link.worker), pid = link.pid, fault, "worker condemned"
-        );
+        panics::by_the_way(|| {
+            tracing::warn!(
+                target: "procpool::worker", parent: &link.span,
+                worker = worker_name(link.worker), pid = link.pid, fault, "worker condemned"
+            )
+        });
         link.blame(fault);
         self.engine.handle(Event::Broken { worker: link.worker });
     }

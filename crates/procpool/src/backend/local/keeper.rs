@@ -21,6 +21,7 @@ use crate::backend::worker_name;
 use crate::config::ProcessConfig;
 use crate::entry;
 use crate::error::Exit;
+use crate::panics;
 use crate::process::Watch;
 use crate::sync::lock;
 use crate::sys::poll::{Poller, Token, Waker};
@@ -132,7 +133,7 @@ impl Keeper {
             if let Err(error) = self.poller.wait(&mut ready, timeout) {
                 // Nothing but a broken descriptor table gets here. Going on without waiting would burn a core, and
                 // stopping would leave workers unreaped, so this waits on the clock instead.
-                tracing::error!(target: "procpool::worker", %error, "the keeper cannot wait");
+                panics::by_the_way(|| tracing::error!(target: "procpool::worker", %error, "the keeper cannot wait"));
                 std::thread::park_timeout(Duration::from_millis(10));
             }
             if ready.contains(&Token(WAKER)) {
@@ -203,7 +204,9 @@ impl Keeper {
     fn spawn(&mut self, worker: WorkerId, watch: Option<Arc<Watch>>) {
         let name = worker_name(worker);
         if let Err(error) = self.try_spawn(worker, &name, watch.clone()) {
-            tracing::warn!(target: "procpool::worker", worker = name, %error, "worker cannot be spawned");
+            panics::by_the_way(
+                || tracing::warn!(target: "procpool::worker", worker = name, %error, "worker cannot be spawned"),
+            );
             let detail = format!("its process could not be started: {error}");
             if let Some(watch) = watch {
                 watch.failed(detail.clone());
@@ -239,10 +242,12 @@ impl Keeper {
         if let Some(watch) = &watch {
             watch.spawned(pid, pidfd);
         }
-        tracing::debug!(
-            target: "procpool::worker", parent: &link.span,
-            worker = name, pid, generation = worker.generation, "worker spawned"
-        );
+        panics::by_the_way(|| {
+            tracing::debug!(
+                target: "procpool::worker", parent: &link.span,
+                worker = name, pid, generation = worker.generation, "worker spawned"
+            )
+        });
         // Known to the engine before its first message can be read.
         let engine = &self.receiver.engine;
         engine.handle_with(|workers| {
@@ -330,7 +335,9 @@ impl Keeper {
             forget(&self.poller, pidfd);
         }
         if let Err(error) = ward.child.reap() {
-            tracing::error!(target: "procpool::worker", pid = ward.child.pid(), %error, "worker cannot be reaped");
+            panics::by_the_way(
+                || tracing::error!(target: "procpool::worker", pid = ward.child.pid(), %error, "worker cannot be reaped"),
+            );
         }
         ward.driver.abort();
         let detail = ward.link.fault().or_else(|| {
@@ -339,10 +346,12 @@ impl Keeper {
                 .then(|| "it closed its connection to the pool, so it was killed".to_owned())
         });
         let name = worker_name(worker);
-        tracing::debug!(
-            target: "procpool::worker", parent: &ward.link.span,
-            worker = name, pid = ward.child.pid(), %exit, detail, "worker ended"
-        );
+        panics::by_the_way(|| {
+            tracing::debug!(
+                target: "procpool::worker", parent: &ward.link.span,
+                worker = name, pid = ward.child.pid(), %exit, detail, "worker ended"
+            )
+        });
         let death = Arc::new(Death {
             worker: name,
             pid: Some(ward.child.pid()),
@@ -362,7 +371,9 @@ impl Keeper {
 /// Kills a worker and its group. It may have ended meanwhile, which is no harm; anything else is told to tracing.
 fn kill(child: &Child) {
     if let Err(error) = child.kill_group() {
-        tracing::error!(target: "procpool::worker", pid = child.pid(), %error, "worker cannot be killed");
+        panics::by_the_way(
+            || tracing::error!(target: "procpool::worker", pid = child.pid(), %error, "worker cannot be killed"),
+        );
     }
 }
 
@@ -370,13 +381,15 @@ fn kill(child: &Child) {
 fn end_unwatched(child: &mut Child) {
     kill(child);
     if let Err(error) = child.reap() {
-        tracing::error!(target: "procpool::worker", pid = child.pid(), %error, "worker cannot be reaped");
+        panics::by_the_way(
+            || tracing::error!(target: "procpool::worker", pid = child.pid(), %error, "worker cannot be reaped"),
+        );
     }
 }
 
 /// Takes a descriptor out of the poller. It is closed next, so a failure changes nothing.
 fn forget(poller: &Poller, fd: BorrowedFd<'_>) {
     if let Err(error) = poller.remove(fd) {
-        tracing::debug!(target: "procpool::worker", %error, "descriptor was not polled");
+        panics::by_the_way(|| tracing::debug!(target: "procpool::worker", %error, "descriptor was not polled"));
     }
 }

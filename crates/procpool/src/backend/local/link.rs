@@ -17,6 +17,7 @@ use super::etiquette::Etiquette;
 use super::outbox::{Order, Outbox, Outgoing};
 use crate::backend::scheduler::{OfferId, WorkerId};
 use crate::backend::worker_name;
+use crate::panics;
 use crate::sync::{lock, try_lock};
 use crate::sys::{clock, socket};
 use crate::wire::frame::{Assembler, Kind, Message};
@@ -70,13 +71,16 @@ impl Link {
             worker,
             pid,
             page,
-            span: tracing::debug_span!(
-                target: "procpool::worker",
-                "worker",
-                name = worker_name(worker),
-                pid,
-                generation = worker.generation
-            ),
+            span: panics::by_the_way(|| {
+                tracing::debug_span!(
+                    target: "procpool::worker",
+                    "worker",
+                    name = worker_name(worker),
+                    pid,
+                    generation = worker.generation
+                )
+            })
+            .unwrap_or_else(tracing::Span::none),
             socket: Arc::new(socket),
             orders: Mutex::default(),
             outbox: Mutex::default(),

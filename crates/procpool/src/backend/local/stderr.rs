@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::panics;
 use crate::sys::{clock, stdio};
 
 /// How many lines an error shows.
@@ -74,7 +75,9 @@ impl Tail {
     fn finish_line(&mut self) {
         let line = String::from_utf8_lossy(&self.partial).trim_end().to_owned();
         self.partial.clear();
-        tracing::info!(target: "procpool::stderr", worker = self.worker, pid = self.pid, "{line}");
+        panics::by_the_way(
+            || tracing::info!(target: "procpool::stderr", worker = self.worker, pid = self.pid, "{line}"),
+        );
         if self.lines.len() == LINES {
             self.lines.pop_front();
         }

@@ -80,7 +80,7 @@ fn a_worker_ends_after_its_tasks_and_is_replaced_at_once() {
     pool.ready(w(1));
     assert_eq!(pool.tick(500), ["inspect 1.0"]);
     pool.evidence(w(1), pool.claimed());
-    assert_eq!(pool.tick(2_500), ["kill 0.0"]);
+    assert_eq!(pool.tick(2_500), ["kill 0.0, it did not end within 3s"]);
     assert_eq!(pool.exited(w(0), None), NOTHING);
 }
 
