@@ -111,6 +111,31 @@ test! {
     }
 }
 
+/// Fails in the workers that are started first, and in none that replaces one.
+fn fail_at_first(gate: String) {
+    if procpool::current().generation() == Some(0) {
+        visit(gate, 0);
+        std::process::exit(1);
+    }
+}
+
+test! {
+    // Workers that were started together and failed together counted as so many failures in a row: a pool of three or
+    // more gave up on all its tasks without a second try.
+    async fn workers_that_fail_together_are_one_failure() {
+        let gate = Gate::new();
+        let pool = Pool::builder().workers(4).init(call!(fail_at_first(gate.path()))).build().unwrap();
+        let handles: Vec<_> = (0..20u64).map(|x| pool.spawn(call!(same(x)))).collect();
+        for visitor in gate.arrivals(4).await {
+            visitor.release().await;
+        }
+        for (x, handle) in (0..).zip(handles) {
+            assert_eq!(handle.await.unwrap(), x);
+        }
+        pool.shutdown().await.unwrap();
+    }
+}
+
 test! {
     // A kill went to the group that the worker was started in, where nobody was left: the task ran on, its caller and
     // the pool's shutdown waited for ever.

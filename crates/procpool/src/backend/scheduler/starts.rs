@@ -22,11 +22,13 @@ impl<P: Payload> Starts<P> {
     /// A worker died before it was ready. Returns how long to pause, unless a pause is going on: workers started
     /// together fail together, and that is one reason to wait longer, not eight.
     pub(super) fn failed(&mut self, death: P::Death, config: &SchedulerConfig) -> Option<Duration> {
-        self.failures = self.failures.saturating_add(1);
         self.last_death = Some(death);
+        // One wave is one failure in the count, too: else a wall that stood for a moment would fail every waiting task of
+        // a pool of four, and none of a pool of two.
         if self.blocked.is_some() {
             return None;
         }
+        self.failures = self.failures.saturating_add(1);
         self.pause = match self.pause {
             Duration::ZERO => config.backoff,
             longer => longer.saturating_mul(2),
