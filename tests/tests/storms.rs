@@ -110,7 +110,7 @@ test! {
         let (mut running, mut submitted) = (FuturesUnordered::new(), 0u32);
         let mut killed: HashSet<u32> = HashSet::new();
         let (mut done, mut failed) = (HashSet::new(), HashSet::new());
-        // Tasks that did not begin, since three workers in a row died with them unclaimed.
+        // Tasks that did not begin, since four workers in a row died with them unclaimed.
         let (mut victims_of_errors, mut unlucky) = (HashSet::new(), HashSet::new());
         while killed.len() < KILLS || !running.is_empty() {
             // Load: always more tasks than workers.
@@ -160,7 +160,7 @@ test! {
         let distinct: HashSet<u32> = begun.iter().copied().collect();
         assert_eq!(begun.len(), distinct.len(), "a task ran twice");
         assert!(done.is_subset(&distinct) && unlucky.is_disjoint(&distinct));
-        assert!(failed.len() + 2 * unlucky.len() <= killed.len(), "each kill costs one task at most");
+        assert!(failed.len() + 3 * unlucky.len() <= killed.len(), "each kill costs one task at most");
         assert!(unlucky.len() <= KILLS / 100, "{unlucky:?}");
         eprintln!("{submitted} tasks, {} kills, {} failures, {} not begun", killed.len(), failed.len(), unlucky.len());
         assert_eq!(pool.run(call!(power(4))).await.unwrap(), 256);

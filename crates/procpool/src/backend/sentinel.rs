@@ -7,16 +7,14 @@ use tokio::sync::Notify;
 use super::engine::{Engine, Workers};
 use super::scheduler::{Closing, Event};
 
-/// Kills the pool when its runtime ends: the task that holds a sentinel is then dropped. Notify the result when the
+/// Kills the pool when its runtime ends: the task that holds a sentinel is then dropped. `ended` is notified when the
 /// pool has ended by itself.
-pub(crate) fn tie_to_runtime<W: Workers>(engine: &Arc<Engine<W>>) -> Arc<Notify> {
-    let ended = Arc::new(Notify::new());
-    let (sentinel, over) = (Sentinel(Arc::clone(engine)), Arc::clone(&ended));
+pub(crate) fn tie_to_runtime<W: Workers>(engine: &Arc<Engine<W>>, ended: Arc<Notify>) {
+    let sentinel = Sentinel(Arc::clone(engine));
     drop(engine.runtime().spawn(async move {
         let _sentinel = sentinel;
-        over.notified().await;
+        ended.notified().await;
     }));
-    ended
 }
 
 struct Sentinel<W: Workers>(Arc<Engine<W>>);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use super::driver::Receiver;
 use super::keeper::{Keeper, KeeperHandle};
@@ -46,13 +47,16 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
     let exe = process.setup.exe.clone();
     let receiver = Arc::new(Receiver { engine: Arc::clone(&engine), keeper, init, exe });
     let thread = Keeper::new(receiver, Arc::new(process)).map_err(os("cannot make an epoll instance"))?;
-    let ended = tie_to_runtime(&engine);
+    let ended = Arc::new(Notify::new());
+    let told = Arc::clone(&ended);
     std::thread::Builder::new()
         .name("procpool-keeper".into())
         .spawn(move || {
             thread.run();
-            ended.notify_one();
+            told.notify_one();
         })
         .map_err(os("cannot start the keeper thread"))?;
+    // Last: a pool that could not be made leaves nothing on the runtime.
+    tie_to_runtime(&engine, ended);
     Ok(engine)
 }

@@ -29,6 +29,7 @@ impl<P: Payload> Scheduler<P> {
         match worker.life {
             Life::Starting { bound: Some(task), .. } => self.unborn(id, task, None, death, turn),
             Life::Starting { bound: None, .. } => self.start_failed(death, turn),
+            Life::Idle if shared && worker.tasks_done == 0 => self.faltered(turn),
             // Somebody killed an idle worker, or it left as it was told: nobody's failure.
             Life::Idle | Life::Retiring => {}
             Life::Busy(held) => self.bereaved(id, held, evidence, death, false, turn),
@@ -44,6 +45,14 @@ impl<P: Payload> Scheduler<P> {
     /// A shared worker died before it was ready, and nobody asked for it.
     fn start_failed(&mut self, death: P::Death, turn: &mut Turn<'_, P>) {
         if let Some(pause) = self.starts.failed(death, &self.config) {
+            self.timers.arm(&mut self.starts.blocked, turn.now.after(pause), Timer::Backoff);
+        }
+    }
+
+    /// A worker died idle before its first task. That may be anybody's doing, so it is no failed start; but what the
+    /// initialiser left running may also have ended it, as it will end the next one, hence a pause before that.
+    fn faltered(&mut self, turn: &mut Turn<'_, P>) {
+        if let Some(pause) = self.starts.faltered(&self.config) {
             self.timers.arm(&mut self.starts.blocked, turn.now.after(pause), Timer::Backoff);
         }
     }

@@ -37,6 +37,12 @@ impl<P: Payload> Starts<P> {
         Some(self.pause)
     }
 
+    /// A worker died after it was ready and before its first task. Returns how long to pause, unless a pause is going
+    /// on.
+    pub(super) fn faltered(&self, config: &SchedulerConfig) -> Option<Duration> {
+        self.blocked.is_none().then_some(self.pause.max(config.backoff))
+    }
+
     /// A worker is ready: whatever was wrong is over. The caller disarms the timer.
     pub(super) fn succeeded(&mut self) {
         self.failures = 0;

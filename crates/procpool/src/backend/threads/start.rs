@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use super::clock::{Clock, ClockHandle};
 use super::workers::Threads;
@@ -25,15 +26,18 @@ pub(crate) fn start(config: ThreadsConfig, runtime: Handle) -> Result<Arc<dyn Ba
     let handle = Arc::new(ClockHandle::default());
     let engine = Arc::new(Engine::new(scheduler, max_message, runtime, |_| Threads::new(Arc::clone(&handle))));
     let clock = Clock { engine: Arc::clone(&engine), handle, init, exit, max_message };
-    let ended = tie_to_runtime(&engine);
+    let ended = Arc::new(Notify::new());
+    let told = Arc::clone(&ended);
     std::thread::Builder::new()
         .name("procpool-clock".into())
         .spawn(move || {
             clock.run();
-            ended.notify_one();
+            told.notify_one();
         })
         .map_err(|error| {
             PoolError::new(PoolErrorKind::Os, format!("cannot start the clock thread: {error}")).with_source(error)
         })?;
+    // Last: a pool that could not be made leaves nothing on the runtime.
+    tie_to_runtime(&engine, ended);
     Ok(engine)
 }

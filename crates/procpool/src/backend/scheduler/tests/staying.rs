@@ -154,7 +154,27 @@ fn a_minimum_that_cannot_be_had_is_said_and_let_be() {
     assert_eq!(pool.tell(Event::Warm), ["spawn 0.2 Shared"]);
     assert_eq!(pool.ready(WorkerId { slot: 0, generation: 2 }), ["warm"]);
     // From now on it is kept.
-    assert_eq!(pool.exited(WorkerId { slot: 0, generation: 2 }, None), ["spawn 0.3 Shared"]);
+    assert_eq!(pool.exited(WorkerId { slot: 0, generation: 2 }, None), NOTHING);
+    assert_eq!(pool.tick(100), ["spawn 0.3 Shared"]);
+}
+
+/// Something that the initialiser left running may end each worker a moment after it is ready.
+#[test]
+fn a_worker_that_dies_idle_before_its_first_task_is_replaced_after_a_pause() {
+    let mut pool = Puppet::new(SchedulerConfig { min_workers: 1, ..config(1) });
+    pool.tell(Event::Warm);
+    for generation in 0..5 {
+        let worker = WorkerId { slot: 0, generation };
+        assert_eq!(pool.ready(worker), if generation == 0 { vec!["warm"] } else { vec![] });
+        assert_eq!(pool.exited(worker, None), NOTHING);
+        assert_eq!(pool.tick(100), [format!("spawn 0.{} Shared", generation + 1)]);
+    }
+    // Tasks wait for the next one, and are not refused: it may have been anybody's doing.
+    assert_eq!(pool.submit(PLAIN), NOTHING);
+    assert_eq!(pool.ready(WorkerId { slot: 0, generation: 5 }), ["offer 0.5 t0"]);
+    pool.reply(WorkerId { slot: 0, generation: 5 });
+    // One that has worked is replaced at once.
+    assert_eq!(pool.exited(WorkerId { slot: 0, generation: 5 }, None), ["spawn 0.6 Shared"]);
 }
 
 /// Behaviour 36: whoever waits for all of them learns that there are fewer.
