@@ -326,7 +326,9 @@ impl Keeper {
                 // What earlier tasks of this worker wrote is not this one's last words.
                 let since = self.receiver.engine.with_workers(|workers| workers.offered_at(worker));
                 let lines = tail.last_words(|line| self.receiver.engine.at(line) >= since);
-                forget(&self.poller, tail.as_fd());
+                if !tail.is_closed() {
+                    forget(&self.poller, tail.as_fd());
+                }
                 lines
             }
             None => Vec::new(),

@@ -23,6 +23,7 @@ pub(super) struct Tail {
     /// With the time when they were read, on the monotonic clock.
     lines: VecDeque<(u64, String)>,
     ended: bool,
+    closed: bool,
 }
 
 /// Whether there is more to come.
@@ -41,7 +42,7 @@ impl Heard {
 impl Tail {
     /// `pipe` must be non-blocking.
     pub(super) fn new(pipe: OwnedFd, worker: String, pid: u32) -> Self {
-        Tail { pipe, worker, pid, partial: Vec::new(), lines: VecDeque::new(), ended: false }
+        Tail { pipe, worker, pid, partial: Vec::new(), lines: VecDeque::new(), ended: false, closed: false }
     }
 
     /// Reads what is there, within bounds.
@@ -93,8 +94,13 @@ impl Tail {
         self.lines.drain(..).filter(|(at, _)| counts(*at)).map(|(_, line)| line).collect()
     }
 
+    /// It is not polled any more.
     pub(super) fn close(&mut self) {
-        self.ended = true;
+        self.closed = true;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
     }
 }
 

@@ -43,7 +43,8 @@ impl<P: Payload> Scheduler<P> {
         let max = self.max_workers();
         tally.live() < max
             && tally.live() + tally.leaving < max.saturating_mul(2)
-            && tally.starting < self.starts.at_a_time()
+            // A start that has failed counts until its worker is gone: only then is it known, and is there a pause.
+            && tally.starting + tally.failing < self.starts.at_a_time()
     }
 
     fn max_workers(&self) -> u32 {

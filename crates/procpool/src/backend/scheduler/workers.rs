@@ -24,7 +24,9 @@ pub(super) struct Tally {
     pub(super) starting: u32,
     /// Idle or busy.
     pub(super) ready: u32,
-    /// Killed, but still a process.
+    /// Killed because they failed to start, but still processes.
+    pub(super) failing: u32,
+    /// Killed for another reason, but still processes.
     pub(super) dying: u32,
     /// Retiring, or killed while retiring.
     pub(super) leaving: u32,
@@ -33,7 +35,7 @@ pub(super) struct Tally {
 impl Tally {
     /// Those that count against the maximum. Dying ones do: a process that was killed still holds its memory.
     pub(super) fn live(&self) -> u32 {
-        self.starting + self.ready + self.dying
+        self.starting + self.ready + self.failing + self.dying
     }
 
     /// Those that are to stay.
@@ -46,6 +48,7 @@ impl Tally {
             Life::Starting { .. } => &mut self.starting,
             Life::Idle | Life::Busy(_) => &mut self.ready,
             Life::Retiring | Life::Dying { was: Before::Retiring, .. } => &mut self.leaving,
+            Life::Dying { was: Before::FailingStart, .. } => &mut self.failing,
             Life::Dying { .. } => &mut self.dying,
         }
     }

@@ -222,3 +222,23 @@ fn odd_events_change_nothing() {
     assert_eq!(pool.unreserve(), NOTHING);
     assert_eq!(pool.submit(PLAIN), ["offer 0.0 t1"]);
 }
+
+/// Behaviour 35: a pool of four that runs into a wall tries as often as a pool of one.
+#[test]
+fn workers_that_fail_together_are_one_failed_start() {
+    let mut pool = Puppet::new(SchedulerConfig { start_failures: 3, ..config(4) });
+    for _ in 0..8 {
+        pool.submit(PLAIN);
+    }
+    for slot in 0..4 {
+        assert_eq!(pool.exited(w(slot), None), NOTHING);
+    }
+    assert_eq!(pool.tick(100), ["spawn 0.1 Shared"]);
+    let probe = WorkerId { slot: 0, generation: 1 };
+    // No other is tried while this one is being killed for its failure.
+    assert_eq!(pool.tell(Event::Broken { worker: probe }), ["kill 0.1"]);
+    assert_eq!(pool.exited(probe, None), NOTHING);
+    assert_eq!(pool.tick(200), ["spawn 0.2 Shared"]);
+    let told = pool.exited(WorkerId { slot: 0, generation: 2 }, None);
+    assert_eq!(told.len(), 8, "{told:?}");
+}

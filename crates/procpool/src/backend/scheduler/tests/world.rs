@@ -295,7 +295,7 @@ impl World {
             let kept = config.idle_timeout.is_none() || tally.kept() <= config.min_workers;
             assert!(kept, "idle, not needed, and still there");
         }
-        assert_eq!(tally.starting + tally.dying + tally.leaving, 0);
+        assert_eq!(tally.starting + tally.failing + tally.dying + tally.leaving, 0);
         assert!(!self.ledger.warming, "nobody said whether the pool is warm");
         assert_eq!(s.next_deadline(), None);
     }
