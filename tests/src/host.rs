@@ -60,9 +60,10 @@ pub fn start_idler() -> Child {
 /// Starts something, tells of it at the gate, and never ends. It may close all descriptors in between.
 pub fn start_something_and_spin(gate: String, closes: bool) {
     let started = start_idler().id();
+    // First, while it is still sure to live: whoever closes every descriptor may be found out and killed at once.
+    visit(gate, u64::from(started));
     if closes {
         close_everything();
     }
-    visit(gate, u64::from(started));
     spin();
 }

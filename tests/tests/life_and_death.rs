@@ -50,11 +50,16 @@ part! {
             let pool = Pool::builder().workers(2).build().unwrap();
             let closes = mode == "closed";
             let (path_1, path_2) = (gate.to_owned(), gate.to_owned());
-            let _runs = (
+            let runs = [
                 pool.spawn(call!(start_something_and_spin(path_1, closes))),
                 pool.spawn(call!(start_something_and_spin(path_2, closes))),
-            );
-            while pool.snapshot().workers.iter().filter(|worker| worker.task.is_some()).count() < 2 {
+            ];
+            // One that has closed every descriptor may be found out, and be gone, before the other begins.
+            let begun = || {
+                let busy = pool.snapshot().workers.iter().filter(|worker| worker.task.is_some()).count();
+                busy + runs.iter().filter(|run| run.is_finished()).count()
+            };
+            while begun() < 2 {
                 tokio::task::yield_now().await;
             }
             let word = if mode == "fork" { u64::from(fork_a_holder()) } else { 0 };
@@ -76,11 +81,16 @@ struct Scene {
     release: procpool_tests::Visitor,
 }
 
+/// How many descriptors a process has; 0 for one that is gone.
+fn open_descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
 impl Scene {
     async fn set(mode: &str) -> Scene {
         let gate = Gate::new();
         let service = Part::start("a_busy_service", &format!("{mode} {}", gate.path()));
-        let (mut family, mut holder, mut release) = (Vec::new(), None, None);
+        let (mut family, mut workers, mut holder, mut release) = (Vec::new(), Vec::new(), None, None);
         for visitor in gate.arrivals(3).await {
             let word = u32::try_from(visitor.word).unwrap();
             if visitor.pid == service.pid() {
@@ -90,8 +100,14 @@ impl Scene {
                 assert_eq!(parent_of(visitor.pid), Some(service.pid()));
                 assert_eq!(parent_of(word), Some(visitor.pid));
                 family.extend([visitor.pid, word]);
+                workers.push(visitor.pid);
                 visitor.release().await;
             }
+        }
+        if mode == "closed" {
+            // The three standard ones are left.
+            let has_none = |pid: &u32| !is_alive(*pid) || open_descriptors(*pid) <= 3;
+            until("all is closed", || workers.iter().all(has_none));
         }
         Scene { service, family, holder, release: release.unwrap() }
     }

@@ -62,7 +62,8 @@ test! {
         assert!(pool.snapshot().to_string().contains("1 queued, 0 waiting for busy workers"));
         visitor.release().await;
         gate.arrival().await.release().await;
-        (running.await.unwrap(), queued.await.unwrap());
+        running.await.unwrap();
+        queued.await.unwrap();
         pool.shutdown().await.unwrap();
     }
 }
