@@ -365,6 +365,10 @@ impl<W: Workers> Backend for Engine<W> {
         self.max_message
     }
 
+    fn batch_hint(&self) -> u32 {
+        1
+    }
+
     fn watch(&self, future: futures::future::BoxFuture<'static, ()>) {
         drop(self.runtime.spawn(future));
     }

@@ -39,6 +39,10 @@ pub(crate) trait Backend: Send + Sync {
     /// The most bytes that the arguments of one task may take.
     fn max_message(&self) -> u64;
 
+    /// How many tasks of [`Batch::Auto`](super::scheduler::Batch::Auto) a worker is given at a time just now, at least
+    /// 1: whoever feeds the pool keeps a multiple of it on the way. Cheap; takes no lock.
+    fn batch_hint(&self) -> u32;
+
     /// Runs a small future (the watcher of a cancellation token) where this pool lives.
     fn watch(&self, future: futures::future::BoxFuture<'static, ()>);
 }

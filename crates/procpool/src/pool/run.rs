@@ -13,7 +13,7 @@ use super::handle::PoolHandle;
 use super::join_handle::JoinHandle;
 use super::submit::{Terms, Ticket, named, submit};
 use crate::backend::Backend;
-use crate::backend::scheduler::{Admission, CancelReason, Placement};
+use crate::backend::scheduler::{Admission, Batch, CancelReason, Placement};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::task::Parts;
 
@@ -75,6 +75,7 @@ pub(crate) struct RunOptions {
     pub(crate) retries: u32,
     pub(crate) grace: Duration,
     pub(crate) tokens: Vec<CancellationToken>,
+    pub(crate) batch: Batch,
 }
 
 /// A reserved place in a pool's queue, given back unless it is used.

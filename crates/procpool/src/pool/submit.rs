@@ -77,6 +77,7 @@ pub(crate) fn submit<R>(
         run_limit: options.timeout,
         queue_limit: options.queue_timeout,
         grace: options.grace,
+        batch: options.batch,
     };
     let task = backend.submit(job, options_for_scheduler);
     if let Some(over) = over {

@@ -82,6 +82,21 @@ pub(crate) struct TaskOptions {
     pub(crate) queue_limit: Option<Duration>,
     /// How long a stopped task may go on after its cancel flag is set.
     pub(crate) grace: Duration,
+    /// Whether it may be handed to a worker that is still busy with another.
+    pub(crate) batch: Batch,
+}
+
+/// How many tasks a worker may have in hand when it gets this one, itself included. A matter of transport only: what
+/// has not been claimed can be taken back, and each task has its own limits, its own end and its own blame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Batch {
+    /// It goes to an idle worker.
+    #[default]
+    One,
+    /// At most so many.
+    UpTo(u32),
+    /// As many as recent service times make worth while.
+    Auto,
 }
 
 /// Why a task is asked to stop.

@@ -52,6 +52,7 @@ fn options(world: &mut World, reserved: bool) -> TaskOptions {
         run_limit: s.of(&[None, Some(ms(15)), Some(ms(50)), Some(Duration::MAX), Some(ms(0))]),
         queue_limit: s.of(&[None, None, None, None, Some(ms(5)), Some(ms(40)), Some(ms(200)), Some(ms(0))]),
         grace: s.of(&[ms(0), ms(0), ms(10), ms(60)]),
+        batch: Batch::One,
     }
 }
 
