@@ -366,8 +366,8 @@ pub use entry::init;
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
 pub use map::{Map, MapFuture};
 pub use pool::{
-    AbortHandle, JoinHandle, Pool, PoolBuilder, Report, Run, Shutdown, Snapshot, TaskSnapshot, WaitReason,
-    WorkerSnapshot, WorkerState, spawn_blocking_process,
+    AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Pool, PoolBuilder, Report, Run, Shutdown, Snapshot,
+    Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot, WorkerState, spawn_blocking_process,
 };
 pub use process::Process;
 pub use procpool_macros::{main, task};

@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -12,16 +13,18 @@ use tokio::sync::oneshot;
 
 use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
-use super::outcome::{Tally, outcome};
+use super::news::{self, News};
+use super::outcome::outcome;
+use super::record::{Record, Timings};
 use super::scheduler::{
-    Action, CancelReason, Closing, Event, Evidence, Now, OfferId, Overdue, Placement, Refused, Resolution, Scheduler,
-    SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
+    Action, CancelReason, Closing, Event, Evidence, Fact, Now, OfferId, Overdue, Placement, Refused, Resolution,
+    Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
 };
 use super::seam::Backend;
 use super::view;
 use crate::error::{ErrorKind, Facts, PoolError, PoolErrorKind, RunError, Started};
 use crate::panics;
-use crate::pool::{Report, Shutdown, Snapshot};
+use crate::pool::{Event as PoolEvent, Events, Report, Shutdown, Snapshot, Stats};
 use crate::process::Watch;
 use crate::sync::lock;
 use crate::sys::clock;
@@ -75,7 +78,8 @@ struct State<W: Workers> {
     /// Decisions not carried out yet. Two buffers that swap, so that the hot path allocates neither.
     actions: Vec<Action<Work>>,
     batch: Vec<Action<Work>>,
-    tally: Tally,
+    record: Record,
+    news: News,
     warming: Vec<oneshot::Sender<Warm>>,
     closing: Vec<oneshot::Sender<Report>>,
     told_to_close: bool,
@@ -88,11 +92,19 @@ struct After<W: Workers> {
     resolved: Vec<(TaskId, Submission, Outcome)>,
     warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
     ended: Vec<(oneshot::Sender<Report>, Report)>,
+    /// Readers of events that wait.
+    readers: Vec<Waker>,
 }
 
 impl<W: Workers> After<W> {
     fn new() -> Self {
-        After { later: W::Later::default(), resolved: Vec::new(), warmed: Vec::new(), ended: Vec::new() }
+        After {
+            later: W::Later::default(),
+            resolved: Vec::new(),
+            warmed: Vec::new(),
+            ended: Vec::new(),
+            readers: Vec::new(),
+        }
     }
 
     fn finish(self) {
@@ -105,6 +117,11 @@ impl<W: Workers> After<W> {
                 super::outcome::trace(task, &job, &outcome);
                 job.completer.resolve(outcome);
             })) {
+                panics::discard(panic);
+            }
+        }
+        for reader in self.readers {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| reader.wake())) {
                 panics::discard(panic);
             }
         }
@@ -122,6 +139,7 @@ impl<W: Workers> Engine<W> {
     /// `workers` is given the clock's reading that [`Now`] counts from.
     pub(crate) fn new(
         config: SchedulerConfig,
+        timings: Timings,
         max_message: u64,
         runtime: Handle,
         workers: impl FnOnce(u64) -> W,
@@ -136,7 +154,8 @@ impl<W: Workers> Engine<W> {
                 workers: workers(epoch_ns),
                 actions: Vec::new(),
                 batch: Vec::new(),
-                tally: Tally::default(),
+                record: Record::new(timings),
+                news: News::default(),
                 warming: Vec::new(),
                 closing: Vec::new(),
                 told_to_close: false,
@@ -250,12 +269,20 @@ impl<W: Workers> State<W> {
             Action::SetCancel { worker, offer } => self.workers.set_cancel(worker, offer),
             Action::Kill { worker, overdue } => self.workers.kill(worker, overdue, later),
             Action::Retire { worker } => self.workers.retire(worker, later),
-            Action::Resolve { task, job, resolution, attempts } => {
+            Action::Resolve { task, job, resolution, attempts, timing } => {
                 let workers = &self.workers;
                 let refused = matches!(resolution, Resolution::Unavailable(_));
                 let result = outcome(&job, resolution, attempts, |worker| workers.pid(worker));
-                self.tally.count(&result, refused);
+                self.record.resolved(&result, refused, timing);
+                self.news.tell(&mut after.readers, || news::failure(task, &job, &result));
                 after.resolved.push((task, job, result));
+            }
+            Action::Tell(fact) => {
+                if let Fact::Ended { why, .. } = &fact {
+                    self.record.ended(*why);
+                }
+                let workers = &self.workers;
+                self.news.tell(&mut after.readers, || Some(news::event(fact, now, |worker| workers.pid(worker))));
             }
             Action::Warmed { result } => {
                 for waiter in self.warming.drain(..) {
@@ -266,13 +293,15 @@ impl<W: Workers> State<W> {
                 self.closed = true;
                 self.workers.closed(later);
                 let report = self.report();
+                self.news.tell(&mut after.readers, || Some(PoolEvent::Closed(report)));
+                self.news.end(&mut after.readers);
                 after.ended.extend(self.closing.drain(..).map(|waiter| (waiter, report)));
             }
         }
     }
 
     fn report(&self) -> Report {
-        self.tally.report(&self.scheduler.counts())
+        self.record.report(&self.scheduler.counts())
     }
 }
 
@@ -359,6 +388,27 @@ impl<W: Workers> Backend for Engine<W> {
     fn snapshot(&self) -> Snapshot {
         let state = lock(&self.state);
         view::snapshot(&state.scheduler, self.now(), state.told_to_close, |worker| state.workers.pid(worker))
+    }
+
+    fn stats(&self) -> Stats {
+        let state = lock(&self.state);
+        state.record.stats(&state.scheduler, self.now())
+    }
+
+    fn events(&self) -> Events {
+        lock(&self.state).news.subscribe()
+    }
+
+    fn ended(&self) -> oneshot::Receiver<Report> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = lock(&self.state);
+        if state.closed {
+            // Nobody can be waiting on it yet.
+            let _ = sender.send(state.report());
+        } else {
+            state.closing.push(sender);
+        }
+        receiver
     }
 
     fn max_message(&self) -> u64 {

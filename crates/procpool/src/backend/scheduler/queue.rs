@@ -105,6 +105,11 @@ impl Queue {
         self.ready.len() + self.waiting.len()
     }
 
+    /// How many of them wait for a place.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(super) fn is_waiting(&self, task: TaskId) -> bool {
         self.waiting.contains_key(&task)
     }
