@@ -53,15 +53,19 @@ impl Record {
     pub(super) fn stats(&self, scheduler: &Scheduler<Work>, now: Now) -> Stats {
         let (queued, waiting, running) = scheduler.task_counts();
         let (busy, ready) = scheduler.worker_time(now);
-        let mut stats = Stats::default();
-        stats.age = now.0;
-        stats.report = self.report(&scheduler.counts());
-        (stats.queued, stats.waiting, stats.running) = (queued, waiting, running);
-        stats.workers = workers(scheduler);
-        stats.ended = self.ended;
-        (stats.wait, stats.run) = (self.wait.clone(), self.run.clone());
-        (stats.busy, stats.ready) = (busy, ready);
-        stats
+        Stats {
+            age: now.0,
+            report: self.report(&scheduler.counts()),
+            queued,
+            waiting,
+            running,
+            workers: workers(scheduler),
+            ended: self.ended,
+            wait: self.wait.clone(),
+            run: self.run.clone(),
+            busy,
+            ready,
+        }
     }
 }
 
