@@ -128,7 +128,7 @@ corpus() {
     size=$(stat -c %s "$one")
     copies=$(((300 << 20) / size + 1))
     for copy in big-1 big-2 big-3; do
-        yes "$one" | head -n "$copies" | xargs cat -- >"$dir/$copy"
+        seq "$copies" | while read -r _; do cat -- "$one"; done >"$dir/$copy"
     done
     mkdir "$dir/small"
     for copy in $(seq 128); do
