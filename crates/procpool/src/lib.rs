@@ -390,3 +390,13 @@ pub mod __private {
     pub use serde;
     pub use tokio;
 }
+
+/// The programs of the guides compile.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/guide/from-spawn-blocking.md")]
+    mod from_spawn_blocking {}
+
+    #[doc = include_str!("../../../docs/guide/from-python.md")]
+    mod from_python {}
+}
