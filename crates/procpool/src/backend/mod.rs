@@ -15,6 +15,6 @@ pub(crate) use completion::{Completion, completion};
 pub(crate) use engine::Engine;
 pub(crate) use job::Submission;
 pub(crate) use outcome::failure;
-pub(crate) use seam::Backend;
+pub(crate) use seam::{Backend, Reserving};
 pub(crate) use sentinel::tie_to_runtime;
 pub(crate) use view::worker_name;

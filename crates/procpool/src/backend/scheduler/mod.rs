@@ -7,7 +7,7 @@ mod endings;
 mod handover;
 mod life;
 mod queue;
-
+mod reservations;
 mod staffing;
 mod starts;
 mod stopping;
