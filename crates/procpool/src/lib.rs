@@ -364,7 +364,7 @@ pub use config::{Stderr, Workers};
 pub use current::{Current, current};
 pub use entry::init;
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
-pub use map::{Map, MapFuture};
+pub use map::{Fallible, Input, Map, MapFuture, Progress, ProgressStream, Streamed};
 pub use pool::{
     AbortHandle, JoinHandle, Pool, PoolBuilder, Report, Run, Shutdown, Snapshot, TaskSnapshot, WaitReason,
     WorkerSnapshot, WorkerState, spawn_blocking_process,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::alarms::Alarms;
 use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
 use super::outcome::{Tally, outcome};
@@ -76,6 +77,7 @@ struct State<W: Workers> {
     actions: Vec<Action<Work>>,
     batch: Vec<Action<Work>>,
     tally: Tally,
+    alarms: Alarms,
     warming: Vec<oneshot::Sender<Warm>>,
     closing: Vec<oneshot::Sender<Report>>,
     told_to_close: bool,
@@ -87,12 +89,19 @@ struct After<W: Workers> {
     later: W::Later,
     resolved: Vec<(TaskId, Submission, Outcome)>,
     warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
+    rung: Vec<oneshot::Sender<()>>,
     ended: Vec<(oneshot::Sender<Report>, Report)>,
 }
 
 impl<W: Workers> After<W> {
     fn new() -> Self {
-        After { later: W::Later::default(), resolved: Vec::new(), warmed: Vec::new(), ended: Vec::new() }
+        After {
+            later: W::Later::default(),
+            resolved: Vec::new(),
+            warmed: Vec::new(),
+            rung: Vec::new(),
+            ended: Vec::new(),
+        }
     }
 
     fn finish(self) {
@@ -111,6 +120,9 @@ impl<W: Workers> After<W> {
         // A waiter that has gone away does not want to know.
         for (waiter, result) in self.warmed {
             let _ = waiter.send(result);
+        }
+        for waiter in self.rung {
+            let _ = waiter.send(());
         }
         for (waiter, report) in self.ended {
             let _ = waiter.send(report);
@@ -137,6 +149,7 @@ impl<W: Workers> Engine<W> {
                 actions: Vec::new(),
                 batch: Vec::new(),
                 tally: Tally::default(),
+                alarms: Alarms::default(),
                 warming: Vec::new(),
                 closing: Vec::new(),
                 told_to_close: false,
@@ -191,7 +204,7 @@ impl<W: Workers> Engine<W> {
     /// When the scheduler wants to be told the time; `armed` is called with it under the lock.
     pub(crate) fn arm(&self, armed: impl FnOnce(&mut W, Option<Now>)) {
         let mut state = lock(&self.state);
-        let deadline = state.scheduler.next_deadline();
+        let deadline = state.next_deadline();
         armed(&mut state.workers, deadline);
     }
 
@@ -219,8 +232,13 @@ impl<W: Workers> State<W> {
             }
             self.batch = batch;
         }
-        let deadline = self.scheduler.next_deadline();
+        self.alarms.due(now, &mut after.rung);
+        let deadline = self.next_deadline();
         self.workers.set_deadline(deadline, &mut after.later);
+    }
+
+    fn next_deadline(&self) -> Option<Now> {
+        self.scheduler.next_deadline().into_iter().chain(self.alarms.next()).min()
     }
 
     fn perform(&mut self, action: Action<Work>, now: Now, after: &mut After<W>) {
@@ -265,6 +283,8 @@ impl<W: Workers> State<W> {
             Action::Closed => {
                 self.closed = true;
                 self.workers.closed(later);
+                // Nobody will look at the clock any more.
+                self.alarms.clear(&mut after.rung);
                 let report = self.report();
                 after.ended.extend(self.closing.drain(..).map(|waiter| (waiter, report)));
             }
@@ -310,6 +330,14 @@ impl<W: Workers> Backend for Engine<W> {
 
     fn cancel(&self, task: TaskId, why: CancelReason) {
         self.handle(Event::Cancel { task, why });
+    }
+
+    fn cancel_all(&self, tasks: &mut dyn Iterator<Item = TaskId>, why: CancelReason) {
+        self.update(|state, now| {
+            for task in tasks {
+                state.scheduler.handle(Event::Cancel { task, why }, now, &mut state.actions);
+            }
+        });
     }
 
     fn warm(&self) -> oneshot::Receiver<Result<(), PoolError>> {
@@ -367,6 +395,13 @@ impl<W: Workers> Backend for Engine<W> {
 
     fn batch_hint(&self) -> u32 {
         1
+    }
+
+    fn alarm(&self, after: Duration) -> oneshot::Receiver<()> {
+        self.update(|state, now| match state.closed {
+            true => oneshot::channel().1,
+            false => state.alarms.set(now.after(after)),
+        })
     }
 
     fn watch(&self, future: futures::future::BoxFuture<'static, ()>) {

@@ -3,6 +3,7 @@
 mod builder;
 mod global;
 mod handle;
+mod inputs;
 mod join_handle;
 mod report;
 mod run;
@@ -17,6 +18,6 @@ pub(crate) use handle::PoolHandle;
 pub use join_handle::{AbortHandle, JoinHandle};
 pub use report::{Report, Shutdown};
 pub use run::Run;
-pub(crate) use run::RunOptions;
+pub(crate) use run::{Due, RunOptions};
 pub use snapshot::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerState};
 pub(crate) use submit::{Terms, submit};

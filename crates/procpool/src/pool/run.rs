@@ -5,15 +5,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::handle::PoolHandle;
 use super::join_handle::JoinHandle;
 use super::submit::{Terms, Ticket, named, submit};
-use crate::backend::Backend;
-use crate::backend::scheduler::{Admission, Batch, CancelReason, Placement};
+use crate::backend::scheduler::{Admission, Batch, CancelReason, Placement, TaskId};
+use crate::backend::{Backend, Ending, Observer};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::task::Parts;
 
@@ -76,6 +76,17 @@ pub(crate) struct RunOptions {
     pub(crate) grace: Duration,
     pub(crate) tokens: Vec<CancellationToken>,
     pub(crate) batch: Batch,
+    pub(crate) due: Option<Due>,
+    /// Told when it has ended, also if that is before it was handed over.
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+}
+
+/// When calls that share their time are to have ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) at: Instant,
+    /// How long that was from the beginning, for errors.
+    pub(crate) whole: Duration,
 }
 
 /// A reserved place in a pool's queue, given back unless it is used.
@@ -187,6 +198,19 @@ impl<R> Run<R> {
         self
     }
 
+    /// The task, if it has been handed over and has not ended.
+    pub(crate) fn task(&self) -> Option<TaskId> {
+        match &self.state {
+            State::Running(ticket) if !ticket.is_done() => Some(ticket.task()),
+            _ => None,
+        }
+    }
+
+    /// Lets go of the task without stopping it.
+    pub(crate) fn detach(mut self) {
+        self.state = State::Failed(Box::new(None));
+    }
+
     /// Encodes and hands over, as the first poll does.
     pub(crate) fn start(&mut self) {
         if !matches!(self.state, State::Inert(_)) {
@@ -203,7 +227,12 @@ impl<R> Run<R> {
                 }
                 State::Running(ticket)
             }
-            Err(error) => State::Failed(Box::new(Some(error))),
+            Err(error) => {
+                if let Some(observer) = &options.observer {
+                    observer.ended(Ending::Failure);
+                }
+                State::Failed(Box::new(Some(error)))
+            }
         };
     }
 }

@@ -12,6 +12,8 @@ pub(super) enum Timer {
     Worker(WorkerId),
     /// The task's time to its first claim is up.
     Queue(TaskId),
+    /// The time that the task shares with others is up.
+    Deadline(TaskId),
     /// Some offer may have gone unclaimed for too long. One for all workers.
     Claims,
     /// Some worker may have been idle for too long. One for all workers.

@@ -37,6 +37,7 @@ pub(super) const PLAIN: TaskOptions = TaskOptions {
     run_limit: None,
     queue_limit: None,
     grace: std::time::Duration::ZERO,
+    deadline: None,
     batch: Batch::One,
 };
 
