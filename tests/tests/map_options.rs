@@ -138,11 +138,13 @@ test! {
 }
 
 type Numbers = Map<std::ops::RangeFrom<u64>, u64>;
+/// Sets an option.
+type Late = fn(Numbers) -> Numbers;
 
 test! {
     async fn options_after_the_first_poll() {
         let pool = pool();
-        let late: [(&str, fn(Numbers) -> Numbers); 11] = [
+        let late: [(&str, Late); 11] = [
             ("window", |map| map.window(3)),
             ("chunk", |map| map.chunk(3)),
             ("deadline", |map| map.deadline(Duration::from_secs(9))),
@@ -209,7 +211,7 @@ test! {
         let even = (0..100u64).filter(|x| x % 2 == 0);
         let map = pool.map(same, even).window(4).on_progress(note);
         assert_eq!(map.await.unwrap().len(), 50);
-        let notes = notes.lock().unwrap();
+        let notes = std::mem::take(&mut *notes.lock().unwrap());
         assert_eq!((notes[0].total, notes[0].remaining()), (None, None));
         assert_eq!((notes.last().unwrap().done, notes.last().unwrap().total), (50, Some(50)));
         pool.shutdown().await.unwrap();

@@ -97,12 +97,12 @@ fn a_deadline_ends_tasks_wherever_they_are() {
     assert_eq!(pool.evidence(w(0), pool.claimed()), ["kill 0.0"]);
     let claimed = Some(pool.claimed());
     assert_eq!(pool.exited(w(0), claimed), ["t1 cancelled, began Yes, 0.0 SIGSEGV", "spawn 0.1 Shared"]);
-    // One that ends in time leaves no timer behind.
+    // One that ends in time leaves no timer behind (what is left is the claim watch).
     pool.cancel(3);
     pool.ready(WorkerId { slot: 0, generation: 1 });
     pool.submit(deadline(100));
     assert_eq!(pool.reply(WorkerId { slot: 0, generation: 1 }), ["t4 replied"]);
-    assert_eq!(pool.scheduler.next_deadline(), None);
+    assert_eq!(pool.scheduler.next_deadline(), Some(Now(ms(500))));
 }
 
 /// Behaviour F, second half: the shell reads sockets before it tells the time.
