@@ -376,7 +376,7 @@ pub use config::{Stdio, Workers};
 pub use current::{Current, current};
 pub use entry::init;
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
-pub use map::{Map, MapFuture};
+pub use map::{Fallible, Input, Map, MapFuture, Progress, ProgressStream, Streamed};
 pub use pool::{
     AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Permit, Pool, PoolBuilder, Report, Reserve, Run,
     Shutdown, Snapshot, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot, WorkerState,
