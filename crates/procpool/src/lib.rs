@@ -366,7 +366,7 @@ pub use entry::init;
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
 pub use map::{Map, MapFuture};
 pub use pool::{
-    AbortHandle, JoinHandle, Pool, PoolBuilder, Report, Run, Shutdown, Snapshot, TaskSnapshot, WaitReason,
+    AbortHandle, JoinHandle, Pool, PoolBuilder, Report, Run, Shutdown, Snapshot, StatePool, TaskSnapshot, WaitReason,
     WorkerSnapshot, WorkerState, spawn_blocking_process,
 };
 pub use process::Process;

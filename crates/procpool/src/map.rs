@@ -272,6 +272,18 @@ where
     }
 }
 
+impl<I: Iterator, R> Map<I, R> {
+    /// Over items that this function makes calls of.
+    #[track_caller]
+    pub(crate) fn over_parts(
+        pool: Arc<PoolHandle>,
+        make: impl FnMut(I::Item) -> Parts<R> + Send + 'static,
+        items: I,
+    ) -> Self {
+        Map::new(pool, items, Maker::Boxed(Box::new(make)))
+    }
+}
+
 impl<I, J> Map<I, J::Output>
 where
     I: Iterator<Item = J>,

@@ -48,6 +48,7 @@ pub struct PoolBuilder {
     core_dumps: bool,
     init: Option<Result<Hook, PoolError>>,
     exit: Option<Result<Hook, PoolError>>,
+    state: Option<Hook>,
     kind: Kind,
 }
 
@@ -71,6 +72,7 @@ impl PoolBuilder {
             core_dumps: false,
             init: None,
             exit: None,
+            state: None,
             kind: Kind::Processes,
         }
     }
@@ -125,11 +127,11 @@ impl PoolBuilder {
     where
         J::Output: InitOutput,
     {
-        self.init = Some(Hook::new("init", job));
+        self.init = Some(Hook::new("the init job", job));
         self
     }
 
-    /// How long the `init` job may take. Default: 60 s.
+    /// How long the `init` job and the making of a [state](crate::StatePool) may take, together. Default: 60 s.
     pub fn init_timeout(mut self, timeout: Duration) -> Self {
         self.scheduler.init_limit = timeout;
         self
@@ -141,7 +143,7 @@ impl PoolBuilder {
     where
         J::Output: InitOutput,
     {
-        self.exit = Some(Hook::new("exit", job));
+        self.exit = Some(Hook::new("the exit job", job));
         self
     }
 
@@ -209,6 +211,11 @@ impl PoolBuilder {
         self
     }
 
+    pub(super) fn with_state(mut self, state: Hook) -> Self {
+        self.state = Some(state);
+        self
+    }
+
     pub(crate) fn processes_only(mut self) -> Self {
         self.kind = Kind::ProcessesOnly;
         self
@@ -234,7 +241,7 @@ impl PoolBuilder {
 
     pub(crate) fn build_on(self, runtime: Handle) -> Result<Pool, PoolError> {
         self.check()?;
-        let PoolBuilder { mut scheduler, workers, kind, init, exit, .. } = self;
+        let PoolBuilder { mut scheduler, workers, kind, init, exit, state, .. } = self;
         let workers = workers.unwrap_or_else(default_workers).checked()?;
         (scheduler.min_workers, scheduler.max_workers) = (workers.min(), workers.max());
         if kind == Kind::ProcessesOnly {
@@ -243,9 +250,10 @@ impl PoolBuilder {
         let max_workers = scheduler.max_workers;
         let init = init.transpose()?.map(Arc::new);
         let exit = exit.transpose()?.map(Arc::new);
+        let state = state.map(Arc::new);
         let backend = match kind {
             Kind::Threads => {
-                start_threads(ThreadsConfig { scheduler, init, exit, max_message: self.max_message }, runtime)?
+                start_threads(ThreadsConfig { scheduler, init, exit, state, max_message: self.max_message }, runtime)?
             }
             Kind::Processes | Kind::ProcessesOnly => {
                 Self::check_entry()?;
@@ -274,7 +282,7 @@ impl PoolBuilder {
                     max_message: self.max_message,
                     setup,
                 };
-                start_processes(LocalConfig { scheduler, process, init }, runtime)?
+                start_processes(LocalConfig { scheduler, process, init, state }, runtime)?
             }
         };
         Ok(Pool::from_backend(backend, max_workers))

@@ -7,6 +7,7 @@ mod join_handle;
 mod report;
 mod run;
 mod snapshot;
+mod state_pool;
 mod submit;
 
 pub use builder::PoolBuilder;
@@ -19,4 +20,5 @@ pub use report::{Report, Shutdown};
 pub use run::Run;
 pub(crate) use run::RunOptions;
 pub use snapshot::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerState};
+pub use state_pool::StatePool;
 pub(crate) use submit::{Terms, submit};

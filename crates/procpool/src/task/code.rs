@@ -3,6 +3,7 @@
 
 use crate::task::codec::CodecError;
 use crate::task::descriptor::{Descriptor, Function};
+use crate::task::state::NoState;
 
 /// How far the run of a task has come; told to the caller of [`Code::run`] so that a death can say what it interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(crate) enum Fault {
     Decode(CodecError),
     /// The function ran, and its result did not encode.
     Encode(CodecError),
+    /// The worker does not have the state that the function needs; it never ran.
+    NoState(NoState),
 }
 
 /// A task's code: found in this process and checked, so that running it is safe.

@@ -16,6 +16,8 @@ mod map;
 mod name;
 mod registry;
 mod ship;
+pub(crate) mod state;
+mod stateful;
 #[expect(clippy::module_inception, reason = "the trait `Task` has a file of its own, named after it")]
 mod task;
 mod wire_entry;
@@ -37,4 +39,5 @@ pub(crate) use image::build_id;
 pub(crate) use map::{map_parts, map_with_parts};
 pub(crate) use name::TaskName;
 pub(crate) use registry::check_duplicates;
+pub(crate) use stateful::{Made, make_parts, try_make_parts, use_parts};
 pub(crate) use wire_entry::WireEntry;

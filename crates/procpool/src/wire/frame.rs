@@ -34,9 +34,11 @@ pub(crate) enum Kind {
     Task = 2,
     /// To the worker: run the exit hook, and end.
     Retire = 3,
+    /// To the worker, once its initialiser has run: make this state.
+    State = 4,
     /// From the worker, first: it is there, and it is the same executable.
     Hello = 16,
-    /// From the worker: its initialiser has run, and this is what came of it.
+    /// From the worker: its initialiser has run (id 0), or its state has been made (id 1), and this is what came of it.
     InitDone = 17,
     /// From the worker: what came of a task.
     Reply = 18,
@@ -44,7 +46,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// What a worker accepts.
-    pub(crate) const FROM_PARENT: &'static [Kind] = &[Kind::Setup, Kind::Task, Kind::Retire];
+    pub(crate) const FROM_PARENT: &'static [Kind] = &[Kind::Setup, Kind::Task, Kind::Retire, Kind::State];
     /// What a parent accepts.
     pub(crate) const FROM_WORKER: &'static [Kind] = &[Kind::Hello, Kind::InitDone, Kind::Reply];
 

@@ -230,7 +230,7 @@ impl Keeper {
             stderr: self.config.stderr.into(),
         })?;
         let pid = child.pid();
-        let link = Arc::new(Link::new(worker, pid, page, ours, self.config.max_message));
+        let link = Arc::new(Link::new(worker, pid, page, ours, self.config.max_message, self.receiver.etiquette()));
         let placed = self.place(worker, name, &mut child, &link, page_fd.as_fd());
         let (token, ready, stderr, pidfd) = match placed {
             Ok(placed) => placed,

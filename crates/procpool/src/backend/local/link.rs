@@ -66,7 +66,14 @@ pub(super) enum Received {
 }
 
 impl Link {
-    pub(super) fn new(worker: WorkerId, pid: u32, page: ParentPage, socket: OwnedFd, max_message: u64) -> Self {
+    pub(super) fn new(
+        worker: WorkerId,
+        pid: u32,
+        page: ParentPage,
+        socket: OwnedFd,
+        max_message: u64,
+        etiquette: Etiquette,
+    ) -> Self {
         Link {
             worker,
             pid,
@@ -87,7 +94,7 @@ impl Link {
             inbox: Mutex::new(Inbox {
                 buffer: BytesMut::new(),
                 assembler: Assembler::new(max_message.saturating_add(MESSAGE_OVERHEAD), Kind::FROM_WORKER),
-                etiquette: Etiquette::default(),
+                etiquette,
                 ended: false,
             }),
             stalled: AtomicBool::new(false),
@@ -279,7 +286,7 @@ mod tests {
         const ROUNDS: u64 = 2000;
         let (ours, theirs) = socket::pair().unwrap();
         let (page, _) = ParentPage::create().unwrap();
-        let link = Link::new(WorkerId { slot: 0, generation: 0 }, 1, page, ours, u64::MAX);
+        let link = Link::new(WorkerId { slot: 0, generation: 0 }, 1, page, ours, u64::MAX, Etiquette::default());
         let mut worker = UnixStream::from(theirs);
         worker.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let over = AtomicBool::new(false);
