@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::stream::{FuturesUnordered, Stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::panics;
-use crate::pool::{PoolHandle, Run, RunOptions};
+use crate::pool::{PoolHandle, Run, RunOptions, share};
+use crate::task::blob::Blob;
 use crate::task::codec::encode;
 use crate::task::{Job, Parts, Ship, map_parts, map_with_parts};
 
@@ -252,20 +252,13 @@ where
 
     #[track_caller]
     pub(crate) fn over_with<C: Ship>(pool: Arc<PoolHandle>, context: &C, f: fn(&C, A) -> R, items: I) -> Self {
-        let mut bytes = Vec::new();
-        match encode(context, &mut bytes) {
-            Ok(()) => {
-                let context = Bytes::from(bytes);
-                Map::new(pool, items, Maker::Boxed(Box::new(move |item| map_with_parts(f, context.clone(), item))))
-            }
+        match share(&**pool.backend(), "map_with", |out| encode(context, out)) {
+            Ok(context) => Map::over_parts(pool, move |item| map_with_parts(f, Arc::clone(&context), item), items),
             // Told in the place of the first item; no item is taken.
             Err(error) => {
-                let detail = Some(format!("the context: {error}"));
-                let facts = Facts { detail, source: Some(error.into()), ..Facts::default() };
-                let mut map =
-                    Map::new(pool, items, Maker::Boxed(Box::new(move |item| map_with_parts(f, Bytes::new(), item))));
+                let mut map = Map::over_parts(pool, move |item| map_with_parts(f, Blob::empty(), item), items);
                 map.items = None;
-                map.broken = Some(RunError::new(ErrorKind::Encode, Started::No, facts));
+                map.broken = Some(error);
                 map
             }
         }

@@ -4,11 +4,12 @@
 use std::any::TypeId;
 use std::fmt::Display;
 use std::mem::{offset_of, transmute};
+use std::rc::Rc;
 
 use crate::task::argument::CallArguments;
 use crate::task::code::{Fault, Step};
 use crate::task::stateful::{Made, write_made};
-use crate::task::{Ship, Task, codec, state};
+use crate::task::{Ship, Task, codec, state, store};
 
 /// Marks a descriptor in the image: "procpool" as bytes, and nothing a compiler would place by chance.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"procpool").rotate_left(17) ^ 0x9e37_79b9_7f4a_7c15;
@@ -266,14 +267,16 @@ unsafe fn run_map<A: Ship, R: Ship>(
 
 unsafe fn run_map_with<C: Ship, A: Ship, R: Ship>(
     function: Function,
-    mut arguments: &[u8],
+    arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
 ) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(&C, A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(&C, A) -> R>(function) };
     step(Step::Decoding);
-    let context = codec::decode_prefix::<C>(&mut arguments).map_err(Fault::Decode)?;
+    let (key, arguments) = arguments.split_first_chunk().unwrap_or((&[0xff; 8], &[]));
+    let decode = |bytes: &[u8]| codec::decode::<C>(bytes).map(Rc::new);
+    let context = store::get(u64::from_le_bytes(*key), decode).map_err(Fault::Decode)?;
     let item = codec::decode::<A>(arguments).map_err(Fault::Decode)?;
     step(Step::Running);
     finish(function(&context, item), out, step)

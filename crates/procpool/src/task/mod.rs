@@ -2,6 +2,7 @@
 
 pub(crate) mod any_error;
 mod argument;
+pub(crate) mod blob;
 mod call;
 mod code;
 pub(crate) mod codec;
@@ -15,9 +16,11 @@ pub(crate) mod json;
 mod map;
 mod name;
 mod registry;
+mod shared;
 mod ship;
 pub(crate) mod state;
 mod stateful;
+pub(crate) mod store;
 #[expect(clippy::module_inception, reason = "the trait `Task` has a file of its own, named after it")]
 mod task;
 mod wire_entry;
@@ -30,6 +33,7 @@ pub use call::Call;
 pub use init_output::InitOutput;
 pub use job::{Job, Parts};
 pub use registry::{Registration, TASKS};
+pub use shared::Shared;
 pub use ship::Ship;
 pub use task::{Named, Task, assert_named};
 

@@ -11,7 +11,7 @@ use super::start::{EXIT_BROKEN, fail};
 use crate::backend::scheduler::OfferId;
 use crate::current::{self, Running};
 use crate::sys::process;
-use crate::task::{Code, Fault, WireEntry, state};
+use crate::task::{Code, Fault, WireEntry, state, store};
 use crate::wire::frame::Kind;
 use crate::wire::message::{EncodedJob, INIT_STEP, ReplyBody, STATE_STEP, Setup, parse_task_head};
 use crate::wire::page::WorkerPage;
@@ -49,6 +49,8 @@ pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
                 }
             }
             Kind::State => worker.make_state(&message.body),
+            Kind::Shared => store::put(message.id, message.body),
+            Kind::Forget => store::forget(message.id),
             Kind::Retire => worker.retire(exit, &name),
             _ => fail(&name, "understand its parent", "it sent a message of the wrong kind"),
         }

@@ -68,7 +68,7 @@ impl Receiver {
                 // Only now: a state is not made in a worker whose initialiser failed.
                 if let Some(state) = self.state.as_ref().filter(|_| step == INIT_STEP) {
                     let (head, body) = (state.entry().to_bytes().to_vec(), state.arguments().clone());
-                    link.push(Order::Send(Outgoing { kind: Kind::State, id: 0, head, body }));
+                    link.push(Order::send(Outgoing { kind: Kind::State, id: 0, head, body }));
                     link.flush();
                     return Ok(());
                 }
@@ -86,7 +86,7 @@ impl Receiver {
                 self.engine.handle(Event::Replied { worker, offer: OfferId(message.id), reply });
             }
             // The assembler lets through only what a worker may send.
-            Kind::Setup | Kind::Task | Kind::Retire | Kind::State => {}
+            Kind::Setup | Kind::Task | Kind::Retire | Kind::State | Kind::Shared | Kind::Forget => {}
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::backend::scheduler::{Event, WorkerId};
 use crate::backend::worker_name;
 use crate::config::Hook;
 use crate::current::{self, Place};
-use crate::task::{Fault, WireEntry, state};
+use crate::task::{Fault, WireEntry, state, store};
 use crate::wire::message::{PanicReport, ReplyBody};
 
 pub(super) struct Body {
@@ -43,6 +43,7 @@ impl Body {
         // On this thread, and not when its thread-locals go, where a panic would end the program. Its message is told
         // by the program's hook of panics.
         let _ = state::discard();
+        store::clear();
         if self.desk.is_abandoned() {
             // The pool has forgotten this thread.
             return;
@@ -60,6 +61,8 @@ impl Body {
                         return self.leave();
                     }
                 }
+                Order::Share(key, bytes) => store::put(key, bytes),
+                Order::Forget(key) => store::forget(key),
                 Order::Retire => return self.leave(),
             }
         }
