@@ -64,6 +64,7 @@ impl Receiver {
             }
             Kind::InitDone => {
                 let step = message.id;
+                settle(link);
                 self.judge_init(message)?;
                 // Only now: a state is not made in a worker whose initialiser failed.
                 if let Some(state) = self.state.as_ref().filter(|_| step == INIT_STEP) {
@@ -81,6 +82,7 @@ impl Receiver {
                 self.engine.handle(Event::Ready { worker });
             }
             Kind::Reply => {
+                settle(link);
                 let reply =
                     ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
                 self.engine.handle(Event::Replied { worker, offer: OfferId(message.id), reply });
@@ -123,6 +125,13 @@ impl Receiver {
         });
         link.blame(fault);
         self.engine.handle(Event::Broken { worker: link.worker });
+    }
+}
+
+/// What the worker has printed so far is told before its answer is: whoever hears of a result has its task's lines.
+fn settle(link: &Link) {
+    if let Some(output) = &link.output {
+        output.settle();
     }
 }
 
