@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::join_all;
-use procpool::{ErrorKind, Exit, Pool, PoolBuilder, PoolErrorKind, RunError, Started, StatePool, Stderr, call};
+use procpool::{ErrorKind, Exit, Pool, PoolBuilder, PoolErrorKind, RunError, Started, StatePool, Stdio, call};
 use procpool_tests::tasks::{hang, leave, pid, segfault};
 use procpool_tests::{Gate, children_of, test, until, visit};
 
@@ -43,7 +43,7 @@ fn made() -> u32 {
 }
 
 fn builder() -> PoolBuilder {
-    Pool::builder().workers(1).stderr(Stderr::Capture).env("RUST_BACKTRACE", "0")
+    Pool::builder().workers(1).stderr(Stdio::Capture).env("RUST_BACKTRACE", "0")
 }
 
 /// A file that processes write lines to.
