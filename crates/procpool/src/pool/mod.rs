@@ -10,7 +10,9 @@ mod join_handle;
 mod permit;
 mod report;
 mod run;
+mod shared;
 mod snapshot;
+mod state_pool;
 mod stats;
 mod submit;
 
@@ -27,6 +29,8 @@ pub use permit::{Permit, Reserve};
 pub use report::{Report, Shutdown};
 pub use run::Run;
 pub(crate) use run::{Due, RunOptions};
+pub(crate) use shared::share;
 pub use snapshot::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerState};
+pub use state_pool::StatePool;
 pub use stats::{EndCounts, Stats, WorkerCounts};
 pub(crate) use submit::{Terms, submit};

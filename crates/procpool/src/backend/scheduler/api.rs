@@ -265,7 +265,7 @@ impl Display for Overdue {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Overdue::Hello(limit) => write!(f, "it was not up within {limit:?} of its start"),
-            Overdue::Init(limit) => write!(f, "its init job took longer than {limit:?}"),
+            Overdue::Init(limit) => write!(f, "its initialisation took longer than {limit:?}"),
             Overdue::Claim(limit) => write!(f, "it did not take the task within {limit:?}"),
             Overdue::Exit(limit) => write!(f, "it did not end within {limit:?}"),
         }
