@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -13,16 +14,18 @@ use tokio::sync::oneshot;
 
 use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
-use super::outcome::{Tally, outcome};
+use super::news::{self, News};
+use super::outcome::outcome;
+use super::record::{Record, Timings};
 use super::scheduler::{
-    Action, Booking, CancelReason, Closing, Event, Evidence, Now, OfferId, Overdue, Patience, Placement, ReservationId,
-    Resolution, Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
+    Action, Batch, Booking, CancelReason, Closing, Event, Evidence, Fact, Now, OfferId, Overdue, Patience, Placement,
+    ReservationId, Resolution, Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
 };
 use super::seam::{Backend, Reserving};
 use super::view;
 use crate::error::{PoolError, PoolErrorKind, RunError};
 use crate::panics;
-use crate::pool::{Report, Shutdown, Snapshot};
+use crate::pool::{Event as PoolEvent, Events, Report, Shutdown, Snapshot, Stats};
 use crate::process::Watch;
 use crate::sync::lock;
 use crate::sys::clock;
@@ -63,11 +66,28 @@ pub(crate) struct Offered<'a> {
     pub(crate) now: Now,
 }
 
+/// What a backend asks of every task that it is given, and notes about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demands {
+    /// The most bytes that its arguments may take.
+    pub(crate) max_message: u64,
+    pub(crate) batching: Batching,
+    pub(crate) timings: Timings,
+}
+
+/// Whether a worker may be given a task while it still has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Batching {
+    Allowed,
+    /// Somebody has to tell which task a worker is busy with: by what it prints, say.
+    OneAtATime,
+}
+
 /// A pool's scheduler and workers behind one short lock.
 pub(crate) struct Engine<W: Workers> {
     /// The clock's reading when the pool was made; [`Now`] counts from here.
     epoch_ns: u64,
-    max_message: u64,
+    demands: Demands,
     runtime: Handle,
     state: Mutex<State<W>>,
 }
@@ -78,7 +98,8 @@ struct State<W: Workers> {
     /// Decisions not carried out yet. Two buffers that swap, so that the hot path allocates neither.
     actions: Vec<Action<Work>>,
     batch: Vec<Action<Work>>,
-    tally: Tally,
+    record: Record,
+    news: News,
     /// Those who wait for a place in the queue.
     reserving: HashMap<ReservationId, oneshot::Sender<Placed>>,
     warming: Vec<oneshot::Sender<Warm>>,
@@ -94,6 +115,8 @@ struct After<W: Workers> {
     reserved: Vec<(oneshot::Sender<Placed>, Placed)>,
     warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
     ended: Vec<(oneshot::Sender<Report>, Report)>,
+    /// Readers of events that wait.
+    readers: Vec<Waker>,
 }
 
 impl<W: Workers> After<W> {
@@ -104,6 +127,7 @@ impl<W: Workers> After<W> {
             reserved: Vec::new(),
             warmed: Vec::new(),
             ended: Vec::new(),
+            readers: Vec::new(),
         }
     }
 
@@ -120,9 +144,16 @@ impl<W: Workers> After<W> {
                 panics::discard(panic);
             }
         }
+        for reader in self.readers {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| reader.wake())) {
+                panics::discard(panic);
+            }
+        }
         // A waiter that has gone away does not want to know.
         for (waiter, result) in self.reserved {
-            let _ = waiter.send(result);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(waiter.send(result)))) {
+                panics::discard(panic);
+            }
         }
         for (waiter, result) in self.warmed {
             let _ = waiter.send(result);
@@ -137,21 +168,22 @@ impl<W: Workers> Engine<W> {
     /// `workers` is given the clock's reading that [`Now`] counts from.
     pub(crate) fn new(
         config: SchedulerConfig,
-        max_message: u64,
+        demands: Demands,
         runtime: Handle,
         workers: impl FnOnce(u64) -> W,
     ) -> Self {
         let epoch_ns = clock::monotonic_ns();
         Engine {
             epoch_ns,
-            max_message,
+            demands,
             runtime,
             state: Mutex::new(State {
                 scheduler: Scheduler::new(config),
                 workers: workers(epoch_ns),
                 actions: Vec::new(),
                 batch: Vec::new(),
-                tally: Tally::default(),
+                record: Record::new(demands.timings),
+                news: News::default(),
                 reserving: HashMap::new(),
                 warming: Vec::new(),
                 closing: Vec::new(),
@@ -266,16 +298,24 @@ impl<W: Workers> State<W> {
             Action::SetCancel { worker, offer } => self.workers.set_cancel(worker, offer),
             Action::Kill { worker, overdue } => self.workers.kill(worker, overdue, later),
             Action::Retire { worker } => self.workers.retire(worker, later),
-            Action::Resolve { task, job, resolution, attempts } => {
+            Action::Resolve { task, job, resolution, attempts, timing } => {
                 let workers = &self.workers;
                 let refused = matches!(resolution, Resolution::Unavailable(_));
                 let result = outcome(&job, resolution, attempts, |worker| workers.pid(worker));
-                self.tally.count(&result, refused);
+                self.record.resolved(&result, refused, timing);
+                self.news.tell(&mut after.readers, || news::failure(task, &job, &result));
                 after.resolved.push((task, job, result));
             }
             Action::Reserved { reservation, result } => {
                 let result = result.map_err(|why| super::outcome::refusal(&why));
                 after.reserved.extend(self.reserving.remove(&reservation).map(|waiter| (waiter, result)));
+            }
+            Action::Tell(fact) => {
+                if let Fact::Ended { why, .. } = &fact {
+                    self.record.ended(*why);
+                }
+                let workers = &self.workers;
+                self.news.tell(&mut after.readers, || Some(news::event(fact, now, |worker| workers.pid(worker))));
             }
             Action::Warmed { result } => {
                 for waiter in self.warming.drain(..) {
@@ -286,13 +326,15 @@ impl<W: Workers> State<W> {
                 self.closed = true;
                 self.workers.closed(later);
                 let report = self.report();
+                self.news.tell(&mut after.readers, || Some(PoolEvent::Closed(report)));
+                self.news.end(&mut after.readers);
                 after.ended.extend(self.closing.drain(..).map(|waiter| (waiter, report)));
             }
         }
     }
 
     fn report(&self) -> Report {
-        self.tally.report(&self.scheduler.counts())
+        self.record.report(&self.scheduler.counts())
     }
 }
 
@@ -308,7 +350,10 @@ fn unavailable(why: &Unavailable<Work>) -> PoolError {
 }
 
 impl<W: Workers> Backend for Engine<W> {
-    fn submit(&self, job: Submission, options: TaskOptions) -> TaskId {
+    fn submit(&self, job: Submission, mut options: TaskOptions) -> TaskId {
+        if self.demands.batching == Batching::OneAtATime {
+            options.batch = Batch::One;
+        }
         self.update(|state, now| state.scheduler.submit(job, options, now, &mut state.actions))
     }
 
@@ -386,8 +431,29 @@ impl<W: Workers> Backend for Engine<W> {
         view::snapshot(&state.scheduler, self.now(), state.told_to_close, |worker| state.workers.pid(worker))
     }
 
+    fn stats(&self) -> Stats {
+        let state = lock(&self.state);
+        state.record.stats(&state.scheduler, self.now())
+    }
+
+    fn events(&self) -> Events {
+        lock(&self.state).news.subscribe()
+    }
+
+    fn ended(&self) -> oneshot::Receiver<Report> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = lock(&self.state);
+        if state.closed {
+            // Nobody can be waiting on it yet.
+            let _ = sender.send(state.report());
+        } else {
+            state.closing.push(sender);
+        }
+        receiver
+    }
+
     fn max_message(&self) -> u64 {
-        self.max_message
+        self.demands.max_message
     }
 
     fn batch_hint(&self) -> u32 {

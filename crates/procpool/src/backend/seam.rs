@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::job::Submission;
 use super::scheduler::{CancelReason, Patience, ReservationId, TaskId, TaskOptions};
 use crate::error::{PoolError, RunError};
-use crate::pool::{Report, Shutdown, Snapshot};
+use crate::pool::{Events, Report, Shutdown, Snapshot, Stats};
 
 /// What [`Backend::reserve`] gave.
 pub(crate) enum Reserving {
@@ -43,6 +43,15 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Who runs what since when, and what waits.
     fn snapshot(&self) -> Snapshot;
+
+    /// What was done so far, in numbers.
+    fn stats(&self) -> Stats;
+
+    /// What happens from now on.
+    fn events(&self) -> Events;
+
+    /// Answers when no task and no worker is left, however that comes about.
+    fn ended(&self) -> oneshot::Receiver<Report>;
 
     /// The most bytes that the arguments of one task may take.
     fn max_message(&self) -> u64;

@@ -6,6 +6,8 @@
 use std::fmt::{self, Debug, Display, Formatter};
 use std::time::Duration;
 
+use super::facts::{Fact, Timing};
+
 /// A point in time: how long ago the pool was made. The shell reads the clock, the scheduler only compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Now(pub(crate) Duration);
@@ -17,6 +19,11 @@ impl Now {
     /// This instant plus `delay`, saturating (a time limit of `Duration::MAX` means "never").
     pub(crate) fn after(self, delay: Duration) -> Now {
         Now(self.0.saturating_add(delay))
+    }
+
+    /// How long ago `earlier` was; nothing if it is yet to come.
+    pub(crate) fn since(self, earlier: Now) -> Duration {
+        self.0.saturating_sub(earlier.0)
     }
 }
 
@@ -160,11 +167,8 @@ pub(crate) enum Began {
 pub(crate) enum Event<P: Payload> {
     /// Stop this task, wherever it is. Unknown ids are ignored (it has just resolved).
     Cancel { task: TaskId, why: CancelReason },
-    /// The process exists.
-    Spawned {
-        #[expect(dead_code, reason = "changes no decision today: a worker's start limit runs since `Spawn`")]
-        worker: WorkerId,
-    },
+    /// The process exists. Changes no decision: a worker's start limit runs since `Spawn`.
+    Spawned { worker: WorkerId },
     /// No process could be made; the worker is gone with this.
     SpawnFailed { worker: WorkerId, death: P::Death },
     /// The worker said hello; its initialiser (if any) runs from now.
@@ -223,7 +227,9 @@ pub(crate) enum Action<P: Payload> {
     Retire { worker: WorkerId },
     /// The task is over: tell its caller. Exactly one for each submitted task. `attempts` counts the attempt in
     /// which it ended, from 1, also where that attempt had not begun.
-    Resolve { task: TaskId, job: P::Job, resolution: Resolution<P>, attempts: u32 },
+    Resolve { task: TaskId, job: P::Job, resolution: Resolution<P>, attempts: u32, timing: Timing },
+    /// There is nothing to do, but something to be told.
+    Tell(Fact<P>),
     /// The pool has its minimum of ready workers (`Ok`), or cannot get there. One answer for all that asked so far.
     Warmed { result: Result<(), Unavailable<P>> },
     /// The one answer to a reservation that waited: it has a place now, or will not get one.
@@ -304,6 +310,24 @@ pub(crate) enum Resolution<P: Payload> {
     Unavailable(Unavailable<P>),
     /// The pool was closed before the task began (`began: No`), or while it ran and it was killed for it.
     ShutDown { began: Began },
+}
+
+impl<P: Payload> Resolution<P> {
+    /// Whether the task's code has begun, or may have.
+    pub(crate) fn may_have_begun(&self) -> bool {
+        match self {
+            Resolution::Replied { .. } | Resolution::TimedOut { .. } => true,
+            Resolution::Cancelled { began, .. }
+            | Resolution::WorkerDied { began, .. }
+            | Resolution::ShutDown { began } => *began != Began::No,
+            Resolution::QueueTimedOut { .. } | Resolution::QueueFull | Resolution::Unavailable(_) => false,
+        }
+    }
+
+    /// Whether the task was not taken at all.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Resolution::QueueFull | Resolution::Unavailable(_))
+    }
 }
 
 /// Sizes and limits. Checked by the builder; the scheduler takes them as they are.

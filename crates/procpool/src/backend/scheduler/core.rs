@@ -1,15 +1,18 @@
 //! The scheduler itself: what it knows, and where its events go.
 
+use std::time::Duration;
+
 use super::api::{
     Action, Admission, Closing, Counts, Event, Now, OfferId, Payload, Placement, Resolution, SchedulerConfig, TaskId,
     TaskOptions, TaskPhase, Unavailable, WorkerId, WorkerPhase, WorkerView,
 };
 use super::closing::Close;
+use super::facts::Fact;
 use super::life::{Life, Stop};
 use super::queue::{Entry, Queue};
 use super::reservations::Reservations;
 use super::starts::Starts;
-use super::tasks::{Place, Task, Tasks};
+use super::tasks::{Place, Spent, Task, Tasks};
 use super::timers::{Timer, Timers};
 use super::workers::Workers;
 
@@ -49,6 +52,10 @@ pub(super) struct Turn<'a, P: Payload> {
 impl<P: Payload> Turn<'_, P> {
     pub(super) fn act(&mut self, action: Action<P>) {
         self.actions.push(action);
+    }
+
+    pub(super) fn tell(&mut self, fact: Fact<P>) {
+        self.actions.push(Action::Tell(fact));
     }
 }
 
@@ -100,6 +107,7 @@ impl<P: Payload> Scheduler<P> {
             rank,
             place: Place::Queued,
             since: now,
+            spent: Spent::default(),
             attempt: 1,
             offers: 0,
             queue_timer: None,
@@ -153,8 +161,7 @@ impl<P: Payload> Scheduler<P> {
         let turn = &mut Turn { now, actions };
         match event {
             Event::Cancel { task, why } => self.cancel(task, why, turn),
-            // That there is a process changes nothing here: its start limit runs since `Spawn`.
-            Event::Spawned { .. } => {}
+            Event::Spawned { worker } => self.spawned(worker, turn),
             Event::SpawnFailed { worker, death } => self.exited(worker, None, death, turn),
             Event::Booted { worker } => self.booted(worker, turn),
             Event::Ready { worker } => self.ready(worker, turn),
@@ -230,7 +237,8 @@ impl<P: Payload> Scheduler<P> {
             Resolution::ShutDown { .. } => &mut self.counts.shut_down,
         };
         *count += 1;
-        turn.act(Action::Resolve { task: id, job: task.job, resolution, attempts: task.attempt });
+        let timing = task.timing(&resolution, turn.now);
+        turn.act(Action::Resolve { task: id, job: task.job, resolution, attempts: task.attempt, timing });
     }
 
     /// When [`Event::Tick`] is due next, at the latest.
@@ -264,6 +272,20 @@ impl<P: Payload> Scheduler<P> {
     /// The numbers so far.
     pub(crate) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The worker time that went into tasks, and that there was: of shared workers that were ready.
+    pub(crate) fn worker_time(&self, now: Now) -> (Duration, Duration) {
+        self.workers.usage(now)
+    }
+
+    /// How many tasks are in the queue or have a worker of their own that is starting, wait for a place in it, and are
+    /// in a worker's hand.
+    pub(crate) fn task_counts(&self) -> (usize, usize, usize) {
+        let waiting = self.queue.waiting();
+        let starting = self.workers.iter().filter(|(_, worker)| worker.life.bound().is_some()).count();
+        let queued = (self.queue.len() - waiting) + starting;
+        (queued, waiting, self.tasks.len().saturating_sub(queued + waiting))
     }
 
     /// All workers that have not ended, by slot.

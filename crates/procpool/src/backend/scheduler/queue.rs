@@ -190,6 +190,11 @@ impl Queue {
         self.ready.len() + self.waiting.len()
     }
 
+    /// How many of them wait for a place.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(super) fn is_waiting(&self, rank: Rank) -> bool {
         self.waiting.contains_key(&rank)
     }

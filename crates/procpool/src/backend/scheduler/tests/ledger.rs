@@ -38,6 +38,10 @@ pub(super) struct WorkerRecord {
     pub(super) retired: bool,
     pub(super) killed: bool,
     pub(super) gone: bool,
+    /// It got ready before anybody killed it.
+    pub(super) welcome: bool,
+    /// Its end was told.
+    pub(super) told: bool,
     /// The offer in its hand.
     pub(super) held: Option<(OfferId, TaskId)>,
     pub(super) revoking: bool,
@@ -122,7 +126,11 @@ impl Ledger {
                 assert!(record.ready && !record.killed && !record.retired && record.held.is_none());
                 self.workers.get_mut(worker).unwrap().retired = true;
             }
-            Action::Resolve { task, resolution, attempts, .. } => self.resolve(*task, resolution, *attempts, now),
+            Action::Resolve { task, resolution, attempts, timing, .. } => {
+                self.resolve(*task, resolution, *attempts, now);
+                self.check_timing(*task, resolution, *timing, now);
+            }
+            Action::Tell(fact) => self.told(fact),
             Action::Warmed { result } => {
                 assert!(self.warming, "nobody asked");
                 assert!(self.closing || !matches!(result, Err(Unavailable::Closed)));
@@ -178,6 +186,8 @@ impl Ledger {
             retired: false,
             killed: false,
             gone: false,
+            welcome: false,
+            told: false,
             held: None,
             revoking: false,
         };
@@ -303,6 +313,38 @@ impl Ledger {
                 assert!(self.closing);
                 truth(began);
             }
+        }
+    }
+
+    /// Every moment of a task's life was spent in one way or the other.
+    fn check_timing(&self, id: TaskId, resolution: &Resolution<Test>, timing: Timing, now: Now) {
+        let record = &self.tasks[&id];
+        let Some(waited) = timing.waited else {
+            assert!(resolution.is_refusal() && timing.ran.is_none(), "{id:?} has no time of waiting");
+            return;
+        };
+        assert_eq!(waited + timing.ran.unwrap_or_default(), now.since(record.submitted), "time of {id:?} was lost");
+        assert!(record.obscured || timing.ran.is_some() == (record.runs > 0), "{id:?}: {timing:?}");
+    }
+
+    fn told(&mut self, fact: &Fact<Test>) {
+        match fact {
+            Fact::Started { worker } => assert!(!self.live(*worker).ready),
+            Fact::Ready { worker, .. } => {
+                assert!(self.live(*worker).ready);
+                self.workers.get_mut(worker).unwrap().welcome = true;
+            }
+            Fact::Ended { worker, why, .. } => {
+                assert!(!std::mem::replace(&mut self.workers.get_mut(worker).unwrap().told, true), "ended twice");
+                let record = &self.workers[worker];
+                assert!(record.gone, "ended before it was gone");
+                let (asked, died) = (record.killed || record.retired, matches!(why, End::Died | End::StartFailed));
+                assert!(asked || died, "{worker:?} ended of {why:?}, and nobody had asked it to");
+                assert!(record.welcome || matches!(why, End::StartFailed | End::Stopped | End::Closed), "{why:?}");
+                assert!(!record.welcome || *why != End::StartFailed, "{worker:?} was ready");
+            }
+            Fact::Closing { .. } => assert!(self.closing),
+            Fact::StartsPaused { .. } | Fact::Resized { .. } => {}
         }
     }
 

@@ -10,4 +10,5 @@ mod show;
 mod sim;
 mod source;
 mod staying;
+mod watching;
 mod world;

@@ -9,6 +9,8 @@ use super::show::show;
 pub(super) struct Puppet {
     pub(super) scheduler: Scheduler<Test>,
     pub(super) now: Now,
+    /// What it told beside its decisions, since somebody last looked.
+    pub(super) told: Vec<String>,
 }
 
 /// A pool of up to `max` with nothing special.
@@ -50,7 +52,7 @@ pub(super) fn w(slot: u32) -> WorkerId {
 
 impl Puppet {
     pub(super) fn new(config: SchedulerConfig) -> Self {
-        Puppet { scheduler: Scheduler::new(config), now: Now::default() }
+        Puppet { scheduler: Scheduler::new(config), now: Now::default(), told: Vec::new() }
     }
 
     /// A pool whose `n` workers are ready and idle, having worked once, worker 0 last.
@@ -72,13 +74,13 @@ impl Puppet {
     pub(super) fn tell(&mut self, event: Event<Test>) -> Vec<String> {
         let mut actions = Vec::new();
         self.scheduler.handle(event, self.now, &mut actions);
-        actions.iter().map(show).collect()
+        self.decisions(&actions)
     }
 
     pub(super) fn submit(&mut self, options: TaskOptions) -> Vec<String> {
         let mut actions = Vec::new();
         self.scheduler.submit(0, options, self.now, &mut actions);
-        actions.iter().map(show).collect()
+        self.decisions(&actions)
     }
 
     /// Takes a place, as `try_run` does.
@@ -97,6 +99,17 @@ impl Puppet {
 
     pub(super) fn unreserve(&mut self, reservation: u64) -> Vec<String> {
         self.tell(Event::Unreserve { reservation: ReservationId(reservation) })
+    }
+
+    fn decisions(&mut self, actions: &[Action<Test>]) -> Vec<String> {
+        let (told, decided): (Vec<_>, Vec<_>) = actions.iter().partition(|action| matches!(action, Action::Tell(_)));
+        self.told.extend(told.into_iter().map(show));
+        decided.into_iter().map(show).collect()
+    }
+
+    /// What it told since this was called last.
+    pub(super) fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
     }
 
     pub(super) fn ready(&mut self, worker: WorkerId) -> Vec<String> {
