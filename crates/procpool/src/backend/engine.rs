@@ -157,7 +157,9 @@ impl<W: Workers> After<W> {
         }
         // A waiter that has gone away does not want to know.
         for (waiter, result) in self.reserved {
-            let _ = waiter.send(result);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(waiter.send(result)))) {
+                panics::discard(panic);
+            }
         }
         for (waiter, result) in self.warmed {
             let _ = waiter.send(result);
