@@ -17,7 +17,7 @@ use super::news::{self, News};
 use super::outcome::outcome;
 use super::record::{Record, Timings};
 use super::scheduler::{
-    Action, CancelReason, Closing, Event, Evidence, Fact, Now, OfferId, Overdue, Placement, Refused, Resolution,
+    Action, Batch, CancelReason, Closing, Event, Evidence, Fact, Now, OfferId, Overdue, Placement, Refused, Resolution,
     Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
 };
 use super::seam::Backend;
@@ -63,11 +63,28 @@ pub(crate) struct Offered<'a> {
     pub(crate) now: Now,
 }
 
+/// What a backend asks of every task that it is given, and notes about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demands {
+    /// The most bytes that its arguments may take.
+    pub(crate) max_message: u64,
+    pub(crate) batching: Batching,
+    pub(crate) timings: Timings,
+}
+
+/// Whether a worker may be given a task while it still has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Batching {
+    Allowed,
+    /// Somebody has to tell which task a worker is busy with: by what it prints, say.
+    OneAtATime,
+}
+
 /// A pool's scheduler and workers behind one short lock.
 pub(crate) struct Engine<W: Workers> {
     /// The clock's reading when the pool was made; [`Now`] counts from here.
     epoch_ns: u64,
-    max_message: u64,
+    demands: Demands,
     runtime: Handle,
     state: Mutex<State<W>>,
 }
@@ -139,22 +156,21 @@ impl<W: Workers> Engine<W> {
     /// `workers` is given the clock's reading that [`Now`] counts from.
     pub(crate) fn new(
         config: SchedulerConfig,
-        timings: Timings,
-        max_message: u64,
+        demands: Demands,
         runtime: Handle,
         workers: impl FnOnce(u64) -> W,
     ) -> Self {
         let epoch_ns = clock::monotonic_ns();
         Engine {
             epoch_ns,
-            max_message,
+            demands,
             runtime,
             state: Mutex::new(State {
                 scheduler: Scheduler::new(config),
                 workers: workers(epoch_ns),
                 actions: Vec::new(),
                 batch: Vec::new(),
-                record: Record::new(timings),
+                record: Record::new(demands.timings),
                 news: News::default(),
                 warming: Vec::new(),
                 closing: Vec::new(),
@@ -317,7 +333,10 @@ fn unavailable(why: &Unavailable<Work>) -> PoolError {
 }
 
 impl<W: Workers> Backend for Engine<W> {
-    fn submit(&self, job: Submission, options: TaskOptions) -> TaskId {
+    fn submit(&self, job: Submission, mut options: TaskOptions) -> TaskId {
+        if self.demands.batching == Batching::OneAtATime {
+            options.batch = Batch::One;
+        }
         self.update(|state, now| state.scheduler.submit(job, options, now, &mut state.actions))
     }
 
@@ -412,7 +431,7 @@ impl<W: Workers> Backend for Engine<W> {
     }
 
     fn max_message(&self) -> u64 {
-        self.max_message
+        self.demands.max_message
     }
 
     fn batch_hint(&self) -> u32 {

@@ -14,7 +14,7 @@ pub(crate) mod threads;
 mod view;
 
 pub(crate) use completion::{Completion, completion};
-pub(crate) use engine::Engine;
+pub(crate) use engine::{Batching, Demands, Engine};
 pub(crate) use job::Submission;
 pub(crate) use outcome::failure;
 pub(crate) use record::Timings;

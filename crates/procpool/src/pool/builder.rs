@@ -16,7 +16,7 @@ use crate::backend::local::{LocalConfig, start as start_processes};
 use crate::backend::scheduler::SchedulerConfig;
 use crate::backend::threads::{ThreadsConfig, start as start_threads};
 use crate::backend::{Backend, Timings};
-use crate::config::{Hook, ProcessConfig, Stderr, Workers, default_scheduler, defaults, invalid};
+use crate::config::{Hook, ProcessConfig, Stdio, Workers, default_scheduler, defaults, invalid};
 use crate::entry;
 use crate::error::{PoolError, PoolErrorKind};
 use crate::sys::process::EnvChanges;
@@ -29,7 +29,7 @@ use crate::wire::message::{ExeIdentity, PROTOCOL, Setup, SignalPolicy};
 /// ```no_run
 /// # fn connect(url: String) -> Result<(), String> { Ok(()) }
 /// # fn f() -> Result<(), procpool::PoolError> {
-/// use procpool::{Pool, Stderr, call};
+/// use procpool::{Pool, Stdio, call};
 /// use std::time::Duration;
 ///
 /// let pool = Pool::builder()
@@ -37,7 +37,7 @@ use crate::wire::message::{ExeIdentity, PROTOCOL, Setup, SignalPolicy};
 ///     .idle_timeout(Duration::from_secs(30))
 ///     .max_tasks(1000)
 ///     .env("LANG", "C")
-///     .stderr(Stderr::Capture)
+///     .stderr(Stdio::Capture)
 ///     .init(call!(connect("db://local".to_string())))
 ///     .build()?;
 /// # Ok(()) }
@@ -49,7 +49,8 @@ pub struct PoolBuilder {
     max_message: u64,
     env: EnvChanges,
     current_dir: Option<PathBuf>,
-    stderr: Stderr,
+    stdout: Stdio,
+    stderr: Stdio,
     core_dumps: bool,
     timings: Timings,
     shutdown_on: Vec<(CancellationToken, Shutdown)>,
@@ -74,7 +75,8 @@ impl PoolBuilder {
             max_message: defaults::MAX_MESSAGE,
             env: EnvChanges::default(),
             current_dir: None,
-            stderr: Stderr::default(),
+            stdout: Stdio::default(),
+            stderr: Stdio::default(),
             core_dumps: false,
             timings: Timings::default(),
             shutdown_on: Vec::new(),
@@ -198,8 +200,14 @@ impl PoolBuilder {
         self
     }
 
+    /// Where the workers' stdout goes. Default: where the parent's goes.
+    pub fn stdout(mut self, stdout: Stdio) -> Self {
+        self.stdout = stdout;
+        self
+    }
+
     /// Where the workers' stderr goes. Default: where the parent's goes.
-    pub fn stderr(mut self, stderr: Stderr) -> Self {
+    pub fn stderr(mut self, stderr: Stdio) -> Self {
         self.stderr = stderr;
         self
     }
@@ -212,7 +220,7 @@ impl PoolBuilder {
     }
 
     /// Threads of this process instead of child processes: see [`Pool::in_process`](crate::Pool::in_process).
-    /// Settings that only make sense for processes (environment, directory, stderr, core dumps) have no effect.
+    /// Settings that only make sense for processes (environment, directory, stdout and stderr, core dumps) have no effect.
     pub fn in_process(mut self) -> Self {
         self.kind = Kind::Threads;
         self
@@ -307,6 +315,7 @@ impl PoolBuilder {
                 let process = ProcessConfig {
                     env: self.env,
                     current_dir: self.current_dir,
+                    stdout: self.stdout,
                     stderr: self.stderr,
                     max_message: self.max_message,
                     setup,

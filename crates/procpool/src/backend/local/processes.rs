@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::keeper::{Command, KeeperHandle};
 use super::link::Link;
 use super::outbox::{Order, Outgoing};
+use super::output::Owner;
 use crate::backend::engine::{Offered, Workers};
 use crate::backend::scheduler::{Evidence, Now, OfferId, Overdue, WorkerId};
 use crate::process::Watch;
@@ -62,11 +63,6 @@ impl Processes {
         }
     }
 
-    /// When a worker was given its last task; the beginning of time for one that never had any.
-    pub(super) fn offered_at(&self, worker: WorkerId) -> Now {
-        self.seat(worker).map_or(Now::default(), |seat| seat.offered_at)
-    }
-
     /// The process is gone, or never came to be.
     pub(super) fn detach(&mut self, worker: WorkerId) {
         if self.seat(worker).is_some() {
@@ -122,6 +118,10 @@ impl Workers for Processes {
         let Some(seat) = self.seat_mut(worker) else { return };
         seat.offered_at = task.now;
         let Some(link) = seat.link.clone() else { return };
+        if let Some(output) = &link.output {
+            let job = task.job;
+            output.begin(Owner { task: task.task, name: job.name.clone(), span: job.span.clone() });
+        }
         let head = task_head(&task.job.entry, task.attempt, task.task.0, task.job.name.as_str());
         link.offer(offer, Outgoing { kind: Kind::Task, id: offer.0, head, body: task.job.arguments.clone() });
         later.flush.push(link);
@@ -132,6 +132,9 @@ impl Workers for Processes {
         let Some(link) = &seat.link else { return Evidence::Revoked };
         let state = link.page.revoke(offer);
         if state == SlotState::Revoked {
+            if let Some(output) = &link.output {
+                output.end();
+            }
             // What has not left yet need not leave.
             link.push(Order::Abort { id: offer.0 });
             later.flush.push(Arc::clone(link));

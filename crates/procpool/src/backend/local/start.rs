@@ -9,7 +9,7 @@ use super::driver::Receiver;
 use super::keeper::{Keeper, KeeperHandle};
 use super::processes::Processes;
 use crate::backend::scheduler::SchedulerConfig;
-use crate::backend::{Backend, Engine, Timings, tie_to_runtime};
+use crate::backend::{Backend, Batching, Demands, Engine, Timings, tie_to_runtime};
 use crate::config::{Hook, ProcessConfig};
 use crate::error::{PoolError, PoolErrorKind};
 use crate::sys::{readiness, socket};
@@ -41,10 +41,10 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
         }
     }
     let keeper = Arc::new(KeeperHandle::new().map_err(os("cannot make an eventfd"))?);
-    let max_message = process.max_message;
-    let engine = Arc::new(Engine::new(scheduler, timings, max_message, runtime, |epoch_ns| {
-        Processes::new(Arc::clone(&keeper), epoch_ns)
-    }));
+    let batching = if process.captures() { Batching::OneAtATime } else { Batching::Allowed };
+    let demands = Demands { max_message: process.max_message, batching, timings };
+    let engine =
+        Arc::new(Engine::new(scheduler, demands, runtime, |epoch_ns| Processes::new(Arc::clone(&keeper), epoch_ns)));
     let exe = process.setup.exe.clone();
     let receiver = Arc::new(Receiver { engine: Arc::clone(&engine), keeper, init, exe });
     let thread = Keeper::new(receiver, Arc::new(process)).map_err(os("cannot make an epoll instance"))?;

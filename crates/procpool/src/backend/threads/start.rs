@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::clock::{Clock, ClockHandle};
 use super::workers::Threads;
 use crate::backend::scheduler::SchedulerConfig;
-use crate::backend::{Backend, Engine, Timings, tie_to_runtime};
+use crate::backend::{Backend, Batching, Demands, Engine, Timings, tie_to_runtime};
 use crate::config::Hook;
 use crate::error::{PoolError, PoolErrorKind};
 
@@ -25,7 +25,8 @@ pub(crate) struct ThreadsConfig {
 pub(crate) fn start(config: ThreadsConfig, runtime: Handle) -> Result<Arc<dyn Backend>, PoolError> {
     let ThreadsConfig { scheduler, timings, init, exit, max_message } = config;
     let handle = Arc::new(ClockHandle::default());
-    let engine = Arc::new(Engine::new(scheduler, timings, max_message, runtime, |_| Threads::new(Arc::clone(&handle))));
+    let demands = Demands { max_message, batching: Batching::Allowed, timings };
+    let engine = Arc::new(Engine::new(scheduler, demands, runtime, |_| Threads::new(Arc::clone(&handle))));
     let clock = Clock { engine: Arc::clone(&engine), handle, init, exit, max_message };
     let ended = Arc::new(Notify::new());
     let told = Arc::clone(&ended);
