@@ -262,6 +262,35 @@
 //! }
 //! ```
 //!
+//! [`stats`](Pool::stats) tells what a pool has done, in numbers that agree with the final report, and
+//! [`events`](Pool::events) is a stream of what happens: workers that start, get ready and end, and why.
+//!
+//! ```standalone_crate
+//! use futures::StreamExt;
+//! use procpool::{Event, Pool, WorkerEnd, call};
+//!
+//! fn crash() {
+//!     std::process::abort();
+//! }
+//!
+//! #[procpool::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let pool = Pool::builder().workers(1).build()?;
+//!     let mut events = pool.events();
+//!     assert!(pool.run(call!(crash())).await.is_err());
+//!     pool.shutdown().await?;
+//!     while let Some(event) = events.next().await {
+//!         if let Event::WorkerEnded { worker, why: WorkerEnd::Died, detail, .. } = event {
+//!             println!("{worker}: {detail}");
+//!         }
+//!     }
+//!     let stats = pool.stats();
+//!     assert_eq!((stats.report.crashed, stats.ended.died, stats.run.count()), (1, 1, 1));
+//!     println!("{stats}");
+//!     Ok(())
+//! }
+//! ```
+//!
 //! Dropping the last handle of a pool lets what was handed over finish, then ends the workers. When the runtime or the
 //! program ends, workers are killed, with everything that they started and that stayed in their process group.
 //!
