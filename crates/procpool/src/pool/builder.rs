@@ -121,6 +121,14 @@ impl PoolBuilder {
         self
     }
 
+    /// How much waiting makes up for one level of [`priority`](crate::Run::priority): a task that has waited for so long
+    /// goes before one that is submitted now with a priority one higher. So no task waits for ever, however many with
+    /// higher priorities come. With `Duration::MAX`, priorities are strict. More than zero. Default: 10 s.
+    pub fn ageing(mut self, interval: Duration) -> Self {
+        self.scheduler.ageing = interval;
+        self
+    }
+
     /// How long a worker may take from its start to its hello, before its `init` job. Default: 30 s.
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.scheduler.start_limit = timeout;
@@ -370,7 +378,8 @@ impl PoolBuilder {
                 return Err(invalid(format!("{field} is 0; it must be at least 1")));
             }
         }
-        let positive: [(&str, Option<Duration>); 5] = [
+        let positive: [(&str, Option<Duration>); 6] = [
+            ("ageing", Some(scheduler.ageing)),
             ("idle_timeout", scheduler.idle_timeout),
             ("start_timeout", Some(scheduler.start_limit)),
             ("init_timeout", Some(scheduler.init_limit)),

@@ -79,7 +79,7 @@ pub(crate) enum Admission {
 pub(crate) struct TaskOptions {
     pub(crate) placement: Placement,
     pub(crate) admission: Admission,
-    /// Higher goes first; equal ones in order of submission.
+    /// Higher goes first, as far as nobody has waited too long for that; equal ones in order of submission.
     pub(crate) priority: i32,
     /// How often the task is run again after its worker died.
     pub(crate) retries: u32,
@@ -314,6 +314,8 @@ pub(crate) struct SchedulerConfig {
     pub(crate) queue_limit: usize,
     /// Submissions that may wait for a place in the queue.
     pub(crate) waiting_limit: usize,
+    /// Who has waited for so long goes before whoever asks now with one level more of priority.
+    pub(crate) ageing: Duration,
     /// Idle workers beyond the minimum end after this.
     pub(crate) idle_timeout: Option<Duration>,
     /// A worker ends after this many tasks.

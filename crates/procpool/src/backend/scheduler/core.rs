@@ -60,7 +60,7 @@ impl<P: Payload> Scheduler<P> {
     /// A pool without workers; nothing is started before the first task or [`Event::Warm`].
     pub(crate) fn new(config: SchedulerConfig) -> Self {
         Scheduler {
-            queue: Queue::new(config.queue_limit, config.waiting_limit),
+            queue: Queue::new(&config),
             config,
             tasks: Tasks::default(),
             workers: Workers::default(),
@@ -92,9 +92,11 @@ impl<P: Payload> Scheduler<P> {
         // From here on the place is the task's, or free.
         let reserved = options.admission == Admission::Reserved && self.queue.unreserve();
         let dedicated = options.placement == Placement::Dedicated;
+        let rank = self.queue.rank(now, options.priority);
         let task = Task {
             job,
             options,
+            rank,
             place: Place::Queued,
             since: now,
             spent: Spent::default(),
@@ -110,10 +112,10 @@ impl<P: Payload> Scheduler<P> {
             _ => match self.workers.top_idle() {
                 Some(_) => None,
                 None if reserved => {
-                    self.queue.enter_anyway(id, options.priority);
+                    self.queue.enter_anyway(rank, id);
                     None
                 }
-                None => match self.queue.enter(id, options.priority) {
+                None => match self.queue.enter(rank, id) {
                     Entry::Admitted => None,
                     Entry::Full => Some(Resolution::QueueFull),
                 },
@@ -311,11 +313,13 @@ impl<P: Payload> Scheduler<P> {
         })
     }
 
-    /// All unresolved tasks, in no particular order, with the instant since which they are in their phase.
+    /// All unresolved tasks, in the order of their ranks, with the instant since which they are in their phase.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = (TaskId, TaskPhase, Now, &P::Job)> {
-        self.tasks.iter().map(|(&id, task)| {
+        let mut tasks: Vec<_> = self.tasks.iter().collect();
+        tasks.sort_unstable_by_key(|(_, task)| task.rank);
+        tasks.into_iter().map(|(&id, task)| {
             let phase = match task.place {
-                Place::Queued if self.queue.is_waiting(id) => TaskPhase::Waiting,
+                Place::Queued if self.queue.is_waiting(task.rank) => TaskPhase::Waiting,
                 Place::Queued | Place::Bound(_) => TaskPhase::Queued,
                 Place::Assigned(worker) => TaskPhase::Assigned { worker },
             };

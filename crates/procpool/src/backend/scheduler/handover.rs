@@ -247,7 +247,7 @@ impl<P: Payload> Scheduler<P> {
         task.has_waited(turn.now);
         task.place = Place::Queued;
         if !dedicated {
-            self.queue.enter_anyway(id, task.options.priority);
+            self.queue.enter_anyway(task.rank, id);
         }
         self.tasks.insert(id, task);
         if dedicated {

@@ -35,7 +35,7 @@ impl<P: Payload> Scheduler<P> {
                 let Some(task) = self.tasks.remove(&id) else {
                     return;
                 };
-                self.queue.remove(id, task.options.priority);
+                self.queue.remove(task.rank);
                 let resolution = Self::halted(&task, halt, Began::No, None);
                 self.end(id, task, resolution, turn);
             }

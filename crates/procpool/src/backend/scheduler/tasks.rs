@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use super::api::{Began, Now, Payload, Placement, Resolution, SchedulerConfig, TaskId, TaskOptions, WorkerId};
 use super::facts::Timing;
+use super::queue::Rank;
 
 /// One unresolved task.
 pub(super) struct Task<P: Payload> {
     pub(super) job: P::Job,
     pub(super) options: TaskOptions,
+    /// Where it stands among those that wait; kept while it runs, since it may come back.
+    pub(super) rank: Rank,
     pub(super) place: Place,
     /// Since when it is in that place.
     pub(super) since: Now,

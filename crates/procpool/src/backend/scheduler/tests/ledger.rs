@@ -63,6 +63,7 @@ pub(super) struct Ledger {
     /// When a close runs out of patience.
     pub(super) deadline: Option<Now>,
     pub(super) max_offers: u32,
+    pub(super) ageing: Duration,
     pub(super) closed: bool,
     pub(super) offers: u64,
     pub(super) resolved: u64,
@@ -176,6 +177,8 @@ impl Ledger {
         let record = self.tasks.get_mut(&task).unwrap();
         assert!(!record.resolved, "offer of a task that is over");
         assert_eq!(record.options.placement, placement);
+        assert!(placement == Placement::Dedicated || self.is_next(task), "{task:?} jumps the queue");
+        let record = self.tasks.get_mut(&task).unwrap();
         assert!(record.runs < attempt, "{task:?} ran {} times before attempt {attempt}", record.runs);
         record.offered = true;
         record.offers = if record.offers.0 == attempt { (attempt, record.offers.1 + 1) } else { (attempt, 1) };
@@ -184,6 +187,31 @@ impl Ledger {
         let worker = self.workers.get_mut(&id).unwrap();
         worker.held = Some((offer, task));
         worker.revoking = false;
+    }
+
+    /// Whether nobody who waits goes before this one, age and priority weighed against each other, pair by pair.
+    fn is_next(&self, id: TaskId) -> bool {
+        let held: BTreeSet<TaskId> = self.held().collect();
+        let task = &self.tasks[&id];
+        !self.unresolved.iter().any(|other| {
+            let record = &self.tasks[other];
+            // One that nobody took stays with the last worker until that is dead.
+            let waits = !held.contains(other) && record.offers.1 < self.max_offers;
+            let levels = i64::from(record.options.priority) - i64::from(task.options.priority);
+            let worth = self.ageing.saturating_mul(levels.unsigned_abs() as u32);
+            let (mine, theirs) = (task.submitted.0, record.submitted.0);
+            let first = if levels >= 0 { mine.saturating_add(worth) } else { mine }.cmp(&if levels < 0 {
+                theirs.saturating_add(worth)
+            } else {
+                theirs
+            });
+            waits && record.options.placement == Placement::Shared && first.then(id.cmp(other)).is_gt()
+        })
+    }
+
+    /// The tasks in the hands of workers.
+    fn held(&self) -> impl Iterator<Item = TaskId> {
+        self.present.iter().filter_map(|id| self.workers[id].held).map(|(_, task)| task)
     }
 
     fn asks_about(&self, id: WorkerId, offer: OfferId) {
@@ -315,8 +343,7 @@ impl Ledger {
     pub(super) fn check_queue(&self, scheduler: &Scheduler<Test>) {
         let (queued, waiting, reserved) = scheduler.queue.sizes();
         let limit = scheduler.config.queue_limit;
-        let held: BTreeSet<TaskId> =
-            self.present.iter().filter_map(|id| self.workers[id].held).map(|(_, task)| task).collect();
+        let held: BTreeSet<TaskId> = self.held().collect();
         let back = self.unresolved.iter().filter(|id| self.tasks[id].offered && !held.contains(id)).count();
         assert!(queued + reserved <= limit + back, "{queued} queued, {reserved} reserved, limit {limit}");
         assert!(waiting <= scheduler.config.waiting_limit);

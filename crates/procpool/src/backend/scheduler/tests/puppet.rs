@@ -18,6 +18,7 @@ pub(super) fn config(max: u32) -> SchedulerConfig {
         max_workers: max,
         queue_limit: 100,
         waiting_limit: 100,
+        ageing: std::time::Duration::MAX,
         idle_timeout: None,
         max_tasks: None,
         start_limit: ms(1_000),

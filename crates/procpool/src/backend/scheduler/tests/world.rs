@@ -39,7 +39,12 @@ impl World {
     pub(super) fn new(config: SchedulerConfig, faults: Faults, source: Source) -> Self {
         World {
             scheduler: Scheduler::new(config),
-            ledger: Ledger { max: config.max_workers.max(1), max_offers: config.max_offers, ..Ledger::default() },
+            ledger: Ledger {
+                max: config.max_workers.max(1),
+                max_offers: config.max_offers,
+                ageing: config.ageing,
+                ..Ledger::default()
+            },
             source,
             faults,
             now: Now::default(),
