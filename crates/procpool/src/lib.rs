@@ -380,7 +380,7 @@
 //! # What it needs
 //!
 //! Linux 5.4 or newer with glibc, and `/proc`. Code in a `dlopen`ed plugin cannot run in a worker: the error says so.
-//! Features: `test-harness` (above), and `anyhow`, with which [`AnyError`] converts to and from `anyhow::Error`.
+//! Features: `test-harness` (above); `tower`, with which a pool is a `tower::Service` (`Pool::service`); and `anyhow`, with which [`AnyError`] converts to and from `anyhow::Error`.
 
 // The macros name the crate by `::procpool`, also in its own tests.
 #[cfg(test)]
@@ -406,6 +406,8 @@ pub use current::{Current, current};
 pub use entry::init;
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
 pub use map::{Map, MapFuture};
+#[cfg(feature = "tower")]
+pub use pool::PoolService;
 pub use pool::{
     AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Permit, Pool, PoolBuilder, Report, Reserve, Run,
     Shutdown, Snapshot, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot, WorkerState,

@@ -9,6 +9,8 @@ mod join_handle;
 mod permit;
 mod report;
 mod run;
+#[cfg(feature = "tower")]
+mod service;
 mod snapshot;
 mod stats;
 mod submit;
@@ -26,6 +28,8 @@ pub use permit::{Permit, Reserve};
 pub use report::{Report, Shutdown};
 pub use run::Run;
 pub(crate) use run::RunOptions;
+#[cfg(feature = "tower")]
+pub use service::PoolService;
 pub use snapshot::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerState};
 pub use stats::{EndCounts, Stats, WorkerCounts};
 pub(crate) use submit::{Terms, submit};
