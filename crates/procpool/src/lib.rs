@@ -405,7 +405,7 @@ pub use config::{Stdio, Workers};
 pub use current::{Current, current};
 pub use entry::init;
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
-pub use map::{Map, MapFuture};
+pub use map::{Fallible, Input, Map, MapFuture, Progress, ProgressStream, Streamed};
 #[cfg(feature = "tower")]
 pub use pool::PoolService;
 pub use pool::{

@@ -5,6 +5,7 @@ mod events;
 mod global;
 mod handle;
 mod histogram;
+mod inputs;
 mod join_handle;
 mod permit;
 mod report;
@@ -27,7 +28,7 @@ pub use join_handle::{AbortHandle, JoinHandle};
 pub use permit::{Permit, Reserve};
 pub use report::{Report, Shutdown};
 pub use run::Run;
-pub(crate) use run::RunOptions;
+pub(crate) use run::{Due, RunOptions};
 #[cfg(feature = "tower")]
 pub use service::PoolService;
 pub use snapshot::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerState};
