@@ -2,6 +2,7 @@
 
 mod backend;
 pub(crate) mod maps;
+pub(crate) mod places;
 pub(crate) mod queue;
 pub(crate) mod stopping;
 pub(crate) mod values;

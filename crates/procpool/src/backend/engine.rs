@@ -3,6 +3,7 @@
 //! One rule keeps it fast and free of deadlocks: under the lock only memory is touched. What wakes, drops or encodes
 //! foreign values, or calls the kernel, is collected in an [`After`] and done once the lock is released.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
@@ -18,12 +19,12 @@ use super::news::{self, News};
 use super::outcome::outcome;
 use super::record::{Record, Timings};
 use super::scheduler::{
-    Action, Batch, CancelReason, Closing, Event, Evidence, Fact, Now, OfferId, Overdue, Placement, Refused, Resolution,
-    Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
+    Action, Batch, Booking, CancelReason, Closing, Event, Evidence, Fact, Now, OfferId, Overdue, Patience, Placement,
+    ReservationId, Resolution, Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
 };
-use super::seam::Backend;
+use super::seam::{Backend, Reserving};
 use super::view;
-use crate::error::{ErrorKind, Facts, PoolError, PoolErrorKind, RunError, Started};
+use crate::error::{PoolError, PoolErrorKind, RunError};
 use crate::panics;
 use crate::pool::{Event as PoolEvent, Events, Report, Shutdown, Snapshot, Stats};
 use crate::process::Watch;
@@ -55,6 +56,8 @@ pub(crate) trait Workers: Send + 'static {
 
 /// What a caller of `ready` is told.
 type Warm = Result<(), PoolError>;
+/// What somebody is told who waits for a place in the queue.
+type Placed = Result<(), RunError>;
 
 /// A task on its way to a worker.
 pub(crate) struct Offered<'a> {
@@ -99,6 +102,8 @@ struct State<W: Workers> {
     alarms: Alarms,
     record: Record,
     news: News,
+    /// Those who wait for a place in the queue.
+    reserving: HashMap<ReservationId, oneshot::Sender<Placed>>,
     warming: Vec<oneshot::Sender<Warm>>,
     closing: Vec<oneshot::Sender<Report>>,
     told_to_close: bool,
@@ -109,6 +114,7 @@ struct State<W: Workers> {
 struct After<W: Workers> {
     later: W::Later,
     resolved: Vec<(TaskId, Submission, Outcome)>,
+    reserved: Vec<(oneshot::Sender<Placed>, Placed)>,
     warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
     rung: Vec<oneshot::Sender<()>>,
     ended: Vec<(oneshot::Sender<Report>, Report)>,
@@ -121,6 +127,7 @@ impl<W: Workers> After<W> {
         After {
             later: W::Later::default(),
             resolved: Vec::new(),
+            reserved: Vec::new(),
             warmed: Vec::new(),
             rung: Vec::new(),
             ended: Vec::new(),
@@ -131,11 +138,13 @@ impl<W: Workers> After<W> {
     fn finish(self) {
         // The wire first: workers begin on their next task while this thread wakes the callers of the last one.
         W::finish(self.later);
-        for (task, job, outcome) in self.resolved {
+        for (task, mut job, outcome) in self.resolved {
             // Subscribers and wakers are foreign code. Where one panics, the thread that was passing by (the keeper,
             // say, on which everybody depends) goes on.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
                 super::outcome::trace(task, &job, &outcome);
+                // Before its caller hears of it, so that what only this task needed is forgotten before the next one.
+                job.shared.clear();
                 job.completer.resolve(outcome);
             })) {
                 panics::discard(panic);
@@ -147,6 +156,9 @@ impl<W: Workers> After<W> {
             }
         }
         // A waiter that has gone away does not want to know.
+        for (waiter, result) in self.reserved {
+            let _ = waiter.send(result);
+        }
         for (waiter, result) in self.warmed {
             let _ = waiter.send(result);
         }
@@ -180,6 +192,7 @@ impl<W: Workers> Engine<W> {
                 alarms: Alarms::default(),
                 record: Record::new(demands.timings),
                 news: News::default(),
+                reserving: HashMap::new(),
                 warming: Vec::new(),
                 closing: Vec::new(),
                 told_to_close: false,
@@ -313,6 +326,10 @@ impl<W: Workers> State<W> {
                 let workers = &self.workers;
                 self.news.tell(&mut after.readers, || Some(news::event(fact, now, |worker| workers.pid(worker))));
             }
+            Action::Reserved { reservation, result } => {
+                let result = result.map_err(|why| super::outcome::refusal(&why));
+                after.reserved.extend(self.reserving.remove(&reservation).map(|waiter| (waiter, result)));
+            }
             Action::Warmed { result } => {
                 for waiter in self.warming.drain(..) {
                     after.warmed.push((waiter, result.clone().map_err(|why| unavailable(&why))));
@@ -355,20 +372,25 @@ impl<W: Workers> Backend for Engine<W> {
         self.update(|state, now| state.scheduler.submit(job, options, now, &mut state.actions))
     }
 
-    fn reserve(&self) -> Result<(), RunError> {
-        let refused = {
-            let mut state = lock(&self.state);
-            let now = self.now();
-            state.scheduler.reserve(now)
-        };
-        refused.map_err(|why| match why {
-            Refused::QueueFull => RunError::new(ErrorKind::QueueFull, Started::No, Facts::default()),
-            Refused::Unavailable(why) => super::outcome::refusal(&why),
+    fn reserve(&self, patience: Patience) -> Result<Reserving, RunError> {
+        self.update(|state, now| match state.scheduler.reserve(patience, now) {
+            Ok(Booking::Held(id)) => Ok(Reserving::Held(id)),
+            Ok(Booking::Waiting(id)) => {
+                let (sender, receiver) = oneshot::channel();
+                state.reserving.insert(id, sender);
+                Ok(Reserving::Waiting(id, receiver))
+            }
+            Err(why) => Err(super::outcome::refusal(&why)),
         })
     }
 
-    fn unreserve(&self) {
-        self.update(|state, now| state.scheduler.unreserve(now, &mut state.actions));
+    fn unreserve(&self, reservation: ReservationId) {
+        let waiter = self.update(|state, now| {
+            state.scheduler.handle(Event::Unreserve { reservation }, now, &mut state.actions);
+            state.reserving.remove(&reservation)
+        });
+        // Its drop may wake somebody, so not under the lock.
+        drop(waiter);
     }
 
     fn cancel(&self, task: TaskId, why: CancelReason) {

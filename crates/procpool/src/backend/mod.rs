@@ -19,6 +19,6 @@ pub(crate) use engine::{Batching, Demands, Engine};
 pub(crate) use job::Submission;
 pub(crate) use outcome::failure;
 pub(crate) use record::Timings;
-pub(crate) use seam::Backend;
+pub(crate) use seam::{Backend, Reserving};
 pub(crate) use sentinel::tie_to_runtime;
 pub(crate) use view::worker_name;

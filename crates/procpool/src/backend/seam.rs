@@ -5,20 +5,28 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::job::Submission;
-use super::scheduler::{CancelReason, TaskId, TaskOptions};
+use super::scheduler::{CancelReason, Patience, ReservationId, TaskId, TaskOptions};
 use crate::error::{PoolError, RunError};
 use crate::pool::{Events, Report, Shutdown, Snapshot, Stats};
+
+/// What [`Backend::reserve`] gave.
+pub(crate) enum Reserving {
+    /// A place.
+    Held(ReservationId),
+    /// A turn to wait for one. Answered once, unless it is given back before.
+    Waiting(ReservationId, oneshot::Receiver<Result<(), RunError>>),
+}
 
 /// A pool's engine room. All calls return at once; what takes time is answered through a channel or a completion.
 pub(crate) trait Backend: Send + Sync {
     /// Takes a task. Whatever becomes of it, its completer is resolved exactly once.
     fn submit(&self, job: Submission, options: TaskOptions) -> TaskId;
 
-    /// Takes a place in the queue for a task that is submitted later (`Admission::Reserved`).
-    fn reserve(&self) -> Result<(), RunError>;
+    /// Takes a place in the queue for a task that is submitted later (`Admission::Reserved`), or a turn to wait for one.
+    fn reserve(&self, patience: Patience) -> Result<Reserving, RunError>;
 
-    /// Gives such a place back.
-    fn unreserve(&self);
+    /// Gives such a place, or turn, back.
+    fn unreserve(&self, reservation: ReservationId);
 
     /// Stops a task, wherever it is. One that has ended is left alone.
     fn cancel(&self, task: TaskId, why: CancelReason);

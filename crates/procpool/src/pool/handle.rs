@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::builder::PoolBuilder;
 use super::events::Events;
 use super::join_handle::JoinHandle;
+use super::permit::{Permit, Reserve};
 use super::report::{Report, Shutdown};
 use super::run::Run;
 use super::snapshot::Snapshot;
@@ -20,8 +21,8 @@ use crate::task::{Job, Ship};
 /// A pool of worker processes.
 ///
 /// Cheap to clone; all clones are the same pool. It belongs to the tokio runtime it was made in. Dropping the last
-/// handle starts a drain: tasks that were handed over finish, then the workers end. (A [`Run`] that was not polled yet
-/// and a [`Map`] are handles, too.) When the runtime or the process ends, whatever still runs is killed.
+/// handle starts a drain: tasks that were handed over finish, then the workers end. (A [`Run`] that was not polled yet,
+/// a [`Permit`] and a [`Map`] are handles, too.) When the runtime or the process ends, whatever still runs is killed.
 ///
 /// ```no_run
 /// use procpool::{Pool, call};
@@ -158,6 +159,45 @@ impl Pool {
     /// ```
     pub fn try_run<J: Job>(&self, job: J) -> Result<Run<J::Output>, RunError> {
         Run::reserved(Arc::clone(&self.handle), job.into_parts())
+    }
+
+    /// Waits for a place in the queue before there is a task for it: a future that gives a [`Permit`]. So no input is
+    /// read or made that would only wait in memory. See [`Reserve`].
+    ///
+    /// # Errors
+    /// Through the future: see [`Reserve`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up its turn, or its place; nothing is lost.
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
+    /// # fn parse(line: String) -> usize { line.len() }
+    /// # async fn next_line() -> String { String::new() }
+    /// let permit = pool.reserve().await?;
+    /// let line = next_line().await; // not asked for before it can be handed over
+    /// let words = permit.run(procpool::call!(parse(line))).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn reserve(&self) -> Reserve {
+        Reserve::new(Arc::clone(&self.handle))
+    }
+
+    /// Like [`reserve`](Self::reserve), but never waits: it takes a place now, or fails.
+    ///
+    /// # Errors
+    /// Of kind [`QueueFull`](crate::ErrorKind::QueueFull), or as `run` when no worker can be had or the pool is closed.
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
+    /// # fn power(x: u64) -> u64 { x }
+    /// if let Ok(permit) = pool.try_reserve() {
+    ///     drop(permit.spawn(procpool::call!(power(4))));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn try_reserve(&self) -> Result<Permit, RunError> {
+        Permit::take(Arc::clone(&self.handle))
     }
 
     /// Starts a call now, detached: the returned handle can be awaited, aborted or dropped. On a full queue it waits

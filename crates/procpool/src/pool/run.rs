@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::handle::PoolHandle;
 use super::join_handle::JoinHandle;
+use super::permit::Place;
 use super::submit::{Terms, Ticket, named, submit};
 use crate::backend::scheduler::{Admission, Batch, CancelReason, Placement, TaskId};
-use crate::backend::{Backend, Ending, Observer};
+use crate::backend::{Ending, Observer};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::task::Parts;
 
@@ -89,23 +90,6 @@ pub(crate) struct Due {
     pub(crate) whole: Duration,
 }
 
-/// A reserved place in a pool's queue, given back unless it is used.
-struct Place(Option<Arc<dyn Backend>>);
-
-impl Place {
-    fn redeem(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(backend) = self.0.take() {
-            backend.unreserve();
-        }
-    }
-}
-
 impl<R> Run<R> {
     pub(crate) fn new(pool: Arc<PoolHandle>, parts: Parts<R>) -> Self {
         Run::with(pool, parts, RunOptions::default())
@@ -119,9 +103,14 @@ impl<R> Run<R> {
     pub(crate) fn reserved(pool: Arc<PoolHandle>, parts: Parts<R>) -> Result<Self, RunError> {
         // Refusals name the task.
         let named = |error: RunError| error.of_task(parts.name.as_str(), parts.name.location());
-        pool.backend().reserve().map_err(named)?;
-        let place = Some(Place(Some(Arc::clone(pool.backend()))));
-        Ok(Run { state: State::Inert(Box::new(Inert { pool, parts, options: RunOptions::default(), place })) })
+        let place = Place::take(pool.backend()).map_err(named)?;
+        Ok(Run::placed(pool, parts, place))
+    }
+
+    /// In a place that was taken before.
+    pub(crate) fn placed(pool: Arc<PoolHandle>, parts: Parts<R>, place: Place) -> Self {
+        let (options, place) = (RunOptions::default(), Some(place));
+        Run { state: State::Inert(Box::new(Inert { pool, parts, options, place })) }
     }
 
     /// Limits how long the task may run, counted from its start (each attempt anew). Over time, the work is stopped
@@ -220,7 +209,8 @@ impl<R> Run<R> {
         }
         let State::Inert(inert) = std::mem::replace(&mut self.state, State::Failed(Box::new(None))) else { return };
         let Inert { pool, parts, options, place } = *inert;
-        let admission = if place.is_some() { Admission::Reserved } else { Admission::Wait };
+        let reserved = place.as_ref().and_then(Place::id);
+        let admission = reserved.map_or(Admission::Wait, Admission::Reserved);
         let terms = Terms { placement: Placement::Shared, admission, watch: None };
         self.state = match submit(pool.backend(), parts, &options, terms) {
             Ok(ticket) => {
