@@ -165,7 +165,7 @@ impl<W: Workers> After<W> {
             let _ = waiter.send(result);
         }
         for waiter in self.rung {
-            let _ = waiter.send(());
+            let _ = panics::by_the_way(|| waiter.send(()));
         }
         for (waiter, report) in self.ended {
             let _ = waiter.send(report);
