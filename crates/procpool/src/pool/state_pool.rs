@@ -148,6 +148,7 @@ impl<S: 'static> StatePool<S> {
         let name = task_name::<S>("map");
         Map::over_parts(
             Arc::clone(self.pool.handle()),
+            "map",
             move |item| use_parts(f, item, TaskName::chosen(name.clone())),
             items.into_iter(),
         )

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use futures::future::{Either, select, select_all};
 use tokio_util::sync::CancellationToken;
 
-use super::run::RunOptions;
-use crate::backend::scheduler::{Admission, CancelReason, Placement, TaskId, TaskOptions};
+use super::run::{Due, RunOptions};
+use crate::backend::scheduler::{Admission, CancelReason, Deadline, Placement, TaskId, TaskOptions};
 use crate::backend::{Backend, Completion, Submission, completion};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::process::Watch;
@@ -60,7 +61,7 @@ pub(crate) fn submit<R>(
         return Err(failed(ErrorKind::TooLarge, Facts { detail, ..Facts::default() }));
     }
 
-    let (completer, completion) = completion();
+    let (completer, completion) = completion(options.observer.clone());
     let span = tracing::debug_span!(target: "procpool::task", "task", name = name.as_str());
     let (alive, over) = match options.tokens.is_empty() {
         true => (None, None),
@@ -87,6 +88,9 @@ pub(crate) fn submit<R>(
         run_limit: options.timeout,
         queue_limit: options.queue_timeout,
         grace: options.grace,
+        deadline: options
+            .due
+            .map(|Due { at, whole }| Deadline { left: at.saturating_duration_since(Instant::now()), whole }),
         batch: options.batch,
     };
     let task = backend.submit(job, options_for_scheduler);

@@ -8,7 +8,7 @@ mod facts;
 mod handover;
 mod life;
 mod queue;
-
+mod reservations;
 mod staffing;
 mod starts;
 mod stopping;

@@ -5,6 +5,7 @@ mod ledger;
 mod process;
 mod puppet;
 mod queueing;
+mod reserving;
 mod show;
 mod sim;
 mod source;
