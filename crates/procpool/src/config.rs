@@ -11,7 +11,7 @@ use crate::backend::scheduler::SchedulerConfig;
 use crate::error::{PoolError, PoolErrorKind};
 use crate::panics;
 use crate::sys::process;
-use crate::task::{InitOutput, Job, Parts, WireEntry};
+use crate::task::{CodeName, Entry, InitOutput, Job, Naming, Parts};
 use crate::wire::message::{EncodedJob, ReplyBody, Setup};
 
 /// The most workers a pool can have.
@@ -124,6 +124,8 @@ pub(crate) fn invalid(message: impl Into<String>) -> PoolError {
 /// How worker processes are made.
 #[derive(Clone)]
 pub(crate) struct ProcessConfig {
+    /// What workers run, if it is not this executable.
+    pub(crate) program: Option<PathBuf>,
     pub(crate) env: process::EnvChanges,
     pub(crate) current_dir: Option<PathBuf>,
     pub(crate) stdout: Stdio,
@@ -143,7 +145,10 @@ impl ProcessConfig {
 /// A job that workers run at their start or end.
 pub(crate) struct Hook {
     pub(crate) name: String,
-    entry: WireEntry,
+    field: String,
+    code: Entry,
+    /// Its name where workers run this executable, or are threads.
+    entry: CodeName,
     arguments: Vec<u8>,
     judge: Box<dyn Fn(ReplyBody) -> Result<(), String> + Send + Sync>,
 }
@@ -157,7 +162,8 @@ impl Hook {
     {
         let Parts { entry, name, arguments, decode } = job.into_parts();
         let wrong = |error: &dyn fmt::Display| invalid(format!("{field} job `{}`: {error}", name.as_str()));
-        let entry = entry.to_wire().map_err(|error| wrong(&error))?;
+        let code = entry;
+        let entry = code.name(Naming::ByPlace).map_err(|error| wrong(&error))?;
         let mut bytes = Vec::new();
         arguments.encode(&mut bytes).map_err(|error| wrong(&error))?;
         let judge = move |reply| match failure(reply) {
@@ -170,7 +176,8 @@ impl Hook {
                 None => failure.detail.unwrap_or_else(|| format!("{:?}", failure.kind)),
             }),
         };
-        Ok(Hook { name: name.as_str().to_owned(), entry, arguments: bytes, judge: Box::new(judge) })
+        let (name, field) = (name.as_str().to_owned(), field.to_owned());
+        Ok(Hook { name, field, code, entry, arguments: bytes, judge: Box::new(judge) })
     }
 
     /// Whether the worker's answer says that all went well. Decoding it runs the user's code, here in the parent, on a
@@ -180,11 +187,16 @@ impl Hook {
             .unwrap_or_else(|panic| Err(format!("its result could not be looked at: {}", panics::message(panic))))
     }
 
-    pub(crate) fn encoded(&self) -> EncodedJob {
-        EncodedJob { entry: self.entry.to_bytes().to_vec(), name: self.name.clone(), arguments: self.arguments.clone() }
+    /// The job for workers that find code in this way.
+    pub(crate) fn encoded(&self, naming: Naming) -> Result<EncodedJob, PoolError> {
+        let entry = self.code.name(naming).map_err(|error| {
+            let Hook { field, name, .. } = self;
+            invalid(format!("{field} job `{name}`: {error}"))
+        })?;
+        Ok(EncodedJob { entry: entry.to_bytes(), name: self.name.clone(), arguments: self.arguments.clone() })
     }
 
-    pub(crate) fn entry(&self) -> &WireEntry {
+    pub(crate) fn entry(&self) -> &CodeName {
         &self.entry
     }
 

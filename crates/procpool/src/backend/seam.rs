@@ -6,6 +6,7 @@ use super::job::Submission;
 use super::scheduler::{CancelReason, TaskId, TaskOptions};
 use crate::error::{PoolError, RunError};
 use crate::pool::{Report, Shutdown, Snapshot};
+use crate::task::Naming;
 
 /// A pool's engine room. All calls return at once; what takes time is answered through a channel or a completion.
 pub(crate) trait Backend: Send + Sync {
@@ -38,6 +39,9 @@ pub(crate) trait Backend: Send + Sync {
 
     /// The most bytes that the arguments of one task may take.
     fn max_message(&self) -> u64;
+
+    /// How the code of tasks is named.
+    fn naming(&self) -> Naming;
 
     /// How many tasks of [`Batch::Auto`](super::scheduler::Batch::Auto) a worker is given at a time just now, at least
     /// 1: whoever feeds the pool keeps a multiple of it on the way. Cheap; takes no lock.

@@ -4,6 +4,7 @@ pub(crate) mod any_error;
 mod argument;
 mod call;
 mod code;
+mod code_name;
 pub(crate) mod codec;
 mod descriptor;
 mod entry;
@@ -32,6 +33,8 @@ pub use ship::Ship;
 pub use task::{Named, Task, assert_named};
 
 pub(crate) use code::{Code, Fault, Step};
+pub(crate) use code_name::{CodeName, Naming};
+pub(crate) use entry::Entry;
 pub(crate) use identity_error::IdentityError;
 pub(crate) use image::build_id;
 pub(crate) use map::{map_parts, map_with_parts};
