@@ -119,6 +119,62 @@ deadline() {
     done
 }
 
+# A corpus of at least 1 GiB, made of this repository's sources.
+corpus() {
+    local dir=$1 one="$1/one" size copies copy
+    mkdir -p "$dir"
+    find "$root/crates" "$root/docs" "$root/examples" "$root/tests" "$root/README.md" -type f -print0 |
+        LC_ALL=C sort -z | xargs -0 cat -- >"$one"
+    size=$(stat -c %s "$one")
+    copies=$(((300 << 20) / size + 1))
+    for copy in big-1 big-2 big-3; do
+        seq "$copies" | while read -r _; do cat -- "$one"; done >"$dir/$copy"
+    done
+    mkdir "$dir/small"
+    for copy in $(seq 128); do
+        cp "$one" "$dir/small/$copy"
+    done
+}
+
+wordcount() {
+    local out="$work/wordcount.txt" dir="$work/corpus" size
+    example wordcount --check "$root" | tee "$out"
+    expect "equal on this repository" grep -qx 'check: equal' "$out"
+    example wordcount --check --piece 100 "$root/crates/procpool/src/lib.rs" | tee "$out"
+    expect "equal in tiny pieces" grep -qx 'check: equal' "$out"
+    corpus "$dir"
+    size=$(du -sb "$dir" | cut -f1)
+    expect "a corpus of 1 GiB" test "$size" -ge $((1 << 30))
+    example wordcount --check "$dir" | tee "$out"
+    expect "equal on $size bytes" grep -qx 'check: equal' "$out"
+    rm -r "$dir"
+}
+
+cpu_bound() {
+    local out="$work/cpu_bound.txt" word
+    example cpu_bound | tee "$out"
+    for word in '^alone ' '^threads .* times as fast$' '^processes .* times as fast$' '^all three agree'; do
+        expect "a line $word" grep -q -- "$word" "$out"
+    done
+}
+
+# What it prints is asserted inside; the counts are for the reader.
+retry() {
+    local out="$work/retry.txt"
+    example retry 2>/dev/null | tee "$out"
+    expect "the last line" grep -qx '6 tasks: 2 values, 3 crashes, 4 attempts more' "$out"
+}
+
+# A package of its own, tested alone, so that no other package's features help it.
+test_harness() {
+    local out="$work/test_harness.txt"
+    timeout 900 cargo test -q --locked -p procpool-example-test-harness
+    timeout 900 cargo run -q --locked -p procpool-example-test-harness -- "1 + 2" crash "3 + x" | tee "$out"
+    expect "a sum" grep -qx '1 + 2 = 3' "$out"
+    expect "a crash" grep -q '^crash: .*SIGABRT' "$out"
+    expect "what is wrong" grep -q '^3 + x: ' "$out"
+}
+
 check_bench() {
     if command -v python3 >/dev/null; then
         python3 - "$1" <<'PYTHON'

@@ -33,12 +33,13 @@ pub use obstacles::{Famine, Swamp};
 pub use part::{Part, part};
 pub use processes::{Signal, ended, freeze, send, send_to_child, send_to_group, until_it_waits};
 pub use random::Random;
-pub use run::{Flavor, run, run_with_processes};
+pub use run::{Flavor, run, run_slow, run_with_processes};
 
 /// Defines a test: `test! { async fn name() { … } }`, on a runtime with two threads.
 ///
 /// `test! { current_thread async fn name() { … } }` gives a runtime with one. With `processes async fn`, what lasts as
-/// long as the program once a `Process` has been made is there before the test begins.
+/// long as the program once a `Process` has been made is there before the test begins. With `slow async fn`, it has five
+/// times as long before it counts as a deadlock.
 #[macro_export]
 macro_rules! test {
     ($(#[$meta:meta])* async fn $name:ident() $body:block) => {
@@ -53,6 +54,13 @@ macro_rules! test {
         #[test]
         fn $name() {
             $crate::run(stringify!($name), $crate::Flavor::CurrentThread, || async $body);
+        }
+    };
+    ($(#[$meta:meta])* slow async fn $name:ident() $body:block) => {
+        $(#[$meta])*
+        #[test]
+        fn $name() {
+            $crate::run_slow(stringify!($name), || async $body);
         }
     };
     ($(#[$meta:meta])* processes async fn $name:ident() $body:block) => {

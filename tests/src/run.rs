@@ -16,6 +16,8 @@ use crate::tasks::pid;
 const ISOLATED: &str = "PROCPOOL_TEST_ISOLATED";
 /// A test that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(60);
+/// The same for one that fills gigabytes of memory.
+const SLOW_LIMIT: Duration = Duration::from_secs(300);
 /// What the process ends with when a test hangs.
 const DEADLOCK: i32 = 97;
 
@@ -30,7 +32,12 @@ pub enum Flavor {
 
 /// Runs the test `name` (as libtest calls it) by itself. See [`test!`](crate::test).
 pub fn run<F: Future<Output = ()>>(name: &str, flavor: Flavor, body: impl FnOnce() -> F) {
-    run_after(name, flavor, || {}, body);
+    run_after(name, flavor, LIMIT, || {}, body);
+}
+
+/// Like [`run`], for a test that has a lot to do.
+pub fn run_slow<F: Future<Output = ()>>(name: &str, body: impl FnOnce() -> F) {
+    run_after(name, Flavor::MultiThread, SLOW_LIMIT, || {}, body);
 }
 
 /// Like [`run`], in a program that has made a `Process` before.
@@ -43,12 +50,18 @@ pub fn run_with_processes<F: Future<Output = ()>>(name: &str, body: impl FnOnce(
         });
         joined.expect("a result");
     };
-    run_after(name, Flavor::MultiThread, first, body);
+    run_after(name, Flavor::MultiThread, LIMIT, first, body);
 }
 
-fn run_after<F: Future<Output = ()>>(name: &str, flavor: Flavor, first: impl FnOnce(), body: impl FnOnce() -> F) {
+fn run_after<F: Future<Output = ()>>(
+    name: &str,
+    flavor: Flavor,
+    limit: Duration,
+    first: impl FnOnce(),
+    body: impl FnOnce() -> F,
+) {
     match std::env::var(ISOLATED) {
-        Ok(isolated) if isolated == name => here(name, flavor, first, body),
+        Ok(isolated) if isolated == name => here(name, flavor, limit, first, body),
         _ => elsewhere(name),
     }
 }
@@ -72,12 +85,18 @@ fn elsewhere(name: &str) {
     );
 }
 
-fn here<F: Future<Output = ()>>(name: &str, flavor: Flavor, first: impl FnOnce(), body: impl FnOnce() -> F) {
+fn here<F: Future<Output = ()>>(
+    name: &str,
+    flavor: Flavor,
+    limit: Duration,
+    first: impl FnOnce(),
+    body: impl FnOnce() -> F,
+) {
     let (done, watchdog) = channel::<()>();
     let title = name.to_owned();
     let watchdog = std::thread::spawn(move || {
-        if watchdog.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("{title} is not done after {LIMIT:?}: a deadlock");
+        if watchdog.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("{title} is not done after {limit:?}: a deadlock");
             dump::print();
             crate::leaks::kill_children();
             std::process::exit(DEADLOCK);

@@ -213,6 +213,9 @@ pub(crate) mod defaults {
     pub(crate) const QUEUE_LIMIT: usize = 1024;
     /// Submissions that wait for a place in the queue.
     pub(crate) const MAX_WAITING: usize = 1 << 20;
+    /// One level of priority is worth so much waiting. Longer than tasks wait in a pool that keeps up, so that there
+    /// priorities alone decide; short enough that in one that does not, nobody is forgotten within a minute or two.
+    pub(crate) const AGEING: Duration = Duration::from_secs(10);
     /// From spawning a worker to its hello.
     pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(30);
     /// For the `init` job.
@@ -240,6 +243,7 @@ pub(crate) fn default_scheduler(workers: u32) -> SchedulerConfig {
         max_workers: workers,
         queue_limit: defaults::QUEUE_LIMIT,
         waiting_limit: defaults::MAX_WAITING,
+        ageing: defaults::AGEING,
         idle_timeout: None,
         max_tasks: None,
         start_limit: defaults::START_TIMEOUT,

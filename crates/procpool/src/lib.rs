@@ -122,8 +122,20 @@
 //! # Ok(()) }
 //! ```
 //!
-//! When the queue is full `run` waits for a place, and [`try_run`](Pool::try_run) says
-//! [`QueueFull`](ErrorKind::QueueFull).
+//! Whoever waits gains one level of priority for each interval of [`ageing`](PoolBuilder::ageing), so nobody waits for
+//! ever. When the queue is full `run` waits for a place, and [`try_run`](Pool::try_run) says
+//! [`QueueFull`](ErrorKind::QueueFull). [`reserve`](Pool::reserve) waits for a place before the input is even read:
+//!
+//! ```no_run
+//! # async fn f(pool: procpool::Pool, paths: Vec<String>) -> Result<(), Box<dyn std::error::Error>> {
+//! # fn parse(bytes: Vec<u8>) -> usize { bytes.len() }
+//! for path in paths {
+//!     let permit = pool.reserve().await?;
+//!     let bytes = tokio::fs::read(path).await?;
+//!     drop(permit.spawn(procpool::call!(parse(bytes))));
+//! }
+//! # Ok(()) }
+//! ```
 //!
 //! # Spawning
 //!
@@ -369,8 +381,9 @@ pub use entry::{init, worker_main};
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
 pub use map::{Map, MapFuture};
 pub use pool::{
-    AbortHandle, JoinHandle, Pool, PoolBuilder, Report, Run, Shutdown, Snapshot, TaskSnapshot, WaitReason,
-    WorkerSnapshot, WorkerState, spawn_blocking_process,
+    AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Permit, Pool, PoolBuilder, Report, Reserve, Run,
+    Shutdown, Snapshot, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot, WorkerState,
+    spawn_blocking_process,
 };
 pub use process::Process;
 pub use procpool_macros::{main, task};
@@ -392,4 +405,14 @@ pub mod __private {
     pub use procpool_macros::call_engine;
     pub use serde;
     pub use tokio;
+}
+
+/// The programs of the guides compile.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/guide/from-spawn-blocking.md")]
+    mod from_spawn_blocking {}
+
+    #[doc = include_str!("../../../docs/guide/from-python.md")]
+    mod from_python {}
 }

@@ -3,8 +3,10 @@
 //! One rule keeps it fast and free of deadlocks: under the lock only memory is touched. What wakes, drops or encodes
 //! foreign values, or calls the kernel, is collected in an [`After`] and done once the lock is released.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -12,16 +14,18 @@ use tokio::sync::oneshot;
 
 use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
-use super::outcome::{Tally, outcome};
+use super::news::{self, News};
+use super::outcome::outcome;
+use super::record::{Record, Timings};
 use super::scheduler::{
-    Action, Batch, CancelReason, Closing, Event, Evidence, Now, OfferId, Overdue, Placement, Refused, Resolution,
-    Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
+    Action, Batch, Booking, CancelReason, Closing, Event, Evidence, Fact, Now, OfferId, Overdue, Patience, Placement,
+    ReservationId, Resolution, Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
 };
-use super::seam::Backend;
+use super::seam::{Backend, Reserving};
 use super::view;
-use crate::error::{ErrorKind, Facts, PoolError, PoolErrorKind, RunError, Started};
+use crate::error::{PoolError, PoolErrorKind, RunError};
 use crate::panics;
-use crate::pool::{Report, Shutdown, Snapshot};
+use crate::pool::{Event as PoolEvent, Events, Report, Shutdown, Snapshot, Stats};
 use crate::process::Watch;
 use crate::sync::lock;
 use crate::sys::clock;
@@ -52,6 +56,8 @@ pub(crate) trait Workers: Send + 'static {
 
 /// What a caller of `ready` is told.
 type Warm = Result<(), PoolError>;
+/// What somebody is told who waits for a place in the queue.
+type Placed = Result<(), RunError>;
 
 /// A task on its way to a worker.
 pub(crate) struct Offered<'a> {
@@ -61,7 +67,7 @@ pub(crate) struct Offered<'a> {
     pub(crate) now: Now,
 }
 
-/// What a backend asks of every task that it is given.
+/// What a backend asks of every task that it is given, and notes about it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demands {
     /// The most bytes that its arguments may take.
@@ -69,6 +75,7 @@ pub(crate) struct Demands {
     /// How its code is named.
     pub(crate) naming: Naming,
     pub(crate) batching: Batching,
+    pub(crate) timings: Timings,
 }
 
 /// Whether a worker may be given a task while it still has another.
@@ -94,7 +101,10 @@ struct State<W: Workers> {
     /// Decisions not carried out yet. Two buffers that swap, so that the hot path allocates neither.
     actions: Vec<Action<Work>>,
     batch: Vec<Action<Work>>,
-    tally: Tally,
+    record: Record,
+    news: News,
+    /// Those who wait for a place in the queue.
+    reserving: HashMap<ReservationId, oneshot::Sender<Placed>>,
     warming: Vec<oneshot::Sender<Warm>>,
     closing: Vec<oneshot::Sender<Report>>,
     told_to_close: bool,
@@ -105,13 +115,23 @@ struct State<W: Workers> {
 struct After<W: Workers> {
     later: W::Later,
     resolved: Vec<(TaskId, Submission, Outcome)>,
+    reserved: Vec<(oneshot::Sender<Placed>, Placed)>,
     warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
     ended: Vec<(oneshot::Sender<Report>, Report)>,
+    /// Readers of events that wait.
+    readers: Vec<Waker>,
 }
 
 impl<W: Workers> After<W> {
     fn new() -> Self {
-        After { later: W::Later::default(), resolved: Vec::new(), warmed: Vec::new(), ended: Vec::new() }
+        After {
+            later: W::Later::default(),
+            resolved: Vec::new(),
+            reserved: Vec::new(),
+            warmed: Vec::new(),
+            ended: Vec::new(),
+            readers: Vec::new(),
+        }
     }
 
     fn finish(self) {
@@ -127,7 +147,15 @@ impl<W: Workers> After<W> {
                 panics::discard(panic);
             }
         }
+        for reader in self.readers {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| reader.wake())) {
+                panics::discard(panic);
+            }
+        }
         // A waiter that has gone away does not want to know.
+        for (waiter, result) in self.reserved {
+            let _ = waiter.send(result);
+        }
         for (waiter, result) in self.warmed {
             let _ = waiter.send(result);
         }
@@ -155,7 +183,9 @@ impl<W: Workers> Engine<W> {
                 workers: workers(epoch_ns),
                 actions: Vec::new(),
                 batch: Vec::new(),
-                tally: Tally::default(),
+                record: Record::new(demands.timings),
+                news: News::default(),
+                reserving: HashMap::new(),
                 warming: Vec::new(),
                 closing: Vec::new(),
                 told_to_close: false,
@@ -269,12 +299,24 @@ impl<W: Workers> State<W> {
             Action::SetCancel { worker, offer } => self.workers.set_cancel(worker, offer),
             Action::Kill { worker, overdue } => self.workers.kill(worker, overdue, later),
             Action::Retire { worker } => self.workers.retire(worker, later),
-            Action::Resolve { task, job, resolution, attempts } => {
+            Action::Resolve { task, job, resolution, attempts, timing } => {
                 let workers = &self.workers;
                 let refused = matches!(resolution, Resolution::Unavailable(_));
                 let result = outcome(&job, resolution, attempts, |worker| workers.pid(worker));
-                self.tally.count(&result, refused);
+                self.record.resolved(&result, refused, timing);
+                self.news.tell(&mut after.readers, || news::failure(task, &job, &result));
                 after.resolved.push((task, job, result));
+            }
+            Action::Tell(fact) => {
+                if let Fact::Ended { why, .. } = &fact {
+                    self.record.ended(*why);
+                }
+                let workers = &self.workers;
+                self.news.tell(&mut after.readers, || Some(news::event(fact, now, |worker| workers.pid(worker))));
+            }
+            Action::Reserved { reservation, result } => {
+                let result = result.map_err(|why| super::outcome::refusal(&why));
+                after.reserved.extend(self.reserving.remove(&reservation).map(|waiter| (waiter, result)));
             }
             Action::Warmed { result } => {
                 for waiter in self.warming.drain(..) {
@@ -285,13 +327,15 @@ impl<W: Workers> State<W> {
                 self.closed = true;
                 self.workers.closed(later);
                 let report = self.report();
+                self.news.tell(&mut after.readers, || Some(PoolEvent::Closed(report)));
+                self.news.end(&mut after.readers);
                 after.ended.extend(self.closing.drain(..).map(|waiter| (waiter, report)));
             }
         }
     }
 
     fn report(&self) -> Report {
-        self.tally.report(&self.scheduler.counts())
+        self.record.report(&self.scheduler.counts())
     }
 }
 
@@ -314,20 +358,25 @@ impl<W: Workers> Backend for Engine<W> {
         self.update(|state, now| state.scheduler.submit(job, options, now, &mut state.actions))
     }
 
-    fn reserve(&self) -> Result<(), RunError> {
-        let refused = {
-            let mut state = lock(&self.state);
-            let now = self.now();
-            state.scheduler.reserve(now)
-        };
-        refused.map_err(|why| match why {
-            Refused::QueueFull => RunError::new(ErrorKind::QueueFull, Started::No, Facts::default()),
-            Refused::Unavailable(why) => super::outcome::refusal(&why),
+    fn reserve(&self, patience: Patience) -> Result<Reserving, RunError> {
+        self.update(|state, now| match state.scheduler.reserve(patience, now) {
+            Ok(Booking::Held(id)) => Ok(Reserving::Held(id)),
+            Ok(Booking::Waiting(id)) => {
+                let (sender, receiver) = oneshot::channel();
+                state.reserving.insert(id, sender);
+                Ok(Reserving::Waiting(id, receiver))
+            }
+            Err(why) => Err(super::outcome::refusal(&why)),
         })
     }
 
-    fn unreserve(&self) {
-        self.update(|state, now| state.scheduler.unreserve(now, &mut state.actions));
+    fn unreserve(&self, reservation: ReservationId) {
+        let waiter = self.update(|state, now| {
+            state.scheduler.handle(Event::Unreserve { reservation }, now, &mut state.actions);
+            state.reserving.remove(&reservation)
+        });
+        // Its drop may wake somebody, so not under the lock.
+        drop(waiter);
     }
 
     fn cancel(&self, task: TaskId, why: CancelReason) {
@@ -381,6 +430,27 @@ impl<W: Workers> Backend for Engine<W> {
     fn snapshot(&self) -> Snapshot {
         let state = lock(&self.state);
         view::snapshot(&state.scheduler, self.now(), state.told_to_close, |worker| state.workers.pid(worker))
+    }
+
+    fn stats(&self) -> Stats {
+        let state = lock(&self.state);
+        state.record.stats(&state.scheduler, self.now())
+    }
+
+    fn events(&self) -> Events {
+        lock(&self.state).news.subscribe()
+    }
+
+    fn ended(&self) -> oneshot::Receiver<Report> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = lock(&self.state);
+        if state.closed {
+            // Nobody can be waiting on it yet.
+            let _ = sender.send(state.report());
+        } else {
+            state.closing.push(sender);
+        }
+        receiver
     }
 
     fn max_message(&self) -> u64 {

@@ -2,7 +2,7 @@
 
 use super::completion::Outcome;
 use super::job::{Submission, Work};
-use super::scheduler::{Began, CancelReason, Counts, Resolution, TaskId, Unavailable, WorkerId};
+use super::scheduler::{Began, CancelReason, Counts, Refused, Resolution, TaskId, Unavailable, WorkerId};
 use super::view::worker_name;
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::pool::Report;
@@ -58,9 +58,15 @@ pub(super) fn outcome(
     Err(named(job, attempts, (kind, started, facts)))
 }
 
-/// Why `try_run` got no place although the queue is not full.
-pub(super) fn refusal(why: &Unavailable<Work>) -> RunError {
-    let (kind, started, facts) = unavailable(why);
+/// Why somebody got no place in the queue.
+pub(super) fn refusal(why: &Refused<Work>) -> RunError {
+    let (kind, started, facts) = match why {
+        Refused::QueueFull => (ErrorKind::QueueFull, Started::No, Facts::default()),
+        Refused::TimedOut(limit) => {
+            (ErrorKind::QueueTimedOut, Started::No, Facts { limit: Some(*limit), ..Facts::default() })
+        }
+        Refused::Unavailable(why) => unavailable(why),
+    };
     RunError::new(kind, started, facts)
 }
 

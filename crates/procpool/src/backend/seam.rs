@@ -3,21 +3,29 @@
 use tokio::sync::oneshot;
 
 use super::job::Submission;
-use super::scheduler::{CancelReason, TaskId, TaskOptions};
+use super::scheduler::{CancelReason, Patience, ReservationId, TaskId, TaskOptions};
 use crate::error::{PoolError, RunError};
-use crate::pool::{Report, Shutdown, Snapshot};
+use crate::pool::{Events, Report, Shutdown, Snapshot, Stats};
 use crate::task::Naming;
+
+/// What [`Backend::reserve`] gave.
+pub(crate) enum Reserving {
+    /// A place.
+    Held(ReservationId),
+    /// A turn to wait for one. Answered once, unless it is given back before.
+    Waiting(ReservationId, oneshot::Receiver<Result<(), RunError>>),
+}
 
 /// A pool's engine room. All calls return at once; what takes time is answered through a channel or a completion.
 pub(crate) trait Backend: Send + Sync {
     /// Takes a task. Whatever becomes of it, its completer is resolved exactly once.
     fn submit(&self, job: Submission, options: TaskOptions) -> TaskId;
 
-    /// Takes a place in the queue for a task that is submitted later (`Admission::Reserved`).
-    fn reserve(&self) -> Result<(), RunError>;
+    /// Takes a place in the queue for a task that is submitted later (`Admission::Reserved`), or a turn to wait for one.
+    fn reserve(&self, patience: Patience) -> Result<Reserving, RunError>;
 
-    /// Gives such a place back.
-    fn unreserve(&self);
+    /// Gives such a place, or turn, back.
+    fn unreserve(&self, reservation: ReservationId);
 
     /// Stops a task, wherever it is. One that has ended is left alone.
     fn cancel(&self, task: TaskId, why: CancelReason);
@@ -36,6 +44,15 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Who runs what since when, and what waits.
     fn snapshot(&self) -> Snapshot;
+
+    /// What was done so far, in numbers.
+    fn stats(&self) -> Stats;
+
+    /// What happens from now on.
+    fn events(&self) -> Events;
+
+    /// Answers when no task and no worker is left, however that comes about.
+    fn ended(&self) -> oneshot::Receiver<Report>;
 
     /// The most bytes that the arguments of one task may take.
     fn max_message(&self) -> u64;

@@ -4,10 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::builder::PoolBuilder;
+use super::events::Events;
 use super::join_handle::JoinHandle;
+use super::permit::{Permit, Reserve};
 use super::report::{Report, Shutdown};
 use super::run::Run;
 use super::snapshot::Snapshot;
+use super::stats::Stats;
 use crate::backend::Backend;
 use crate::config::Workers;
 use crate::error::{PoolError, PoolErrorKind, RunError};
@@ -17,8 +20,8 @@ use crate::task::{Job, Ship};
 /// A pool of worker processes.
 ///
 /// Cheap to clone; all clones are the same pool. It belongs to the tokio runtime it was made in. Dropping the last
-/// handle starts a drain: tasks that were handed over finish, then the workers end. (A [`Run`] that was not polled yet
-/// and a [`Map`] are handles, too.) When the runtime or the process ends, whatever still runs is killed.
+/// handle starts a drain: tasks that were handed over finish, then the workers end. (A [`Run`] that was not polled yet,
+/// a [`Permit`] and a [`Map`] are handles, too.) When the runtime or the process ends, whatever still runs is killed.
 ///
 /// ```no_run
 /// use procpool::{Pool, call};
@@ -157,6 +160,45 @@ impl Pool {
         Run::reserved(Arc::clone(&self.handle), job.into_parts())
     }
 
+    /// Waits for a place in the queue before there is a task for it: a future that gives a [`Permit`]. So no input is
+    /// read or made that would only wait in memory. See [`Reserve`].
+    ///
+    /// # Errors
+    /// Through the future: see [`Reserve`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up its turn, or its place; nothing is lost.
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
+    /// # fn parse(line: String) -> usize { line.len() }
+    /// # async fn next_line() -> String { String::new() }
+    /// let permit = pool.reserve().await?;
+    /// let line = next_line().await; // not asked for before it can be handed over
+    /// let words = permit.run(procpool::call!(parse(line))).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn reserve(&self) -> Reserve {
+        Reserve::new(Arc::clone(&self.handle))
+    }
+
+    /// Like [`reserve`](Self::reserve), but never waits: it takes a place now, or fails.
+    ///
+    /// # Errors
+    /// Of kind [`QueueFull`](crate::ErrorKind::QueueFull), or as `run` when no worker can be had or the pool is closed.
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
+    /// # fn power(x: u64) -> u64 { x }
+    /// if let Ok(permit) = pool.try_reserve() {
+    ///     drop(permit.spawn(procpool::call!(power(4))));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn try_reserve(&self) -> Result<Permit, RunError> {
+        Permit::take(Arc::clone(&self.handle))
+    }
+
     /// Starts a call now, detached: the returned handle can be awaited, aborted or dropped. On a full queue it waits
     /// for a place like `run`; whatever fails is told through the handle. The arguments are encoded at once. Needs no
     /// runtime at the caller's.
@@ -274,6 +316,45 @@ impl Pool {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.handle.backend.snapshot()
+    }
+
+    /// What the pool has done so far, in numbers: outcomes, workers and why they ended, how long tasks waited and ran, how
+    /// busy the workers were. Cheap enough to be asked for every second: it copies 56 KiB.
+    ///
+    /// ```no_run
+    /// # fn f(pool: procpool::Pool) {
+    /// let stats = pool.stats();
+    /// println!("{} crashed; {:?} of waiting for 99 of 100", stats.report.crashed, stats.wait.quantile(0.99));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.handle.backend.stats()
+    }
+
+    /// What happens from now on, as a stream: workers that start, get ready and end, and why; tasks that fail; the size
+    /// and the end of the pool. See [`Event`](crate::Event). Each call makes a stream of its own, and a pool that nobody
+    /// listens to makes no events.
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) {
+    /// use futures::StreamExt;
+    /// use procpool::{Event, WorkerEnd};
+    ///
+    /// let mut events = pool.events();
+    /// tokio::spawn(async move {
+    ///     while let Some(event) = events.next().await {
+    ///         match event {
+    ///             Event::WorkerEnded { worker, why: WorkerEnd::Died, detail, .. } => eprintln!("{worker}: {detail}"),
+    ///             Event::StartsPaused { failures, .. } if failures > 2 => eprintln!("workers do not start"),
+    ///             _ => {}
+    ///         }
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn events(&self) -> Events {
+        self.handle.backend.events()
     }
 
     /// Takes no more tasks, finishes those that were handed over, runs the exit hooks and ends the workers.

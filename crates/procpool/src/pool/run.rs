@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::handle::PoolHandle;
 use super::join_handle::JoinHandle;
+use super::permit::Place;
 use super::submit::{Terms, Ticket, named, submit};
-use crate::backend::Backend;
 use crate::backend::scheduler::{Admission, Batch, CancelReason, Placement};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::task::Parts;
@@ -78,23 +78,6 @@ pub(crate) struct RunOptions {
     pub(crate) batch: Batch,
 }
 
-/// A reserved place in a pool's queue, given back unless it is used.
-struct Place(Option<Arc<dyn Backend>>);
-
-impl Place {
-    fn redeem(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(backend) = self.0.take() {
-            backend.unreserve();
-        }
-    }
-}
-
 impl<R> Run<R> {
     pub(crate) fn new(pool: Arc<PoolHandle>, parts: Parts<R>) -> Self {
         Run::with(pool, parts, RunOptions::default())
@@ -108,9 +91,14 @@ impl<R> Run<R> {
     pub(crate) fn reserved(pool: Arc<PoolHandle>, parts: Parts<R>) -> Result<Self, RunError> {
         // Refusals name the task.
         let named = |error: RunError| error.of_task(parts.name.as_str(), parts.name.location());
-        pool.backend().reserve().map_err(named)?;
-        let place = Some(Place(Some(Arc::clone(pool.backend()))));
-        Ok(Run { state: State::Inert(Box::new(Inert { pool, parts, options: RunOptions::default(), place })) })
+        let place = Place::take(pool.backend()).map_err(named)?;
+        Ok(Run::placed(pool, parts, place))
+    }
+
+    /// In a place that was taken before.
+    pub(crate) fn placed(pool: Arc<PoolHandle>, parts: Parts<R>, place: Place) -> Self {
+        let (options, place) = (RunOptions::default(), Some(place));
+        Run { state: State::Inert(Box::new(Inert { pool, parts, options, place })) }
     }
 
     /// Limits how long the task may run, counted from its start (each attempt anew). Over time, the work is stopped
@@ -125,8 +113,10 @@ impl<R> Run<R> {
         self.option("queue_timeout", |options| options.queue_timeout = Some(limit))
     }
 
-    /// Goes before queued tasks with a lower priority; the default is 0, and negative ones wait for everybody else. Equal
-    /// ones run in the order of submission. (Calls that wait for a place in a *full* queue are let in oldest first.)
+    /// Goes before waiting tasks with a lower priority; the default is 0, and negative ones let others go first. Equal
+    /// ones run in the order of submission. Whoever waits gains one level of priority for each interval of
+    /// [`PoolBuilder::ageing`](crate::PoolBuilder::ageing) (10 s unless told), so that nobody waits for ever. It makes no
+    /// difference whether a task is in the queue or waits for a place in it.
     pub fn priority(self, priority: i32) -> Self {
         self.option("priority", |options| options.priority = priority)
     }
@@ -194,7 +184,8 @@ impl<R> Run<R> {
         }
         let State::Inert(inert) = std::mem::replace(&mut self.state, State::Failed(Box::new(None))) else { return };
         let Inert { pool, parts, options, place } = *inert;
-        let admission = if place.is_some() { Admission::Reserved } else { Admission::Wait };
+        let reserved = place.as_ref().and_then(Place::id);
+        let admission = reserved.map_or(Admission::Wait, Admission::Reserved);
         let terms = Terms { placement: Placement::Shared, admission, watch: None };
         self.state = match submit(pool.backend(), parts, &options, terms) {
             Ok(ticket) => {

@@ -1,14 +1,18 @@
 //! The scheduler itself: what it knows, and where its events go.
 
+use std::time::Duration;
+
 use super::api::{
-    Action, Admission, Closing, Counts, Event, Now, OfferId, Payload, Placement, Refused, Resolution, SchedulerConfig,
-    TaskId, TaskOptions, TaskPhase, Unavailable, WorkerId, WorkerPhase, WorkerView,
+    Action, Admission, Closing, Counts, Event, Now, OfferId, Payload, Placement, Resolution, SchedulerConfig, TaskId,
+    TaskOptions, TaskPhase, Unavailable, WorkerId, WorkerPhase, WorkerView,
 };
 use super::closing::Close;
+use super::facts::Fact;
 use super::life::{Life, Stop};
 use super::queue::{Entry, Queue};
+use super::reservations::Reservations;
 use super::starts::Starts;
-use super::tasks::{Place, Task, Tasks};
+use super::tasks::{Place, Spent, Task, Tasks};
 use super::timers::{Timer, Timers};
 use super::workers::Workers;
 
@@ -21,6 +25,7 @@ pub(crate) struct Scheduler<P: Payload> {
     pub(super) config: SchedulerConfig,
     pub(super) tasks: Tasks<P>,
     pub(super) queue: Queue,
+    pub(super) reservations: Reservations,
     pub(super) workers: Workers,
     pub(super) timers: Timers,
     pub(super) starts: Starts<P>,
@@ -34,6 +39,7 @@ pub(crate) struct Scheduler<P: Payload> {
     pub(super) idle_timer: Option<Now>,
     pub(super) counts: Counts,
     next_task: u64,
+    pub(super) next_reservation: u64,
     pub(super) next_offer: u64,
 }
 
@@ -47,13 +53,18 @@ impl<P: Payload> Turn<'_, P> {
     pub(super) fn act(&mut self, action: Action<P>) {
         self.actions.push(action);
     }
+
+    pub(super) fn tell(&mut self, fact: Fact<P>) {
+        self.actions.push(Action::Tell(fact));
+    }
 }
 
 impl<P: Payload> Scheduler<P> {
     /// A pool without workers; nothing is started before the first task or [`Event::Warm`].
     pub(crate) fn new(config: SchedulerConfig) -> Self {
         Scheduler {
-            queue: Queue::new(config.queue_limit, config.waiting_limit),
+            queue: Queue::new(&config),
+            reservations: Reservations::default(),
             config,
             tasks: Tasks::default(),
             workers: Workers::default(),
@@ -66,6 +77,7 @@ impl<P: Payload> Scheduler<P> {
             idle_timer: None,
             counts: Counts::default(),
             next_task: 0,
+            next_reservation: 0,
             next_offer: 0,
         }
     }
@@ -83,13 +95,19 @@ impl<P: Payload> Scheduler<P> {
         self.next_task += 1;
         self.counts.submitted += 1;
         // From here on the place is the task's, or free.
-        let reserved = options.admission == Admission::Reserved && self.queue.unreserve();
+        let reserved = match options.admission {
+            Admission::Wait => false,
+            Admission::Reserved(reservation) => self.unreserve(reservation),
+        };
         let dedicated = options.placement == Placement::Dedicated;
+        let rank = self.queue.rank(now, options.priority);
         let task = Task {
             job,
             options,
+            rank,
             place: Place::Queued,
             since: now,
+            spent: Spent::default(),
             attempt: 1,
             offers: 0,
             queue_timer: None,
@@ -102,10 +120,10 @@ impl<P: Payload> Scheduler<P> {
             _ => match self.workers.top_idle() {
                 Some(_) => None,
                 None if reserved => {
-                    self.queue.enter_anyway(id, options.priority);
+                    self.queue.enter_anyway(rank, id);
                     None
                 }
-                None => match self.queue.enter(id, options.priority) {
+                None => match self.queue.enter(rank, id) {
                     Entry::Admitted => None,
                     Entry::Full => Some(Resolution::QueueFull),
                 },
@@ -137,34 +155,13 @@ impl<P: Payload> Scheduler<P> {
         }
     }
 
-    /// Takes a place in the queue for a task that is submitted later with [`Admission::Reserved`], so that it can be
-    /// refused before it is encoded. Each reservation is used by one such submission or given back.
-    pub(crate) fn reserve(&mut self, now: Now) -> Result<(), Refused<P>> {
-        // The clock is not needed: a pause that is over has been ended by its timer.
-        let _ = now;
-        match self.refusal() {
-            Some(why) => Err(Refused::Unavailable(why)),
-            None if self.queue.reserve() => Ok(()),
-            None => Err(Refused::QueueFull),
-        }
-    }
-
-    /// Gives a reserved place back.
-    pub(crate) fn unreserve(&mut self, now: Now, actions: &mut Vec<Action<P>>) {
-        if self.queue.unreserve() {
-            self.queue.promote();
-            self.settle(&mut Turn { now, actions });
-        }
-    }
-
     /// Tells a fact, and appends what is to be done about it. Facts about workers, tasks and offers that are no more
     /// are ignored: they crossed with the decision that ended them.
     pub(crate) fn handle(&mut self, event: Event<P>, now: Now, actions: &mut Vec<Action<P>>) {
         let turn = &mut Turn { now, actions };
         match event {
             Event::Cancel { task, why } => self.cancel(task, why, turn),
-            // That there is a process changes nothing here: its start limit runs since `Spawn`.
-            Event::Spawned { .. } => {}
+            Event::Spawned { worker } => self.spawned(worker, turn),
             Event::SpawnFailed { worker, death } => self.exited(worker, None, death, turn),
             Event::Booted { worker } => self.booted(worker, turn),
             Event::Ready { worker } => self.ready(worker, turn),
@@ -175,6 +172,11 @@ impl<P: Payload> Scheduler<P> {
             Event::Warm => self.warm(turn),
             Event::Resize { min, max } => self.resize(min, max, turn),
             Event::Close { how } => self.close(how, turn),
+            Event::Unreserve { reservation } => {
+                if self.unreserve(reservation) {
+                    self.queue.promote();
+                }
+            }
             Event::Tick => {
                 while let Some(timer) = self.timers.pop_due(now) {
                     self.fire(timer, turn);
@@ -188,6 +190,7 @@ impl<P: Payload> Scheduler<P> {
         match timer {
             Timer::Worker(worker) => self.worker_due(worker, turn),
             Timer::Queue(task) => self.queue_due(task, turn),
+            Timer::Reservation(reservation) => self.reservation_due(reservation, turn),
             Timer::Claims => self.claims_due(turn),
             Timer::Idle => self.idle_due(turn),
             // Settling starts the next worker, if anybody wants one.
@@ -207,12 +210,13 @@ impl<P: Payload> Scheduler<P> {
             let Some(task) = self.queue.pop() else { break };
             self.offer(worker, task, turn);
         }
+        self.answer_granted(turn);
         self.staff(turn);
         self.settle_close(turn);
     }
 
     /// Why a submission is refused, if it is.
-    fn refusal(&self) -> Option<Unavailable<P>> {
+    pub(super) fn refusal(&self) -> Option<Unavailable<P>> {
         if self.close.is_some() {
             return Some(Unavailable::Closed);
         }
@@ -233,7 +237,8 @@ impl<P: Payload> Scheduler<P> {
             Resolution::ShutDown { .. } => &mut self.counts.shut_down,
         };
         *count += 1;
-        turn.act(Action::Resolve { task: id, job: task.job, resolution, attempts: task.attempt });
+        let timing = task.timing(&resolution, turn.now);
+        turn.act(Action::Resolve { task: id, job: task.job, resolution, attempts: task.attempt, timing });
     }
 
     /// When [`Event::Tick`] is due next, at the latest.
@@ -269,6 +274,20 @@ impl<P: Payload> Scheduler<P> {
         self.counts
     }
 
+    /// The worker time that went into tasks, and that there was: of shared workers that were ready.
+    pub(crate) fn worker_time(&self, now: Now) -> (Duration, Duration) {
+        self.workers.usage(now)
+    }
+
+    /// How many tasks are in the queue or have a worker of their own that is starting, wait for a place in it, and are
+    /// in a worker's hand.
+    pub(crate) fn task_counts(&self) -> (usize, usize, usize) {
+        let waiting = self.queue.waiting();
+        let starting = self.workers.iter().filter(|(_, worker)| worker.life.bound().is_some()).count();
+        let queued = (self.queue.len() - waiting) + starting;
+        (queued, waiting, self.tasks.len().saturating_sub(queued + waiting))
+    }
+
     /// All workers that have not ended, by slot.
     pub(crate) fn workers(&self) -> impl Iterator<Item = WorkerView> {
         self.workers.iter().map(|(id, worker)| WorkerView {
@@ -289,11 +308,13 @@ impl<P: Payload> Scheduler<P> {
         })
     }
 
-    /// All unresolved tasks, in no particular order, with the instant since which they are in their phase.
+    /// All unresolved tasks, in the order of their ranks, with the instant since which they are in their phase.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = (TaskId, TaskPhase, Now, &P::Job)> {
-        self.tasks.iter().map(|(&id, task)| {
+        let mut tasks: Vec<_> = self.tasks.iter().collect();
+        tasks.sort_unstable_by_key(|(_, task)| task.rank);
+        tasks.into_iter().map(|(&id, task)| {
             let phase = match task.place {
-                Place::Queued if self.queue.is_waiting(id) => TaskPhase::Waiting,
+                Place::Queued if self.queue.is_waiting(task.rank) => TaskPhase::Waiting,
                 Place::Queued | Place::Bound(_) => TaskPhase::Queued,
                 Place::Assigned(worker) => TaskPhase::Assigned { worker },
             };

@@ -24,8 +24,8 @@ impl<P: Payload> Scheduler<P> {
         };
         let offer = OfferId(self.next_offer);
         self.next_offer += 1;
+        task.has_waited(turn.now);
         task.place = Place::Assigned(worker);
-        task.since = turn.now;
         task.offers += 1;
         let run_limit = task.options.run_limit;
         self.workers.change(worker, turn.now, |_| (Life::Busy(Assignment::new(id, offer, turn.now)), ()));
@@ -244,10 +244,10 @@ impl<P: Payload> Scheduler<P> {
             return;
         }
         let dedicated = task.options.placement == Placement::Dedicated;
+        task.has_waited(turn.now);
         task.place = Place::Queued;
-        task.since = turn.now;
         if !dedicated {
-            self.queue.enter_anyway(id, task.options.priority);
+            self.queue.enter_anyway(task.rank, id);
         }
         self.tasks.insert(id, task);
         if dedicated {

@@ -162,6 +162,15 @@ impl Life {
         }
     }
 
+    /// The task that a dedicated worker was started for, and has not been handed yet.
+    pub(super) fn bound(&self) -> Option<TaskId> {
+        match self {
+            Life::Starting { bound, .. } => *bound,
+            Life::Dying { hold: Hold::Bound(task, _), .. } => Some(*task),
+            _ => None,
+        }
+    }
+
     pub(super) fn assignment_mut(&mut self) -> Option<&mut Assignment> {
         match self {
             Life::Busy(assignment) | Life::Dying { hold: Hold::Offer(assignment), .. } => Some(assignment),

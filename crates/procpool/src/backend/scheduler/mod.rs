@@ -4,10 +4,11 @@ mod api;
 mod closing;
 mod core;
 mod endings;
+mod facts;
 mod handover;
 mod life;
 mod queue;
-
+mod reservations;
 mod staffing;
 mod starts;
 mod stopping;
@@ -20,3 +21,4 @@ mod tests;
 
 pub(crate) use api::*;
 pub(crate) use core::Scheduler;
+pub(crate) use facts::{End, Fact, Timing};

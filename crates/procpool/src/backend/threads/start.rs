@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::clock::{Clock, ClockHandle};
 use super::workers::Threads;
 use crate::backend::scheduler::SchedulerConfig;
-use crate::backend::{Backend, Batching, Demands, Engine, tie_to_runtime};
+use crate::backend::{Backend, Batching, Demands, Engine, Timings, tie_to_runtime};
 use crate::config::Hook;
 use crate::error::{PoolError, PoolErrorKind};
 use crate::task::Naming;
@@ -16,6 +16,7 @@ use crate::task::Naming;
 /// What a pool of threads is made from.
 pub(crate) struct ThreadsConfig {
     pub(crate) scheduler: SchedulerConfig,
+    pub(crate) timings: Timings,
     pub(crate) init: Option<Arc<Hook>>,
     pub(crate) exit: Option<Arc<Hook>>,
     pub(crate) max_message: u64,
@@ -23,9 +24,9 @@ pub(crate) struct ThreadsConfig {
 
 /// Starts the clock; workers follow when they are needed. The pool lives on `runtime`, and ends with it.
 pub(crate) fn start(config: ThreadsConfig, runtime: Handle) -> Result<Arc<dyn Backend>, PoolError> {
-    let ThreadsConfig { scheduler, init, exit, max_message } = config;
+    let ThreadsConfig { scheduler, timings, init, exit, max_message } = config;
     let handle = Arc::new(ClockHandle::default());
-    let demands = Demands { max_message, naming: Naming::ByPlace, batching: Batching::Allowed };
+    let demands = Demands { max_message, naming: Naming::ByPlace, batching: Batching::Allowed, timings };
     let engine = Arc::new(Engine::new(scheduler, demands, runtime, |_| Threads::new(Arc::clone(&handle))));
     let clock = Clock { engine: Arc::clone(&engine), handle, init, exit, max_message };
     let ended = Arc::new(Notify::new());

@@ -180,7 +180,7 @@ fn a_drain_finishes_what_was_taken_and_starts_workers_for_it() {
     pool.submit(PLAIN);
     assert_eq!(pool.tell(DRAIN), NOTHING);
     assert_eq!(pool.submit(PLAIN), ["t2 closed"]);
-    assert!(matches!(pool.scheduler.reserve(pool.now), Err(Refused::Unavailable(Unavailable::Closed))));
+    assert!(matches!(pool.try_reserve(), Err(Refused::Unavailable(Unavailable::Closed))));
     assert_eq!(pool.exited(w(0), None), NOTHING);
     assert_eq!(pool.tick(100), ["spawn 0.1 Shared"]);
     let worker = WorkerId { slot: 0, generation: 1 };
@@ -196,9 +196,9 @@ fn a_drain_finishes_what_was_taken_and_starts_workers_for_it() {
 #[test]
 fn an_unused_pool_closes_at_once() {
     let mut pool = Puppet::new(config(1));
-    assert!(pool.scheduler.reserve(pool.now).is_ok());
+    assert!(pool.try_reserve().is_ok());
     assert_eq!(pool.tell(DRAIN), ["closed"]);
-    assert_eq!(pool.unreserve(), NOTHING);
+    assert_eq!(pool.unreserve(0), NOTHING);
 }
 
 /// Behaviour 37.

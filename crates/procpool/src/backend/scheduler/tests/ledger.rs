@@ -38,9 +38,21 @@ pub(super) struct WorkerRecord {
     pub(super) retired: bool,
     pub(super) killed: bool,
     pub(super) gone: bool,
+    /// It got ready before anybody killed it.
+    pub(super) welcome: bool,
+    /// Its end was told.
+    pub(super) told: bool,
     /// The offer in its hand.
     pub(super) held: Option<(OfferId, TaskId)>,
     pub(super) revoking: bool,
+}
+
+/// A reservation that has been neither used nor given back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReservationRecord {
+    pub(super) asked: Now,
+    pub(super) limit: Option<Duration>,
+    pub(super) held: bool,
 }
 
 /// The books: who was told what.
@@ -50,6 +62,8 @@ pub(super) struct Ledger {
     pub(super) unresolved: BTreeSet<TaskId>,
     pub(super) workers: BTreeMap<WorkerId, WorkerRecord>,
     pub(super) present: BTreeSet<WorkerId>,
+    pub(super) reservations: BTreeMap<ReservationId, ReservationRecord>,
+    pub(super) granted: u64,
     pub(super) max: u32,
     pub(super) asked: bool,
     pub(super) warming: bool,
@@ -59,6 +73,7 @@ pub(super) struct Ledger {
     /// When a close runs out of patience.
     pub(super) deadline: Option<Now>,
     pub(super) max_offers: u32,
+    pub(super) ageing: Duration,
     pub(super) closed: bool,
     pub(super) offers: u64,
     pub(super) resolved: u64,
@@ -111,12 +126,17 @@ impl Ledger {
                 assert!(record.ready && !record.killed && !record.retired && record.held.is_none());
                 self.workers.get_mut(worker).unwrap().retired = true;
             }
-            Action::Resolve { task, resolution, attempts, .. } => self.resolve(*task, resolution, *attempts, now),
+            Action::Resolve { task, resolution, attempts, timing, .. } => {
+                self.resolve(*task, resolution, *attempts, now);
+                self.check_timing(*task, resolution, *timing, now);
+            }
+            Action::Tell(fact) => self.told(fact),
             Action::Warmed { result } => {
                 assert!(self.warming, "nobody asked");
                 assert!(self.closing || !matches!(result, Err(Unavailable::Closed)));
                 self.warming = false;
             }
+            Action::Reserved { reservation, result } => self.reserved(*reservation, result, now),
             Action::Closed => {
                 assert!(self.closing && !self.closed, "closed twice, or for no reason");
                 assert!(self.unresolved.is_empty() && self.present.is_empty());
@@ -127,6 +147,25 @@ impl Ledger {
             !self.closed || matches!(action, Action::Closed | Action::Resolve { .. } | Action::Warmed { .. }),
             "work after the end"
         );
+    }
+
+    fn reserved(&mut self, id: ReservationId, result: &Result<(), Refused<Test>>, now: Now) {
+        let record = self.reservations.get_mut(&id).expect("an answer that nobody waits for");
+        assert!(!record.held, "answered twice");
+        match result {
+            Ok(()) => {
+                record.held = true;
+                self.granted += 1;
+                return;
+            }
+            Err(Refused::QueueFull) => panic!("it had its turn"),
+            Err(Refused::TimedOut(limit)) => {
+                assert_eq!(Some(*limit), record.limit);
+                assert!(now >= record.asked.after(*limit), "timed out too soon");
+            }
+            Err(Refused::Unavailable(why)) => assert!(self.closing || !matches!(why, Unavailable::Closed)),
+        }
+        self.reservations.remove(&id);
     }
 
     fn spawn(&mut self, id: WorkerId, placement: Placement) {
@@ -147,6 +186,8 @@ impl Ledger {
             retired: false,
             killed: false,
             gone: false,
+            welcome: false,
+            told: false,
             held: None,
             revoking: false,
         };
@@ -166,6 +207,11 @@ impl Ledger {
         let record = self.tasks.get_mut(&task).unwrap();
         assert!(!record.resolved, "offer of a task that is over");
         assert_eq!(record.options.placement, placement);
+        // A reservation that is before others in line may need that the queue moves.
+        let booked = self.reservations.values().any(|reservation| !reservation.held);
+        let in_order = placement == Placement::Dedicated || booked || self.is_next(task);
+        assert!(in_order, "{task:?} jumps the queue");
+        let record = self.tasks.get_mut(&task).unwrap();
         assert!(record.runs < attempt, "{task:?} ran {} times before attempt {attempt}", record.runs);
         record.offered = true;
         record.offers = if record.offers.0 == attempt { (attempt, record.offers.1 + 1) } else { (attempt, 1) };
@@ -174,6 +220,31 @@ impl Ledger {
         let worker = self.workers.get_mut(&id).unwrap();
         worker.held = Some((offer, task));
         worker.revoking = false;
+    }
+
+    /// Whether nobody who waits goes before this one, age and priority weighed against each other, pair by pair.
+    fn is_next(&self, id: TaskId) -> bool {
+        let held: BTreeSet<TaskId> = self.held().collect();
+        let task = &self.tasks[&id];
+        !self.unresolved.iter().any(|other| {
+            let record = &self.tasks[other];
+            // One that nobody took stays with the last worker until that is dead.
+            let waits = !held.contains(other) && record.offers.1 < self.max_offers;
+            let levels = i64::from(record.options.priority) - i64::from(task.options.priority);
+            let worth = self.ageing.saturating_mul(levels.unsigned_abs() as u32);
+            let (mine, theirs) = (task.submitted.0, record.submitted.0);
+            let first = if levels >= 0 { mine.saturating_add(worth) } else { mine }.cmp(&if levels < 0 {
+                theirs.saturating_add(worth)
+            } else {
+                theirs
+            });
+            waits && record.options.placement == Placement::Shared && first.then(id.cmp(other)).is_gt()
+        })
+    }
+
+    /// The tasks in the hands of workers.
+    fn held(&self) -> impl Iterator<Item = TaskId> {
+        self.present.iter().filter_map(|id| self.workers[id].held).map(|(_, task)| task)
     }
 
     fn asks_about(&self, id: WorkerId, offer: OfferId) {
@@ -245,9 +316,42 @@ impl Ledger {
         }
     }
 
+    /// Every moment of a task's life was spent in one way or the other.
+    fn check_timing(&self, id: TaskId, resolution: &Resolution<Test>, timing: Timing, now: Now) {
+        let record = &self.tasks[&id];
+        let Some(waited) = timing.waited else {
+            assert!(resolution.is_refusal() && timing.ran.is_none(), "{id:?} has no time of waiting");
+            return;
+        };
+        assert_eq!(waited + timing.ran.unwrap_or_default(), now.since(record.submitted), "time of {id:?} was lost");
+        assert!(record.obscured || timing.ran.is_some() == (record.runs > 0), "{id:?}: {timing:?}");
+    }
+
+    fn told(&mut self, fact: &Fact<Test>) {
+        match fact {
+            Fact::Started { worker } => assert!(!self.live(*worker).ready),
+            Fact::Ready { worker, .. } => {
+                assert!(self.live(*worker).ready);
+                self.workers.get_mut(worker).unwrap().welcome = true;
+            }
+            Fact::Ended { worker, why, .. } => {
+                assert!(!std::mem::replace(&mut self.workers.get_mut(worker).unwrap().told, true), "ended twice");
+                let record = &self.workers[worker];
+                assert!(record.gone, "ended before it was gone");
+                let (asked, died) = (record.killed || record.retired, matches!(why, End::Died | End::StartFailed));
+                assert!(asked || died, "{worker:?} ended of {why:?}, and nobody had asked it to");
+                assert!(record.welcome || matches!(why, End::StartFailed | End::Stopped | End::Closed), "{why:?}");
+                assert!(!record.welcome || *why != End::StartFailed, "{worker:?} was ready");
+            }
+            Fact::Closing { .. } => assert!(self.closing),
+            Fact::StartsPaused { .. } | Fact::Resized { .. } => {}
+        }
+    }
+
     /// Told how to close.
     pub(super) fn close(&mut self, how: Closing) {
         self.closing = true;
+        self.reservations.retain(|_, reservation| !reservation.held);
         let deadline = match how {
             Closing::Drain { deadline } => deadline,
             Closing::DropQueued { deadline } => {
@@ -273,12 +377,15 @@ impl Ledger {
     pub(super) fn check_queue(&self, scheduler: &Scheduler<Test>) {
         let (queued, waiting, reserved) = scheduler.queue.sizes();
         let limit = scheduler.config.queue_limit;
-        let held: BTreeSet<TaskId> =
-            self.present.iter().filter_map(|id| self.workers[id].held).map(|(_, task)| task).collect();
+        let held: BTreeSet<TaskId> = self.held().collect();
         let back = self.unresolved.iter().filter(|id| self.tasks[id].offered && !held.contains(id)).count();
         assert!(queued + reserved <= limit + back, "{queued} queued, {reserved} reserved, limit {limit}");
-        assert!(waiting <= scheduler.config.waiting_limit);
-        assert!(waiting == 0 || queued + reserved >= limit, "somebody waits beside a free place");
+        let bookings = self.reservations.values().filter(|reservation| !reservation.held).count();
+        // Places that were not used when the pool closed are void.
+        let places = if self.closing { 0 } else { self.reservations.len() - bookings };
+        assert_eq!(scheduler.reservations(), (places, bookings), "places are lost, or made up");
+        assert!(waiting + bookings <= scheduler.config.waiting_limit);
+        assert!(waiting + bookings == 0 || queued + reserved >= limit, "somebody waits beside a free place");
     }
 }
 

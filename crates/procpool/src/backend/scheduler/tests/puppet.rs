@@ -1,5 +1,7 @@
 //! A scheduler on strings: each call tells it one thing and hands back its decisions as text.
 
+use std::time::Duration;
+
 use super::super::*;
 use super::ledger::{Test, ms};
 use super::show::show;
@@ -7,6 +9,8 @@ use super::show::show;
 pub(super) struct Puppet {
     pub(super) scheduler: Scheduler<Test>,
     pub(super) now: Now,
+    /// What it told beside its decisions, since somebody last looked.
+    pub(super) told: Vec<String>,
 }
 
 /// A pool of up to `max` with nothing special.
@@ -16,6 +20,7 @@ pub(super) fn config(max: u32) -> SchedulerConfig {
         max_workers: max,
         queue_limit: 100,
         waiting_limit: 100,
+        ageing: Duration::MAX,
         idle_timeout: None,
         max_tasks: None,
         start_limit: ms(1_000),
@@ -36,7 +41,7 @@ pub(super) const PLAIN: TaskOptions = TaskOptions {
     retries: 0,
     run_limit: None,
     queue_limit: None,
-    grace: std::time::Duration::ZERO,
+    grace: Duration::ZERO,
     batch: Batch::One,
 };
 
@@ -47,7 +52,7 @@ pub(super) fn w(slot: u32) -> WorkerId {
 
 impl Puppet {
     pub(super) fn new(config: SchedulerConfig) -> Self {
-        Puppet { scheduler: Scheduler::new(config), now: Now::default() }
+        Puppet { scheduler: Scheduler::new(config), now: Now::default(), told: Vec::new() }
     }
 
     /// A pool whose `n` workers are ready and idle, having worked once, worker 0 last.
@@ -69,19 +74,42 @@ impl Puppet {
     pub(super) fn tell(&mut self, event: Event<Test>) -> Vec<String> {
         let mut actions = Vec::new();
         self.scheduler.handle(event, self.now, &mut actions);
-        actions.iter().map(show).collect()
+        self.decisions(&actions)
     }
 
     pub(super) fn submit(&mut self, options: TaskOptions) -> Vec<String> {
         let mut actions = Vec::new();
         self.scheduler.submit(0, options, self.now, &mut actions);
-        actions.iter().map(show).collect()
+        self.decisions(&actions)
     }
 
-    pub(super) fn unreserve(&mut self) -> Vec<String> {
-        let mut actions = Vec::new();
-        self.scheduler.unreserve(self.now, &mut actions);
-        actions.iter().map(show).collect()
+    fn decisions(&mut self, actions: &[Action<Test>]) -> Vec<String> {
+        let (told, decided): (Vec<_>, Vec<_>) = actions.iter().partition(|action| matches!(action, Action::Tell(_)));
+        self.told.extend(told.into_iter().map(show));
+        decided.into_iter().map(show).collect()
+    }
+
+    /// What it told since this was called last.
+    pub(super) fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Takes a place, as `try_run` does.
+    pub(super) fn try_reserve(&mut self) -> Result<ReservationId, Refused<Test>> {
+        self.scheduler.reserve(Patience::None, self.now).map(|booking| match booking {
+            Booking::Held(id) => id,
+            Booking::Waiting(_) => panic!("it was not to wait"),
+        })
+    }
+
+    /// Stands in line for a place; true if it has one at once.
+    pub(super) fn reserve(&mut self, priority: i32, limit: Option<Duration>) -> bool {
+        let booking = self.scheduler.reserve(Patience::Wait { priority, limit }, self.now);
+        matches!(booking.expect("a place or a turn"), Booking::Held(_))
+    }
+
+    pub(super) fn unreserve(&mut self, reservation: u64) -> Vec<String> {
+        self.tell(Event::Unreserve { reservation: ReservationId(reservation) })
     }
 
     pub(super) fn ready(&mut self, worker: WorkerId) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use super::super::*;
-use super::ledger::ms;
+use super::ledger::{ReservationRecord, ms};
 use super::source::Source;
 use super::world::{Faults, World};
 
@@ -19,6 +19,7 @@ pub(super) fn world(mut source: Source) -> World {
         max_workers: (1 + s.pick(4) as u32).max(min_workers),
         queue_limit: s.of(&[4, 8, 2, 1, 0]),
         waiting_limit: s.of(&[4, 8, 1, 0]),
+        ageing: s.of(&[Duration::MAX, ms(1), ms(30), ms(0)]),
         idle_timeout: s.of(&[None, Some(ms(40)), Some(ms(200))]),
         max_tasks: s.of(&[None, None, Some(1), Some(3)]),
         start_limit: ms(50),
@@ -42,11 +43,11 @@ pub(super) fn world(mut source: Source) -> World {
     World::new(config, faults, source)
 }
 
-fn options(world: &mut World, reserved: bool) -> TaskOptions {
+fn options(world: &mut World, admission: Admission) -> TaskOptions {
     let s = &mut world.source;
     TaskOptions {
         placement: if s.chance(10) { Placement::Dedicated } else { Placement::Shared },
-        admission: if reserved { Admission::Reserved } else { Admission::Wait },
+        admission,
         priority: s.of(&[0, 0, 1, -1]),
         retries: s.of(&[0, 0, 1, 2]),
         run_limit: s.of(&[None, Some(ms(15)), Some(ms(50)), Some(Duration::MAX), Some(ms(0))]),
@@ -61,6 +62,11 @@ fn some_task(world: &mut World) -> Option<TaskId> {
     if all.is_empty() { None } else { Some(world.source.of(&all)) }
 }
 
+fn some_reservation(world: &mut World, which: impl Fn(&ReservationRecord) -> bool) -> Option<ReservationId> {
+    let all: Vec<_> = world.ledger.reservations.iter().filter(|(_, record)| which(record)).map(|(&id, _)| id).collect();
+    if all.is_empty() { None } else { Some(world.source.of(&all)) }
+}
+
 fn closing(world: &mut World) -> Closing {
     let deadline = world.now.after(ms(world.source.pick(100)));
     let drain = Closing::Drain { deadline: None };
@@ -71,10 +77,10 @@ fn closing(world: &mut World) -> Closing {
 }
 
 /// One thing that a user does.
-fn act(world: &mut World, reserved: &mut u32) {
-    match world.source.pick(40) {
+fn act(world: &mut World) {
+    match world.source.pick(46) {
         0..20 => {
-            let options = options(world, false);
+            let options = options(world, Admission::Wait);
             world.submit(options);
         }
         20..29 => {
@@ -83,15 +89,23 @@ fn act(world: &mut World, reserved: &mut u32) {
                 world.tell(Event::Cancel { task, why });
             }
         }
-        29..32 => *reserved += u32::from(world.scheduler.reserve(world.now).is_ok()),
-        32..34 if *reserved > 0 => {
-            *reserved -= 1;
-            let options = options(world, true);
-            world.submit(options);
+        29..32 | 40..46 => {
+            let limit = world.source.of(&[None, None, Some(ms(10)), Some(ms(100)), Some(ms(0))]);
+            let priority = world.source.of(&[0, 0, 1, -1]);
+            let wait = Patience::Wait { priority, limit };
+            let patience = world.source.of(&[Patience::None, wait, wait]);
+            world.reserve(patience);
         }
-        34..36 if *reserved > 0 => {
-            *reserved -= 1;
-            world.unreserve();
+        32..34 => {
+            if let Some(place) = some_reservation(world, |reservation| reservation.held) {
+                let options = options(world, Admission::Reserved(place));
+                world.submit(options);
+            }
+        }
+        34..36 => {
+            if let Some(reservation) = some_reservation(world, |_| true) {
+                world.tell(Event::Unreserve { reservation });
+            }
         }
         36 => {
             let min = world.source.pick(3) as u32;
@@ -121,9 +135,8 @@ fn settle(world: &mut World) {
 
 /// A whole life, from the first task to the end.
 pub(super) fn live(world: &mut World, deeds: u64) {
-    let mut reserved = 0;
     for _ in 0..deeds {
-        act(world, &mut reserved);
+        act(world);
         for _ in 0..world.source.pick(14) {
             world.step();
         }
@@ -135,8 +148,8 @@ pub(super) fn live(world: &mut World, deeds: u64) {
     if !world.source.chance(50) {
         settle(world);
         // Places that nobody fills must be given back before we ask who waits in vain.
-        for _ in 0..reserved {
-            world.unreserve();
+        while let Some(reservation) = some_reservation(world, |_| true) {
+            world.tell(Event::Unreserve { reservation });
         }
         settle(world);
         if !world.ledger.closing {
@@ -154,7 +167,8 @@ pub(super) fn live(world: &mut World, deeds: u64) {
     }
     assert!(world.ledger.closed && world.ledger.unresolved.is_empty());
     assert_eq!(world.scheduler.next_deadline(), None);
-    let options = options(world, false);
+    assert!(world.ledger.reservations.is_empty(), "somebody waits for a place in a closed pool");
+    let options = options(world, Admission::Wait);
     world.submit(options);
     world.tell(Event::Close { how: Closing::Kill });
     assert!(world.ledger.unresolved.is_empty(), "a closed pool answers");
@@ -172,14 +186,14 @@ fn run(world: &mut World, deeds: u64) -> std::thread::Result<()> {
     result
 }
 
-fn round(seed: u64, trace: bool) -> (u64, Counts) {
+fn round(seed: u64, trace: bool) -> (u64, Counts, u64) {
     let mut world = world(Source::Seed(seed));
     world.trace = trace.then(Vec::new);
     if let Err(panic) = run(&mut world, 60) {
         eprintln!("to see it again: PROCPOOL_SIM_SEED={seed} cargo test -p procpool --lib scheduler::tests::sim");
         resume_unwind(panic);
     }
-    (world.events, world.scheduler.counts())
+    (world.events, world.scheduler.counts(), world.ledger.granted)
 }
 
 /// Enough for a million events, in a few seconds.
@@ -198,9 +212,9 @@ fn random_worlds_keep_all_promises() {
     let rounds = number("PROCPOOL_SIM_ROUNDS").unwrap_or(ROUNDS);
     let mut events = 0;
     // A simulation proves nothing about what never happened in it.
-    let mut seen = [0; 9];
+    let mut seen = [0; 10];
     for seed in 0..rounds {
-        let (more, counts) = round(seed, false);
+        let (more, counts, granted) = round(seed, false);
         events += more;
         let ends = [
             counts.replied,
@@ -212,6 +226,7 @@ fn random_worlds_keep_all_promises() {
             counts.unavailable,
             counts.shut_down,
             counts.retried,
+            granted,
         ];
         seen.iter_mut().zip(ends).for_each(|(sum, n)| *sum += n);
     }

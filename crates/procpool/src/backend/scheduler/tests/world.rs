@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::super::*;
-use super::ledger::{Ledger, Test, ms};
+use super::ledger::{Ledger, ReservationRecord, Test, ms};
 use super::process::{Ending, Happening, Process};
 use super::show::show;
 use super::source::Source;
@@ -39,7 +39,12 @@ impl World {
     pub(super) fn new(config: SchedulerConfig, faults: Faults, source: Source) -> Self {
         World {
             scheduler: Scheduler::new(config),
-            ledger: Ledger { max: config.max_workers.max(1), max_offers: config.max_offers, ..Ledger::default() },
+            ledger: Ledger {
+                max: config.max_workers.max(1),
+                max_offers: config.max_offers,
+                ageing: config.ageing,
+                ..Ledger::default()
+            },
             source,
             faults,
             now: Now::default(),
@@ -65,7 +70,10 @@ impl World {
     }
 
     pub(super) fn submit(&mut self, options: TaskOptions) -> TaskId {
-        let before = self.scheduler.queue.sizes();
+        let before = self.scheduler.queue.sizes().1 + self.scheduler.reservations().1;
+        if let Admission::Reserved(id) = options.admission {
+            self.ledger.reservations.remove(&id);
+        }
         let mut actions = std::mem::take(&mut self.actions);
         let id = self.scheduler.submit(self.events, options, self.now, &mut actions);
         self.note(|| format!("submit {id:?} {options:?}"));
@@ -73,17 +81,24 @@ impl World {
         let full = actions.iter().any(
             |action| matches!(action, Action::Resolve { task, resolution: Resolution::QueueFull, .. } if *task == id),
         );
-        assert!(!full || before.1 == self.scheduler.config.waiting_limit, "refused beside a free place");
+        assert!(!full || before == self.scheduler.config.waiting_limit, "refused beside a free place");
         self.actions = actions;
         self.after_event();
         id
     }
 
-    pub(super) fn unreserve(&mut self) {
-        let mut actions = std::mem::take(&mut self.actions);
-        self.scheduler.unreserve(self.now, &mut actions);
-        self.note(|| "unreserve".into());
-        self.actions = actions;
+    pub(super) fn reserve(&mut self, patience: Patience) {
+        let result = self.scheduler.reserve(patience, self.now);
+        self.note(|| format!("reserve {patience:?}: {result:?}"));
+        let limit = if let Patience::Wait { limit, .. } = patience { limit } else { None };
+        let (id, held) = match result {
+            Ok(Booking::Held(id)) => (id, true),
+            Ok(Booking::Waiting(id)) => (id, false),
+            Err(Refused::TimedOut(_)) => panic!("at once"),
+            Err(Refused::QueueFull | Refused::Unavailable(_)) => return,
+        };
+        let record = ReservationRecord { asked: self.now, limit, held };
+        assert!(self.ledger.reservations.insert(id, record).is_none(), "reservation id used twice");
         self.after_event();
     }
 
@@ -92,6 +107,7 @@ impl World {
         match &event {
             Event::Warm => (self.ledger.asked, self.ledger.warming) = (true, true),
             Event::Resize { min, max } => self.ledger.max = (*max).max(*min).max(1),
+            Event::Unreserve { reservation } => drop(self.ledger.reservations.remove(reservation)),
             Event::Close { how } => self.ledger.close(*how),
             Event::Cancel { task, .. } => {
                 if let Some(task) = self.ledger.tasks.get_mut(task) {
@@ -131,6 +147,10 @@ impl World {
         assert_eq!(self.ledger.resolved, outcomes);
         assert_eq!(counts.workers_spawned - counts.workers_ended, s.workers.present() as u64);
         assert_eq!(self.ledger.present.len(), s.workers.present());
+        let told = self.ledger.workers.values().filter(|worker| worker.told).count();
+        assert_eq!(counts.workers_ended, told as u64, "an end was not told");
+        let (busy, ready) = s.worker_time(self.now);
+        assert!(busy <= ready);
         assert!(s.workers.top_idle().is_none() || s.queue.len() == 0, "somebody waits beside an idle worker");
         self.ledger.check_queue(s);
     }
@@ -185,7 +205,7 @@ impl World {
                 let runs = |process: &&Process| process.alive && process.running == Some(task);
                 assert!(self.processes.values().find(runs).is_none(), "{task:?} is resolved and still runs");
             }
-            Action::Warmed { .. } | Action::Closed => {}
+            Action::Reserved { .. } | Action::Warmed { .. } | Action::Closed | Action::Tell(_) => {}
         }
     }
 
@@ -296,6 +316,8 @@ impl World {
             assert!(kept, "idle, not needed, and still there");
         }
         assert_eq!(tally.starting + tally.failing + tally.dying + tally.leaving, 0);
+        let limited = |record: &ReservationRecord| record.limit.is_some_and(|limit| limit < Now::NEVER.0);
+        assert!(!self.ledger.reservations.values().any(|record| !record.held && limited(record)), "waits too long");
         assert!(!self.ledger.warming, "nobody said whether the pool is warm");
         assert_eq!(s.next_deadline(), None);
     }
