@@ -345,6 +345,17 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_of_another_version_says_which() {
+        let hello = Hello { magic: HELLO_MAGIC, protocol: 7, pid: 1, exe: ExeIdentity::default() }.encode().unwrap();
+        assert_eq!(Hello::protocol_of(&hello), Ok(7));
+        let beginning = postcard::to_stdvec(&(HELLO_MAGIC, 300u32)).unwrap();
+        assert_eq!(Hello::protocol_of(&[&beginning[..], b"what is said in version 300"].concat()), Ok(300));
+        for wrong in [&hello[1..], &hello[..9], b""] {
+            assert!(Hello::protocol_of(wrong).is_err());
+        }
+    }
+
+    #[test]
     fn what_is_no_value_stays_within_its_bounds() {
         let long = "ä".repeat(100_000);
         let report = PanicReport {
@@ -379,6 +390,7 @@ mod tests {
                 prop_assert!(head.name.len() <= bytes.len());
             }
             let _ = Setup::decode(&bytes);
+            let _ = Hello::protocol_of(&bytes);
             let _ = Hello::decode(&bytes);
         }
     }
