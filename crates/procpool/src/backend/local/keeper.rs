@@ -324,7 +324,8 @@ impl Keeper {
         let stderr = match &mut ward.stderr {
             Some(tail) => {
                 // What earlier tasks of this worker wrote is not this one's last words.
-                let since = self.receiver.engine.with_workers(|workers| workers.offered_at(worker));
+                let now = self.receiver.engine.now();
+                let since = self.receiver.engine.with_workers(|workers| workers.busy_since(worker, now));
                 let lines = tail.last_words(|line| self.receiver.engine.at(line) >= since);
                 if !tail.is_closed() {
                     forget(&self.poller, tail.as_fd());

@@ -41,8 +41,8 @@ pub(super) struct Link {
     stalled_now: Notify,
     /// When bytes last moved towards the worker.
     moved_ns: AtomicU64,
-    /// The number of the last offer, plus one; 0 before the first.
-    offered: AtomicU64,
+    /// The offers that it was given and has not answered, in the order in which it was given them.
+    given: Mutex<VecDeque<u64>>,
     /// The first thing that went wrong with it; it explains its death.
     fault: Mutex<Option<String>>,
 }
@@ -93,7 +93,7 @@ impl Link {
             stalled: AtomicBool::new(false),
             stalled_now: Notify::new(),
             moved_ns: AtomicU64::new(0),
-            offered: AtomicU64::new(0),
+            given: Mutex::default(),
             fault: Mutex::default(),
         }
     }
@@ -212,7 +212,7 @@ impl Link {
                 Ok(_) => loop {
                     let understood = match assembler.push(buffer) {
                         Ok(Some(message)) => {
-                            etiquette.admit(message.kind, message.id, self.offered()).and_then(|()| each(message))
+                            etiquette.admit(message.kind, || self.answers(message.id)).and_then(|()| each(message))
                         }
                         Ok(None) => break,
                         Err(error) => Err(format!("it broke the protocol: {error}")),
@@ -241,14 +241,23 @@ impl Link {
 
     /// Gives the worker a task: marks its slot of the page, and sends its frame.
     pub(super) fn offer(&self, offer: OfferId, task: Outgoing) {
-        self.offered.store(offer.0.wrapping_add(1), Ordering::Release);
+        lock(&self.given).push_back(offer.0);
         // The slot first: the worker may see the frame at once.
         self.page.offer(offer);
         self.push(Order::Send(task));
     }
 
-    fn offered(&self) -> Option<u64> {
-        self.offered.load(Ordering::Acquire).checked_sub(1)
+    /// An offer was taken back: what has not left yet need not leave, and there will be no answer.
+    pub(super) fn revoked(&self, offer: OfferId) {
+        lock(&self.given).retain(|given| *given != offer.0);
+        self.push(Order::Abort { id: offer.0 });
+    }
+
+    /// Whether the worker owes an answer to this offer; from now on it does not.
+    fn answers(&self, offer: u64) -> bool {
+        let mut given = lock(&self.given);
+        let position = given.iter().position(|given| *given == offer);
+        position.and_then(|position| given.remove(position)).is_some()
     }
 
     /// Remembers what went wrong; the first one wins.

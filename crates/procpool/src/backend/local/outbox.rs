@@ -1,7 +1,8 @@
 //! What is to be written to a worker, in the order in which it was decided, cut into fragments. Sans-IO.
 //!
 //! Big messages are cut lazily, so that one that is revoked half-way costs an abort marker and no more, and small
-//! messages pass between the fragments of a big one.
+//! messages pass between the fragments of a big one. Tasks do not: a worker claims them in the order in which they
+//! arrive, which is to be the order in which they were handed over.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -46,7 +47,7 @@ pub(crate) struct Outbox {
     ready_len: usize,
     /// Small messages that have not become part of `ready` yet.
     staged: BytesMut,
-    /// The big message that is being cut, and those behind it.
+    /// The big message that is being cut, and those behind it, with the small tasks that were handed over after it.
     big: VecDeque<Big>,
 }
 
@@ -72,7 +73,7 @@ impl Outbox {
         let Outgoing { kind, id, head, body } = message;
         let len = head.len() + body.len();
         let fragments = Fragments::new(kind, id, len);
-        if len <= SMALL {
+        if len <= SMALL && (kind != Kind::Task || self.big.is_empty()) {
             for (prefix, _) in fragments {
                 self.staged.extend_from_slice(&prefix);
             }

@@ -1,5 +1,6 @@
 //! The engine's decisions about workers, for child processes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::keeper::{Command, KeeperHandle};
@@ -27,8 +28,29 @@ struct Seat {
     worker: WorkerId,
     /// There once the process is.
     link: Option<Arc<Link>>,
-    /// When its current task was offered.
-    offered_at: Now,
+    /// When it was given the tasks that it may have in hand, oldest first. Answered ones stay for a while.
+    offered: VecDeque<(OfferId, Now)>,
+}
+
+impl Seat {
+    /// Notes that it is given a task, and forgets those that are over.
+    fn give(&mut self, offer: OfferId, now: Now) {
+        if let Some(link) = &self.link {
+            let is_over = |offer| !matches!(link.page.inspect(offer), SlotState::Offered | SlotState::Claimed { .. });
+            // Whatever the page says, no more than its slots can be in hand.
+            while self.offered.len() >= OfferId::SLOTS
+                || self.offered.front().is_some_and(|&(oldest, _)| is_over(oldest))
+            {
+                self.offered.pop_front();
+            }
+        }
+        self.offered.push_back((offer, now));
+    }
+
+    fn offered_at(&self, offer: OfferId) -> Now {
+        let found = self.offered.iter().rev().find(|(given, _)| *given == offer);
+        found.map_or(Now::default(), |&(_, at)| at)
+    }
 }
 
 /// What happens after the lock is released.
@@ -62,9 +84,18 @@ impl Processes {
         }
     }
 
-    /// When a worker was given its last task; the beginning of time for one that never had any.
-    pub(super) fn offered_at(&self, worker: WorkerId) -> Now {
-        self.seat(worker).map_or(Now::default(), |seat| seat.offered_at)
+    /// Since when a worker has been at what it did last: it claimed a task, or was given one. The beginning of time for
+    /// one that never had any.
+    pub(super) fn busy_since(&self, worker: WorkerId, now: Now) -> Now {
+        let Some(seat) = self.seat(worker) else { return Now::default() };
+        let claimed = seat.offered.iter().rev().find_map(|&(offer, offered_at)| {
+            let link = seat.link.as_ref()?;
+            match self.evidence(link, link.page.inspect(offer), offered_at, now) {
+                Evidence::Claimed { at } => Some(at),
+                _ => None,
+            }
+        });
+        claimed.or(seat.offered.back().map(|&(_, at)| at)).unwrap_or_default()
     }
 
     /// The process is gone, or never came to be.
@@ -114,17 +145,20 @@ impl Workers for Processes {
             self.seats.resize_with(slot + 1, || None);
         }
         // A slot is free only once its worker has been buried, and buried workers are detached.
-        self.seats[slot] = Some(Seat { worker, link: None, offered_at: Now::default() });
+        self.seats[slot] = Some(Seat { worker, link: None, offered: VecDeque::new() });
         self.command(Command::Spawn { worker, watch }, later);
     }
 
     fn offer(&mut self, worker: WorkerId, offer: OfferId, task: &Offered<'_>, later: &mut Later) {
         let Some(seat) = self.seat_mut(worker) else { return };
-        seat.offered_at = task.now;
+        seat.give(offer, task.now);
         let Some(link) = seat.link.clone() else { return };
         let head = task_head(&task.job.entry, task.attempt, task.task.0, task.job.name.as_str());
         link.offer(offer, Outgoing { kind: Kind::Task, id: offer.0, head, body: task.job.arguments.clone() });
-        later.flush.push(link);
+        // Tasks that are handed to a worker one after the other leave in one write.
+        if later.flush.last().is_none_or(|last| !Arc::ptr_eq(last, &link)) {
+            later.flush.push(link);
+        }
     }
 
     fn revoke(&mut self, worker: WorkerId, offer: OfferId, now: Now, later: &mut Later) -> Evidence {
@@ -133,16 +167,16 @@ impl Workers for Processes {
         let state = link.page.revoke(offer);
         if state == SlotState::Revoked {
             // What has not left yet need not leave.
-            link.push(Order::Abort { id: offer.0 });
+            link.revoked(offer);
             later.flush.push(Arc::clone(link));
         }
-        self.evidence(link, state, seat.offered_at, now)
+        self.evidence(link, state, seat.offered_at(offer), now)
     }
 
     fn inspect(&mut self, worker: WorkerId, offer: OfferId, now: Now) -> Evidence {
         let Some(seat) = self.seat(worker) else { return Evidence::Revoked };
         let Some(link) = &seat.link else { return Evidence::Revoked };
-        self.evidence(link, link.page.inspect(offer), seat.offered_at, now)
+        self.evidence(link, link.page.inspect(offer), seat.offered_at(offer), now)
     }
 
     fn set_cancel(&mut self, worker: WorkerId, offer: OfferId) {

@@ -1,11 +1,13 @@
 //! The sans-IO heart of a pool: who runs what, and what happens when things go wrong.
 
+mod ahead;
 mod api;
 mod closing;
 mod core;
 mod endings;
 mod handover;
 mod life;
+mod pace;
 mod queue;
 
 mod staffing;

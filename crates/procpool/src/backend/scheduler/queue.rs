@@ -66,7 +66,7 @@ impl Queue {
     }
 
     /// A task enters whatever the limit says: it holds a reservation, or it had a place before and lost its worker
-    /// (so the excess is bounded by the number of workers).
+    /// (so the excess is bounded by what workers may have in hand).
     pub(super) fn enter_anyway(&mut self, task: TaskId, priority: i32) {
         self.ready.insert((Reverse(priority), task));
     }
@@ -81,6 +81,12 @@ impl Queue {
             // Reached when reservations (or a limit of 0) leave no place at all: an idle worker is place enough.
             None => self.waiting.pop_first().map(|(task, _)| task),
         }
+    }
+
+    /// The task that [`pop`](Self::pop) would give.
+    pub(super) fn first(&self) -> Option<TaskId> {
+        let ready = self.ready.first().map(|&(_, task)| task);
+        ready.or_else(|| self.waiting.keys().next().copied())
     }
 
     /// Forgets one task, wherever it stands.

@@ -21,11 +21,13 @@ impl<P: Payload> Scheduler<P> {
         }
     }
 
-    /// Whether another worker is called for. Each queued task calls for one that is not there; a burst of submissions
-    /// starts as many workers as can be used, and a lone one a single worker.
+    /// Whether another worker is called for. Each queued task calls for one that is not there, and so does each that
+    /// lies behind another in a worker's hand; a burst of submissions starts as many workers as can be used, and a lone
+    /// one a single worker.
     fn wants_worker(&self) -> bool {
         let tally = self.workers.tally();
-        if self.queue.len() > tally.starting as usize {
+        let wanting = self.queue.len() + self.workers.ahead();
+        if wanting > tally.starting as usize && self.workers.top_idle().is_none() {
             return true;
         }
         if self.close.is_some() || tally.kept() >= self.config.min_workers {
@@ -47,7 +49,7 @@ impl<P: Payload> Scheduler<P> {
             && tally.starting + tally.failing < self.starts.at_a_time()
     }
 
-    fn max_workers(&self) -> u32 {
+    pub(super) fn max_workers(&self) -> u32 {
         self.config.max_workers.max(self.config.min_workers).max(1)
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct ThreadsConfig {
 /// Starts the clock; workers follow when they are needed. The pool lives on `runtime`, and ends with it.
 pub(crate) fn start(config: ThreadsConfig, runtime: Handle) -> Result<Arc<dyn Backend>, PoolError> {
     let ThreadsConfig { scheduler, init, exit, max_message } = config;
+    // A thread that is handed its next task ahead gains nothing that would be worth a page of its own.
+    let scheduler = SchedulerConfig { max_depth: 1, ..scheduler };
     let handle = Arc::new(ClockHandle::default());
     let engine = Arc::new(Engine::new(scheduler, max_message, runtime, |_| Threads::new(Arc::clone(&handle))));
     let clock = Clock { engine: Arc::clone(&engine), handle, init, exit, max_message };

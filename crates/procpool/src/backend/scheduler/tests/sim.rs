@@ -26,6 +26,7 @@ pub(super) fn world(mut source: Source) -> World {
         exit_limit: s.of(&[ms(50), ms(200)]),
         claim_limit: s.of(&[ms(20), ms(100), ms(4)]),
         max_offers: s.of(&[3, 1, 2]),
+        max_depth: s.of(&[64, 1, 2, 8]),
         start_failures: s.of(&[3, 1, 2]),
         backoff: s.of(&[ms(10), ms(0)]),
         max_backoff: s.of(&[ms(80), ms(15)]),
@@ -37,6 +38,7 @@ pub(super) fn world(mut source: Source) -> World {
         crash: s.of(&[0, 10, 40]),
         hang: s.of(&[0, 5, 30]),
         lie: s.of(&[0, 5, 20]),
+        slow: s.of(&[30, 3, 1]),
         stray: s.of(&[0, 5, 30]),
     };
     World::new(config, faults, source)
@@ -52,7 +54,7 @@ fn options(world: &mut World, reserved: bool) -> TaskOptions {
         run_limit: s.of(&[None, Some(ms(15)), Some(ms(50)), Some(Duration::MAX), Some(ms(0))]),
         queue_limit: s.of(&[None, None, None, None, Some(ms(5)), Some(ms(40)), Some(ms(200)), Some(ms(0))]),
         grace: s.of(&[ms(0), ms(0), ms(10), ms(60)]),
-        batch: Batch::One,
+        batch: s.of(&[Batch::One, Batch::One, Batch::Auto, Batch::UpTo(2), Batch::UpTo(5), Batch::UpTo(64)]),
     }
 }
 
@@ -99,6 +101,8 @@ fn act(world: &mut World, reserved: &mut u32) {
             world.tell(Event::Resize { min, max });
         }
         37 => world.tell(Event::Warm),
+        // The pool is older than it seems: any number may be next.
+        35 => world.scheduler.next_offer += world.source.pick(128),
         38 if world.source.chance(world.faults.stray) => world.stray(),
         39 if world.source.chance(10) => {
             let how = closing(world);
@@ -172,14 +176,15 @@ fn run(world: &mut World, deeds: u64) -> std::thread::Result<()> {
     result
 }
 
-fn round(seed: u64, trace: bool) -> (u64, Counts) {
+/// Also: how many tasks were handed over ahead, and how many of those were taken back.
+fn round(seed: u64, trace: bool) -> (u64, Counts, u64, u64) {
     let mut world = world(Source::Seed(seed));
     world.trace = trace.then(Vec::new);
     if let Err(panic) = run(&mut world, 60) {
         eprintln!("to see it again: PROCPOOL_SIM_SEED={seed} cargo test -p procpool --lib scheduler::tests::sim");
         resume_unwind(panic);
     }
-    (world.events, world.scheduler.counts())
+    (world.events, world.scheduler.counts(), world.ledger.ahead, world.ledger.reclaimed)
 }
 
 /// Enough for a million events, in a few seconds.
@@ -198,9 +203,9 @@ fn random_worlds_keep_all_promises() {
     let rounds = number("PROCPOOL_SIM_ROUNDS").unwrap_or(ROUNDS);
     let mut events = 0;
     // A simulation proves nothing about what never happened in it.
-    let mut seen = [0; 9];
+    let mut seen = [0; 11];
     for seed in 0..rounds {
-        let (more, counts) = round(seed, false);
+        let (more, counts, ahead, reclaimed) = round(seed, false);
         events += more;
         let ends = [
             counts.replied,
@@ -212,6 +217,8 @@ fn random_worlds_keep_all_promises() {
             counts.unavailable,
             counts.shut_down,
             counts.retried,
+            ahead,
+            reclaimed,
         ];
         seen.iter_mut().zip(ends).for_each(|(sum, n)| *sum += n);
     }
