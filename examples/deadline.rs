@@ -9,7 +9,7 @@ use std::hint::{black_box, spin_loop};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use procpool::{Pool, Run, RunError, Started, Stderr, call, current};
+use procpool::{Pool, Run, RunError, Started, Stdio, call, current};
 
 fn never_ends() {
     loop {
@@ -50,7 +50,7 @@ fn healthy(x: u64, y: u64) -> String {
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     // One worker, so that the task after a crash cannot simply run in another one. What a worker writes to stderr is
     // kept for the error instead of being mixed into this program's own.
-    let pool = Pool::builder().workers(1).stderr(Stderr::Capture).build()?;
+    let pool = Pool::builder().workers(1).stderr(Stdio::Capture).build()?;
     let numbers = [1, 2, 3];
 
     let limit = Duration::from_millis(300);

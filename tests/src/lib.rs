@@ -10,6 +10,7 @@
 
 mod dump;
 mod gate;
+mod heard;
 mod host;
 mod leaks;
 mod obstacles;
@@ -22,6 +23,7 @@ pub mod traps;
 
 pub use dump::watched;
 pub use gate::{Gate, Visitor, visit};
+pub use heard::{Heard, Line};
 pub use host::{
     close_everything, fork_a_holder, ignore_children, reap_any_child, start_idler, start_something_and_spin,
 };

@@ -2,14 +2,14 @@
 
 use std::error::Error;
 
-use procpool::{ErrorKind, Pool, RunError, Started, Stderr, WorkerPanic, WorkerState, call};
+use procpool::{ErrorKind, Pool, RunError, Started, Stdio, WorkerPanic, WorkerState, call};
 use procpool_tests::tasks::{abort, boom, leave, overflow, pid, power, segfault, spin, wait_at};
 use procpool_tests::traps::{Trick, WhenDecoded, WhenEncoded};
 use procpool_tests::{Gate, Signal, freeze, is_alive, send, test, until, until_it_waits, visit};
 
 /// One worker, so that what follows a crash cannot simply run in another one; what it prints is kept for the error.
 fn pool_of_one() -> Pool {
-    Pool::builder().workers(1).stderr(Stderr::Capture).env("RUST_BACKTRACE", "0").build().unwrap()
+    Pool::builder().workers(1).stderr(Stdio::Capture).env("RUST_BACKTRACE", "0").build().unwrap()
 }
 
 fn panic_with_number() {
@@ -100,7 +100,7 @@ fn message(error: &RunError) -> Option<&str> {
 
 test! {
     async fn behaviour_08_panic_tells_where() {
-        let pool = Pool::builder().workers(1).stderr(Stderr::Null).env("RUST_BACKTRACE", "1").build().unwrap();
+        let pool = Pool::builder().workers(1).stderr(Stdio::Null).env("RUST_BACKTRACE", "1").build().unwrap();
         let worker = pool.run(call!(pid())).await.unwrap();
         let here = line!() + 1;
         let error = pool.run(call!(boom("no such page".to_string()))).await.unwrap_err();

@@ -72,4 +72,18 @@ over_every_backend! {
         init_fails
         init_takes_too_long
         exit_hook;
+    watching:
+        stats_count_every_task
+        stats_of_what_happened_since
+        without_timings
+        stats_tell_why_workers_ended
+        events_of_a_workers_life
+        events_of_tasks_that_fail
+        events_of_workers_that_are_stopped
+        events_of_workers_that_do_not_start
+        events_of_sizes
+        a_slow_reader_misses_some
+        events_end_with_the_pool
+        shutdown_on_a_token
+        a_token_after_the_end;
 }

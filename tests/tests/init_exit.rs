@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use procpool::{
-    ErrorKind, Exit, Pool, PoolBuilder, PoolErrorKind, RunError, Shutdown, Started, Stderr, WorkerState, call,
+    ErrorKind, Exit, Pool, PoolBuilder, PoolErrorKind, RunError, Shutdown, Started, Stdio, WorkerState, call,
 };
 use procpool_tests::tasks::{Identity, leave, pid, segfault, wait_at, who};
 use procpool_tests::{Gate, Signal, children_of, is_alive, send, test, until, visit};
@@ -54,7 +54,7 @@ fn connect(gate: String) -> Result<(), String> {
 }
 
 fn builder() -> PoolBuilder {
-    Pool::builder().workers(1).stderr(Stderr::Capture).env("RUST_BACKTRACE", "0")
+    Pool::builder().workers(1).stderr(Stdio::Capture).env("RUST_BACKTRACE", "0")
 }
 
 /// The pool's starts fail: three times with one worker, then everything that waits is told why, and nothing is left.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::future::{join_all, try_join_all};
-use procpool::{ErrorKind, Pool, PoolBuilder, PoolErrorKind, Started, Stderr, WorkerState, call};
+use procpool::{ErrorKind, Pool, PoolBuilder, PoolErrorKind, Started, Stdio, WorkerState, call};
 use procpool_tests::tasks::{Identity, leave, pid, same, wait_at, who};
 use procpool_tests::{Famine, Gate, Signal, Swamp, Visitor, children_of, ended, freeze, is_alive, send, test, until};
 
@@ -197,7 +197,7 @@ test! {
         let swamp = Swamp::new();
         // The loader prints that it cannot find the first of these, and is then stuck with the second.
         let preload = format!("/procpool-has-no-such-file.so:{}", swamp.path().display());
-        let pool = builder(1).env("LD_PRELOAD", preload).stderr(Stderr::Capture).build().unwrap();
+        let pool = builder(1).env("LD_PRELOAD", preload).stderr(Stdio::Capture).build().unwrap();
         let run = pool.spawn(call!(pid()));
         let mut killed = BTreeSet::new();
         while killed.len() < 3 {

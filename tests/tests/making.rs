@@ -28,11 +28,12 @@ fn a_runtime_without_io_is_an_error_and_not_a_panic_of_the_keeper() {
 
 test! {
     async fn every_setting_out_of_range_is_named() {
-        let wrong: [(Setting, &str); 9] = [
+        let wrong: [(Setting, &str); 10] = [
             (|builder| builder.workers(0), "workers is 0; it must be from 1"),
             (|builder| builder.max_tasks(0), "max_tasks is 0"),
             (|builder| builder.queue_limit(0), "queue_limit is 0"),
             (|builder| builder.max_message(0), "max_message is 0"),
+            (|builder| builder.ageing(Duration::ZERO), "ageing is zero"),
             (|builder| builder.idle_timeout(Duration::ZERO), "idle_timeout is zero"),
             (|builder| builder.start_timeout(Duration::ZERO), "start_timeout is zero"),
             (|builder| builder.init_timeout(Duration::ZERO), "init_timeout is zero"),

@@ -2,11 +2,11 @@
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::join_all;
-use procpool::{ErrorKind, Exit, Pool, Process, Started, Stderr, call};
+use procpool::{ErrorKind, Exit, Pool, Process, Started, Stdio, call};
 use procpool_tests::tasks::{Identity, abort, boom, leave, pid, power, same, spin, visit_and_spin, wait_at, who};
 use procpool_tests::traps::{Trick, WhenDecoded, WhenEncoded};
 use procpool_tests::{Gate, Part, Signal, children_of, ended, is_alive, parent_of, part, send, test, until, visit};
@@ -348,14 +348,15 @@ fn write_and_abort(text: String) {
 
 /// Writes, and leaves something running that holds stderr open.
 fn leave_a_writer_and_abort() {
-    let left = Command::new("tail").args(["-f", "/dev/null"]).stdin(Stdio::null()).process_group(0).spawn();
+    let left =
+        Command::new("tail").args(["-f", "/dev/null"]).stdin(std::process::Stdio::null()).process_group(0).spawn();
     eprintln!("left {}", left.unwrap().id());
     std::process::abort();
 }
 
 test! {
     async fn behaviour_45_stderr_before_a_crash() {
-        let pool = Pool::builder().workers(1).stderr(Stderr::Capture).build().unwrap();
+        let pool = Pool::builder().workers(1).stderr(Stdio::Capture).build().unwrap();
         let text = "first\nsecond \u{e9}\n\nno end of line".to_string();
         let error = pool.run(call!(write_and_abort(text))).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WorkerDied);

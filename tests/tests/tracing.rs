@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
-use procpool::{Pool, Stderr, call};
+use procpool::{Pool, Stdio, call};
 use procpool_tests::tasks::{leave, power};
 use procpool_tests::test;
 use tracing::field::{Field, Visit};
@@ -71,7 +71,7 @@ test! {
     async fn workers_tasks_and_stderr_are_told_with_stable_targets_and_fields() {
         let notes = Notes::default();
         tracing::subscriber::set_global_default(notes.clone()).unwrap();
-        let pool = Pool::builder().workers(1).stderr(Stderr::Capture).build().unwrap();
+        let pool = Pool::builder().workers(1).stderr(Stdio::Capture).build().unwrap();
         pool.run(call!(power(4))).await.unwrap();
         let pid = pool.snapshot().workers[0].pid.unwrap();
         let error = pool.run(call!(complain_and_leave())).await.unwrap_err();

@@ -65,32 +65,54 @@ impl From<RangeInclusive<usize>> for Workers {
     }
 }
 
-/// Where the stderr of workers goes. Stdout always goes where the parent's goes.
+/// Where the stdout or the stderr of workers goes: for [`PoolBuilder::stdout`](crate::PoolBuilder::stdout) and
+/// [`PoolBuilder::stderr`](crate::PoolBuilder::stderr).
+///
+/// **Captured** output becomes tracing events, one a line, with the target `procpool::stdout` or `procpool::stderr` and
+/// the fields `worker`, `pid`, `task` (its number) and `name` (the task's; both are missing between tasks), in the span
+/// of the task. What a task has printed and flushed is told before its caller hears of its result. (Rust's `println!` and
+/// `eprintln!` need no flush; what C code keeps in a buffer comes when it lets go of it.)
+///
+/// A line is what ends in `\n` or `\r\n`, and what is left when its task or its worker ends. Of longer lines an event
+/// has the first 1,024 bytes; bytes that are not UTF-8 are replaced; escape sequences stay. A worker that prints faster
+/// than this program reads waits, as at any pipe. A pool that captures hands each worker one task at a time, or a line
+/// could not be told to be this task's or the next one's.
 ///
 /// ```no_run
 /// # fn f() -> Result<(), procpool::PoolError> {
-/// let pool = procpool::Pool::builder().stderr(procpool::Stderr::Capture).build()?;
+/// use procpool::{Pool, Stdio};
+/// let pool = Pool::builder().stdout(Stdio::Tee).stderr(Stdio::Capture).build()?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Stderr {
-    /// Where the parent's stderr goes.
+pub enum Stdio {
+    /// Where the parent's goes.
     #[default]
     Inherit,
     /// Nowhere.
     Null,
-    /// Each line becomes a tracing event (target `procpool::stderr`), and the last lines of a worker that dies are in
-    /// the error.
+    /// To tracing. The last lines on stderr of a worker that dies are in the error, too:
+    /// [`RunError::stderr`](crate::RunError::stderr).
     Capture,
+    /// As `Capture`, and also where the parent's goes: line by line, so that lines of several workers never mix (one of
+    /// more than 4,096 bytes may). Nothing waits for whoever reads the parent's output: up to 256 KiB are kept for them,
+    /// and what does not fit is dropped, with a line that says how many lines that was.
+    Tee,
 }
 
-impl From<Stderr> for process::Stderr {
-    fn from(stderr: Stderr) -> Self {
-        match stderr {
-            Stderr::Inherit => process::Stderr::Inherit,
-            Stderr::Null => process::Stderr::Null,
-            Stderr::Capture => process::Stderr::Pipe,
+impl Stdio {
+    pub(crate) fn is_captured(self) -> bool {
+        matches!(self, Stdio::Capture | Stdio::Tee)
+    }
+}
+
+impl From<Stdio> for process::Stream {
+    fn from(stdio: Stdio) -> Self {
+        match stdio {
+            Stdio::Inherit => process::Stream::Inherit,
+            Stdio::Null => process::Stream::Null,
+            Stdio::Capture | Stdio::Tee => process::Stream::Pipe,
         }
     }
 }
@@ -104,10 +126,18 @@ pub(crate) fn invalid(message: impl Into<String>) -> PoolError {
 pub(crate) struct ProcessConfig {
     pub(crate) env: process::EnvChanges,
     pub(crate) current_dir: Option<PathBuf>,
-    pub(crate) stderr: Stderr,
+    pub(crate) stdout: Stdio,
+    pub(crate) stderr: Stdio,
     pub(crate) max_message: u64,
     /// What every worker is told; name and number are filled in for each.
     pub(crate) setup: Setup,
+}
+
+impl ProcessConfig {
+    /// Whether any output of the workers is read here.
+    pub(crate) fn captures(&self) -> bool {
+        self.stdout.is_captured() || self.stderr.is_captured()
+    }
 }
 
 /// A job that workers run at their start or end.
@@ -171,6 +201,9 @@ pub(crate) mod defaults {
     pub(crate) const QUEUE_LIMIT: usize = 1024;
     /// Submissions that wait for a place in the queue.
     pub(crate) const MAX_WAITING: usize = 1 << 20;
+    /// One level of priority is worth so much waiting. Longer than tasks wait in a pool that keeps up, so that there
+    /// priorities alone decide; short enough that in one that does not, nobody is forgotten within a minute or two.
+    pub(crate) const AGEING: Duration = Duration::from_secs(10);
     /// From spawning a worker to its hello.
     pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(30);
     /// For the `init` job.
@@ -198,6 +231,7 @@ pub(crate) fn default_scheduler(workers: u32) -> SchedulerConfig {
         max_workers: workers,
         queue_limit: defaults::QUEUE_LIMIT,
         waiting_limit: defaults::MAX_WAITING,
+        ageing: defaults::AGEING,
         idle_timeout: None,
         max_tasks: None,
         start_limit: defaults::START_TIMEOUT,

@@ -229,7 +229,7 @@
 //! ```standalone_crate
 //! use std::time::Duration;
 //!
-//! use procpool::{Pool, Shutdown, Stderr, call};
+//! use procpool::{Pool, Shutdown, Stdio, call};
 //!
 //! fn set_up(scale: u64) -> Result<(), String> {
 //!     if scale == 0 { Err("the scale is 0".into()) } else { Ok(()) }
@@ -248,7 +248,7 @@
 //!         .idle_timeout(Duration::from_secs(30)) // and shrinks
 //!         .max_tasks(1000) // then a worker is replaced
 //!         .init(call!(set_up(3))) // in each worker, before its first task
-//!         .stderr(Stderr::Capture) // lines to tracing; the last ones in errors
+//!         .stderr(Stdio::Capture) // lines to tracing; the last ones in errors
 //!         .build()?;
 //!     pool.ready().await?;
 //!     pool.resize(1..=4)?;
@@ -334,7 +334,7 @@
 //! # What is traced
 //!
 //! Spans and events of `tracing`, with the targets `procpool::task`, `procpool::worker` and, for captured lines,
-//! `procpool::stderr`.
+//! `procpool::stdout` and `procpool::stderr` ([`Stdio`]).
 //!
 //! # What it needs
 //!
@@ -360,14 +360,14 @@ mod task;
 mod wire;
 mod worker;
 
-pub use config::{Stderr, Workers};
+pub use config::{Stdio, Workers};
 pub use current::{Current, current};
 pub use entry::init;
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
 pub use map::{Map, MapFuture};
 pub use pool::{
-    AbortHandle, JoinHandle, Pool, PoolBuilder, Report, Run, Shutdown, Snapshot, TaskSnapshot, WaitReason,
-    WorkerSnapshot, WorkerState, spawn_blocking_process,
+    AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Pool, PoolBuilder, Report, Run, Shutdown, Snapshot,
+    Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot, WorkerState, spawn_blocking_process,
 };
 pub use process::Process;
 pub use procpool_macros::{main, task};

@@ -4,6 +4,7 @@ mod backend;
 pub(crate) mod queue;
 pub(crate) mod stopping;
 pub(crate) mod values;
+pub(crate) mod watching;
 pub(crate) mod workers;
 
 pub(crate) use backend::Backend;

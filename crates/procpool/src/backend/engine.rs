@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -13,16 +14,18 @@ use tokio::sync::oneshot;
 
 use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
-use super::outcome::{Tally, outcome};
+use super::news::{self, News};
+use super::outcome::outcome;
+use super::record::{Record, Timings};
 use super::scheduler::{
-    Action, CancelReason, Closing, Event, Evidence, Now, OfferId, Overdue, Placement, Refused, Resolution, Scheduler,
-    SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
+    Action, Batch, CancelReason, Closing, Event, Evidence, Fact, Now, OfferId, Overdue, Placement, Refused, Resolution,
+    Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
 };
 use super::seam::Backend;
 use super::view;
 use crate::error::{ErrorKind, Facts, PoolError, PoolErrorKind, RunError, Started};
 use crate::panics;
-use crate::pool::{Report, Shutdown, Snapshot};
+use crate::pool::{Event as PoolEvent, Events, Report, Shutdown, Snapshot, Stats};
 use crate::process::Watch;
 use crate::sync::lock;
 use crate::sys::clock;
@@ -61,11 +64,28 @@ pub(crate) struct Offered<'a> {
     pub(crate) now: Now,
 }
 
+/// What a backend asks of every task that it is given, and notes about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demands {
+    /// The most bytes that its arguments may take.
+    pub(crate) max_message: u64,
+    pub(crate) batching: Batching,
+    pub(crate) timings: Timings,
+}
+
+/// Whether a worker may be given a task while it still has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Batching {
+    Allowed,
+    /// Somebody has to tell which task a worker is busy with: by what it prints, say.
+    OneAtATime,
+}
+
 /// A pool's scheduler and workers behind one short lock.
 pub(crate) struct Engine<W: Workers> {
     /// The clock's reading when the pool was made; [`Now`] counts from here.
     epoch_ns: u64,
-    max_message: u64,
+    demands: Demands,
     runtime: Handle,
     /// What the scheduler said last about how many tasks a worker is to have in hand.
     depth: AtomicU32,
@@ -78,7 +98,8 @@ struct State<W: Workers> {
     /// Decisions not carried out yet. Two buffers that swap, so that the hot path allocates neither.
     actions: Vec<Action<Work>>,
     batch: Vec<Action<Work>>,
-    tally: Tally,
+    record: Record,
+    news: News,
     warming: Vec<oneshot::Sender<Warm>>,
     closing: Vec<oneshot::Sender<Report>>,
     told_to_close: bool,
@@ -91,11 +112,19 @@ struct After<W: Workers> {
     resolved: Vec<(TaskId, Submission, Outcome)>,
     warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
     ended: Vec<(oneshot::Sender<Report>, Report)>,
+    /// Readers of events that wait.
+    readers: Vec<Waker>,
 }
 
 impl<W: Workers> After<W> {
     fn new() -> Self {
-        After { later: W::Later::default(), resolved: Vec::new(), warmed: Vec::new(), ended: Vec::new() }
+        After {
+            later: W::Later::default(),
+            resolved: Vec::new(),
+            warmed: Vec::new(),
+            ended: Vec::new(),
+            readers: Vec::new(),
+        }
     }
 
     fn finish(self) {
@@ -108,6 +137,11 @@ impl<W: Workers> After<W> {
                 super::outcome::trace(task, &job, &outcome);
                 job.completer.resolve(outcome);
             })) {
+                panics::discard(panic);
+            }
+        }
+        for reader in self.readers {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| reader.wake())) {
                 panics::discard(panic);
             }
         }
@@ -125,14 +159,14 @@ impl<W: Workers> Engine<W> {
     /// `workers` is given the clock's reading that [`Now`] counts from.
     pub(crate) fn new(
         config: SchedulerConfig,
-        max_message: u64,
+        demands: Demands,
         runtime: Handle,
         workers: impl FnOnce(u64) -> W,
     ) -> Self {
         let epoch_ns = clock::monotonic_ns();
         Engine {
             epoch_ns,
-            max_message,
+            demands,
             runtime,
             depth: AtomicU32::new(1),
             state: Mutex::new(State {
@@ -140,7 +174,8 @@ impl<W: Workers> Engine<W> {
                 workers: workers(epoch_ns),
                 actions: Vec::new(),
                 batch: Vec::new(),
-                tally: Tally::default(),
+                record: Record::new(demands.timings),
+                news: News::default(),
                 warming: Vec::new(),
                 closing: Vec::new(),
                 told_to_close: false,
@@ -255,12 +290,20 @@ impl<W: Workers> State<W> {
             Action::SetCancel { worker, offer } => self.workers.set_cancel(worker, offer),
             Action::Kill { worker, overdue } => self.workers.kill(worker, overdue, later),
             Action::Retire { worker } => self.workers.retire(worker, later),
-            Action::Resolve { task, job, resolution, attempts } => {
+            Action::Resolve { task, job, resolution, attempts, timing } => {
                 let workers = &self.workers;
                 let refused = matches!(resolution, Resolution::Unavailable(_));
                 let result = outcome(&job, resolution, attempts, |worker| workers.pid(worker));
-                self.tally.count(&result, refused);
+                self.record.resolved(&result, refused, timing);
+                self.news.tell(&mut after.readers, || news::failure(task, &job, &result));
                 after.resolved.push((task, job, result));
+            }
+            Action::Tell(fact) => {
+                if let Fact::Ended { why, .. } = &fact {
+                    self.record.ended(*why);
+                }
+                let workers = &self.workers;
+                self.news.tell(&mut after.readers, || Some(news::event(fact, now, |worker| workers.pid(worker))));
             }
             Action::Warmed { result } => {
                 for waiter in self.warming.drain(..) {
@@ -271,13 +314,15 @@ impl<W: Workers> State<W> {
                 self.closed = true;
                 self.workers.closed(later);
                 let report = self.report();
+                self.news.tell(&mut after.readers, || Some(PoolEvent::Closed(report)));
+                self.news.end(&mut after.readers);
                 after.ended.extend(self.closing.drain(..).map(|waiter| (waiter, report)));
             }
         }
     }
 
     fn report(&self) -> Report {
-        self.tally.report(&self.scheduler.counts())
+        self.record.report(&self.scheduler.counts())
     }
 }
 
@@ -293,7 +338,10 @@ fn unavailable(why: &Unavailable<Work>) -> PoolError {
 }
 
 impl<W: Workers> Backend for Engine<W> {
-    fn submit(&self, job: Submission, options: TaskOptions) -> TaskId {
+    fn submit(&self, job: Submission, mut options: TaskOptions) -> TaskId {
+        if self.demands.batching == Batching::OneAtATime {
+            options.batch = Batch::One;
+        }
         self.update(|state, now| state.scheduler.submit(job, options, now, &mut state.actions))
     }
 
@@ -366,8 +414,29 @@ impl<W: Workers> Backend for Engine<W> {
         view::snapshot(&state.scheduler, self.now(), state.told_to_close, |worker| state.workers.pid(worker))
     }
 
+    fn stats(&self) -> Stats {
+        let state = lock(&self.state);
+        state.record.stats(&state.scheduler, self.now())
+    }
+
+    fn events(&self) -> Events {
+        lock(&self.state).news.subscribe()
+    }
+
+    fn ended(&self) -> oneshot::Receiver<Report> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = lock(&self.state);
+        if state.closed {
+            // Nobody can be waiting on it yet.
+            let _ = sender.send(state.report());
+        } else {
+            state.closing.push(sender);
+        }
+        receiver
+    }
+
     fn max_message(&self) -> u64 {
-        self.max_message
+        self.demands.max_message
     }
 
     fn batch_hint(&self) -> u32 {

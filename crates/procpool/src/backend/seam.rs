@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::job::Submission;
 use super::scheduler::{CancelReason, TaskId, TaskOptions};
 use crate::error::{PoolError, RunError};
-use crate::pool::{Report, Shutdown, Snapshot};
+use crate::pool::{Events, Report, Shutdown, Snapshot, Stats};
 
 /// A pool's engine room. All calls return at once; what takes time is answered through a channel or a completion.
 pub(crate) trait Backend: Send + Sync {
@@ -35,6 +35,15 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Who runs what since when, and what waits.
     fn snapshot(&self) -> Snapshot;
+
+    /// What was done so far, in numbers.
+    fn stats(&self) -> Stats;
+
+    /// What happens from now on.
+    fn events(&self) -> Events;
+
+    /// Answers when no task and no worker is left, however that comes about.
+    fn ended(&self) -> oneshot::Receiver<Report>;
 
     /// The most bytes that the arguments of one task may take.
     fn max_message(&self) -> u64;

@@ -58,7 +58,5 @@ pub(super) fn snapshot(
         });
     }
     shown.workers.sort_by_key(|worker| (worker.name.len(), worker.name.clone(), worker.generation));
-    shown.queued.sort_by_key(|task| task.id);
-    shown.waiting.sort_by_key(|task| task.id);
     shown
 }

@@ -1,17 +1,22 @@
 //! Settings of a pool, before it is made.
 
+use std::borrow::Borrow;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::handle::Pool;
+use super::report::Shutdown;
 use crate::backend::local::{LocalConfig, start as start_processes};
 use crate::backend::scheduler::SchedulerConfig;
 use crate::backend::threads::{ThreadsConfig, start as start_threads};
-use crate::config::{Hook, ProcessConfig, Stderr, Workers, default_scheduler, defaults, invalid};
+use crate::backend::{Backend, Timings};
+use crate::config::{Hook, ProcessConfig, Stdio, Workers, default_scheduler, defaults, invalid};
 use crate::entry;
 use crate::error::{PoolError, PoolErrorKind};
 use crate::sys::process::EnvChanges;
@@ -24,7 +29,7 @@ use crate::wire::message::{ExeIdentity, PROTOCOL, Setup, SignalPolicy};
 /// ```no_run
 /// # fn connect(url: String) -> Result<(), String> { Ok(()) }
 /// # fn f() -> Result<(), procpool::PoolError> {
-/// use procpool::{Pool, Stderr, call};
+/// use procpool::{Pool, Stdio, call};
 /// use std::time::Duration;
 ///
 /// let pool = Pool::builder()
@@ -32,7 +37,7 @@ use crate::wire::message::{ExeIdentity, PROTOCOL, Setup, SignalPolicy};
 ///     .idle_timeout(Duration::from_secs(30))
 ///     .max_tasks(1000)
 ///     .env("LANG", "C")
-///     .stderr(Stderr::Capture)
+///     .stderr(Stdio::Capture)
 ///     .init(call!(connect("db://local".to_string())))
 ///     .build()?;
 /// # Ok(()) }
@@ -44,8 +49,11 @@ pub struct PoolBuilder {
     max_message: u64,
     env: EnvChanges,
     current_dir: Option<PathBuf>,
-    stderr: Stderr,
+    stdout: Stdio,
+    stderr: Stdio,
     core_dumps: bool,
+    timings: Timings,
+    shutdown_on: Vec<(CancellationToken, Shutdown)>,
     init: Option<Result<Hook, PoolError>>,
     exit: Option<Result<Hook, PoolError>>,
     kind: Kind,
@@ -67,8 +75,11 @@ impl PoolBuilder {
             max_message: defaults::MAX_MESSAGE,
             env: EnvChanges::default(),
             current_dir: None,
-            stderr: Stderr::default(),
+            stdout: Stdio::default(),
+            stderr: Stdio::default(),
             core_dumps: false,
+            timings: Timings::default(),
+            shutdown_on: Vec::new(),
             init: None,
             exit: None,
             kind: Kind::Processes,
@@ -107,6 +118,14 @@ impl PoolBuilder {
     /// waits. Default: 1,048,576.
     pub fn max_waiting(mut self, calls: usize) -> Self {
         self.scheduler.waiting_limit = calls;
+        self
+    }
+
+    /// How much waiting makes up for one level of [`priority`](crate::Run::priority): a task that has waited for so long
+    /// goes before one that is submitted now with a priority one higher. So no task waits for ever, however many with
+    /// higher priorities come. With `Duration::MAX`, priorities are strict. More than zero. Default: 10 s.
+    pub fn ageing(mut self, interval: Duration) -> Self {
+        self.scheduler.ageing = interval;
         self
     }
 
@@ -189,8 +208,14 @@ impl PoolBuilder {
         self
     }
 
+    /// Where the workers' stdout goes. Default: where the parent's goes.
+    pub fn stdout(mut self, stdout: Stdio) -> Self {
+        self.stdout = stdout;
+        self
+    }
+
     /// Where the workers' stderr goes. Default: where the parent's goes.
-    pub fn stderr(mut self, stderr: Stderr) -> Self {
+    pub fn stderr(mut self, stderr: Stdio) -> Self {
         self.stderr = stderr;
         self
     }
@@ -203,9 +228,37 @@ impl PoolBuilder {
     }
 
     /// Threads of this process instead of child processes: see [`Pool::in_process`](crate::Pool::in_process).
-    /// Settings that only make sense for processes (environment, directory, stderr, core dumps) have no effect.
+    /// Settings that only make sense for processes (environment, directory, stdout and stderr, core dumps) have no effect.
     pub fn in_process(mut self) -> Self {
         self.kind = Kind::Threads;
+        self
+    }
+
+    /// Does not record how long tasks wait and run, which [`Pool::stats`](crate::Pool::stats) then does not tell; it
+    /// counts all the same. Saves 56 KiB of memory, and the few nanoseconds that it takes for each task.
+    pub fn without_timings(mut self) -> Self {
+        self.timings = Timings::Ignored;
+        self
+    }
+
+    /// Shuts the pool down in this way when the token is cancelled: as [`Pool::shutdown_with`], which can still be called
+    /// for its report. Given several times, each token has its way, and a harsher one overrides.
+    ///
+    /// ```no_run
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use procpool::{Pool, Shutdown};
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// let stop = CancellationToken::new(); // the one that all parts of a service share
+    /// let pool = Pool::builder().shutdown_on(&stop, Shutdown::DrainFor(Duration::from_secs(10))).build()?;
+    /// // …
+    /// stop.cancelled().await;
+    /// println!("{:?}", pool.shutdown().await?);
+    /// # Ok(()) }
+    /// ```
+    pub fn shutdown_on(mut self, token: impl Borrow<CancellationToken>, how: Shutdown) -> Self {
+        self.shutdown_on.push((token.borrow().clone(), how));
         self
     }
 
@@ -234,7 +287,7 @@ impl PoolBuilder {
 
     pub(crate) fn build_on(self, runtime: Handle) -> Result<Pool, PoolError> {
         self.check()?;
-        let PoolBuilder { mut scheduler, workers, kind, init, exit, .. } = self;
+        let PoolBuilder { mut scheduler, workers, kind, timings, shutdown_on, init, exit, .. } = self;
         let workers = workers.unwrap_or_else(default_workers).checked()?;
         (scheduler.min_workers, scheduler.max_workers) = (workers.min(), workers.max());
         if kind == Kind::ProcessesOnly {
@@ -245,7 +298,7 @@ impl PoolBuilder {
         let exit = exit.transpose()?.map(Arc::new);
         let backend = match kind {
             Kind::Threads => {
-                start_threads(ThreadsConfig { scheduler, init, exit, max_message: self.max_message }, runtime)?
+                start_threads(ThreadsConfig { scheduler, timings, init, exit, max_message: self.max_message }, runtime)?
             }
             Kind::Processes | Kind::ProcessesOnly => {
                 Self::check_entry()?;
@@ -270,13 +323,17 @@ impl PoolBuilder {
                 let process = ProcessConfig {
                     env: self.env,
                     current_dir: self.current_dir,
+                    stdout: self.stdout,
                     stderr: self.stderr,
                     max_message: self.max_message,
                     setup,
                 };
-                start_processes(LocalConfig { scheduler, process, init }, runtime)?
+                start_processes(LocalConfig { scheduler, timings, process, init }, runtime)?
             }
         };
+        for (token, how) in shutdown_on {
+            backend.watch(Box::pin(close_on(Arc::clone(&backend), token, how)));
+        }
         Ok(Pool::from_backend(backend, max_workers))
     }
 
@@ -321,7 +378,8 @@ impl PoolBuilder {
                 return Err(invalid(format!("{field} is 0; it must be at least 1")));
             }
         }
-        let positive: [(&str, Option<Duration>); 5] = [
+        let positive: [(&str, Option<Duration>); 6] = [
+            ("ageing", Some(scheduler.ageing)),
             ("idle_timeout", scheduler.idle_timeout),
             ("start_timeout", Some(scheduler.start_limit)),
             ("init_timeout", Some(scheduler.init_limit)),
@@ -334,6 +392,15 @@ impl PoolBuilder {
             }
         }
         Ok(())
+    }
+}
+
+/// Waits for a token to close a pool, or for the pool's end.
+async fn close_on(backend: Arc<dyn Backend>, token: CancellationToken, how: Shutdown) {
+    let ended = backend.ended();
+    if let Either::Left(_) = select(Box::pin(token.cancelled_owned()), ended).await {
+        // Whoever wants the report asks for it.
+        drop(backend.shutdown(how));
     }
 }
 

@@ -1,22 +1,29 @@
 //! Pools as users see them.
 
 mod builder;
+mod events;
 mod global;
 mod handle;
+mod histogram;
 mod join_handle;
 mod report;
 mod run;
 mod snapshot;
+mod stats;
 mod submit;
 
 pub use builder::PoolBuilder;
+pub use events::{Event, Events, WorkerEnd};
+pub(crate) use events::{Post, Sent, events};
 pub(crate) use global::processes;
 pub use global::spawn_blocking_process;
 pub use handle::Pool;
 pub(crate) use handle::PoolHandle;
+pub use histogram::Histogram;
 pub use join_handle::{AbortHandle, JoinHandle};
 pub use report::{Report, Shutdown};
 pub use run::Run;
 pub(crate) use run::RunOptions;
 pub use snapshot::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerState};
+pub use stats::{EndCounts, Stats, WorkerCounts};
 pub(crate) use submit::{Terms, submit};

@@ -46,6 +46,23 @@ impl Report {
             self.succeeded + self.failed + self.cancelled + self.timed_out + self.crashed + self.refused + self.dropped;
         self.submitted == outcomes && self.workers_started == self.workers_ended
     }
+
+    /// What came since an earlier one of the same pool.
+    pub(super) fn since(&self, earlier: &Report) -> Report {
+        Report {
+            submitted: self.submitted.saturating_sub(earlier.submitted),
+            succeeded: self.succeeded.saturating_sub(earlier.succeeded),
+            failed: self.failed.saturating_sub(earlier.failed),
+            cancelled: self.cancelled.saturating_sub(earlier.cancelled),
+            timed_out: self.timed_out.saturating_sub(earlier.timed_out),
+            crashed: self.crashed.saturating_sub(earlier.crashed),
+            refused: self.refused.saturating_sub(earlier.refused),
+            dropped: self.dropped.saturating_sub(earlier.dropped),
+            retried: self.retried.saturating_sub(earlier.retried),
+            workers_started: self.workers_started.saturating_sub(earlier.workers_started),
+            workers_ended: self.workers_ended.saturating_sub(earlier.workers_ended),
+        }
+    }
 }
 
 /// How [`Pool::shutdown_with`](crate::Pool::shutdown_with) ends a pool.

@@ -125,8 +125,10 @@ impl<R> Run<R> {
         self.option("queue_timeout", |options| options.queue_timeout = Some(limit))
     }
 
-    /// Goes before queued tasks with a lower priority; the default is 0, and negative ones wait for everybody else. Equal
-    /// ones run in the order of submission. (Calls that wait for a place in a *full* queue are let in oldest first.)
+    /// Goes before waiting tasks with a lower priority; the default is 0, and negative ones let others go first. Equal
+    /// ones run in the order of submission. Whoever waits gains one level of priority for each interval of
+    /// [`PoolBuilder::ageing`](crate::PoolBuilder::ageing) (10 s unless told), so that nobody waits for ever. It makes no
+    /// difference whether a task is in the queue or waits for a place in it.
     pub fn priority(self, priority: i32) -> Self {
         self.option("priority", |options| options.priority = priority)
     }

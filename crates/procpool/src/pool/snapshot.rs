@@ -19,9 +19,9 @@ use std::time::Duration;
 pub struct Snapshot {
     /// The workers, by slot.
     pub workers: Vec<WorkerSnapshot>,
-    /// Tasks in the queue, in order of submission.
+    /// Tasks in the queue, in the order in which they would run.
     pub queued: Vec<TaskSnapshot>,
-    /// Tasks that wait for a place in the queue.
+    /// Tasks that wait for a place in the queue, in the same order.
     pub waiting: Vec<TaskSnapshot>,
     /// Why tasks wait, if some do.
     pub reason: Option<WaitReason>,

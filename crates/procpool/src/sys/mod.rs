@@ -14,5 +14,6 @@ pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod readiness;
 pub(crate) mod signals;
+pub(crate) mod sink;
 pub(crate) mod socket;
 pub(crate) mod stdio;

@@ -82,6 +82,14 @@ impl Waker {
         let _ = rustix::io::retry_on_intr(|| rustix::io::write(&self.event, &1u64.to_ne_bytes()));
     }
 
+    /// Waits until it is readable. It may come back early.
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        match rustix::event::poll(&mut [PollFd::new(&self.event, PollFlags::IN)], None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Forgets the wakes so far. Call it before looking at what the wakes were about, or one may be lost.
     pub(crate) fn drain(&self) {
         let mut count = [0; 8];

@@ -29,9 +29,9 @@ pub(crate) struct EnvChanges {
     pub(crate) changes: Vec<(OsString, Option<OsString>)>,
 }
 
-/// Where a worker's standard error goes.
+/// Where a worker's standard output or error goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Stderr {
+pub(crate) enum Stream {
     /// To the parent's.
     #[default]
     Inherit,
@@ -51,7 +51,8 @@ pub(crate) struct WorkerCommand {
     pub(crate) env: EnvChanges,
     /// The working directory, if it is not the parent's.
     pub(crate) cwd: Option<PathBuf>,
-    pub(crate) stderr: Stderr,
+    pub(crate) stdout: Stream,
+    pub(crate) stderr: Stream,
 }
 
 /// A child process of ours. Dropping it neither ends nor reaps the process.
@@ -60,6 +61,7 @@ pub(crate) struct Child {
     pid: Pid,
     /// `None`: it was gone, and collected by somebody else, before it could be opened.
     pidfd: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     reaped: bool,
 }
@@ -91,10 +93,15 @@ pub(crate) fn spawn(worker: WorkerCommand) -> io::Result<Child> {
     if let Some(directory) = &worker.cwd {
         command.current_dir(directory);
     }
+    match worker.stdout {
+        Stream::Inherit => {}
+        Stream::Null => drop(command.stdout(Stdio::null())),
+        Stream::Pipe => drop(command.stdout(Stdio::piped())),
+    }
     match worker.stderr {
-        Stderr::Inherit => {}
-        Stderr::Null => drop(command.stderr(Stdio::null())),
-        Stderr::Pipe => drop(command.stderr(Stdio::piped())),
+        Stream::Inherit => {}
+        Stream::Null => drop(command.stderr(Stdio::null())),
+        Stream::Pipe => drop(command.stderr(Stdio::piped())),
     }
     let mut child = {
         // The new process inherits this thread's mask. SIGTSTP: a Ctrl-Z that hits the child between vfork and exec
@@ -104,18 +111,18 @@ pub(crate) fn spawn(worker: WorkerCommand) -> io::Result<Child> {
         command.spawn()?
     };
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+    let stdout = child.stdout.take().map(OwnedFd::from);
+    let stderr = child.stderr.take().map(OwnedFd::from);
     let prepared = open_pid(child.id()).and_then(|pidfd| {
-        let stderr = child.stderr.take().map(OwnedFd::from);
-        if let Some(pipe) = &stderr {
+        for pipe in stdout.iter().chain(&stderr) {
             rustix::io::ioctl_fionbio(pipe, true)?;
         }
-        Ok((pidfd, stderr))
+        Ok(pidfd)
     });
     match prepared {
-        Ok((pidfd, stderr)) => Ok(Child { pid, pidfd: Some(pidfd), stderr, reaped: false }),
+        Ok(pidfd) => Ok(Child { pid, pidfd: Some(pidfd), stdout, stderr, reaped: false }),
         Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {
-            let stderr = child.stderr.take().map(OwnedFd::from);
-            Ok(Child { pid, pidfd: None, stderr, reaped: true })
+            Ok(Child { pid, pidfd: None, stdout, stderr, reaped: true })
         }
         Err(error) => {
             // No descriptor left, most likely: a child that cannot be watched is not kept. It is not reaped yet, so
@@ -150,6 +157,11 @@ impl Child {
     /// Readable once the process has ended; `None` when it had ended before anybody could look.
     pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The reading end of its standard output, non-blocking, when it was piped and has not been taken.
+    pub(crate) fn take_stdout(&mut self) -> Option<OwnedFd> {
+        self.stdout.take()
     }
 
     /// The reading end of its standard error, non-blocking, when it was piped and has not been taken.
@@ -308,10 +320,20 @@ mod tests {
 
     crate::sys::constructor::before_main!(wait_if_told);
 
-    fn command(stderr: Stderr) -> (OwnedFd, WorkerCommand) {
+    fn command(stderr: Stream) -> (OwnedFd, WorkerCommand) {
         let (ours, theirs) = socket::pair().unwrap();
         let arg0 = WAIT.to_owned();
-        (ours, WorkerCommand { socket: theirs, arg0, env: EnvChanges::default(), cwd: None, stderr })
+        (
+            ours,
+            WorkerCommand {
+                socket: theirs,
+                arg0,
+                env: EnvChanges::default(),
+                cwd: None,
+                stdout: Stream::Inherit,
+                stderr,
+            },
+        )
     }
 
     fn wait_for_end(child: &Child) {
@@ -325,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_killed_child_says_so_and_its_status_can_be_looked_at_before_it_is_collected() {
-        let (_ours, command) = command(Stderr::Pipe);
+        let (_ours, command) = command(Stream::Pipe);
         let mut child = spawn(command).unwrap();
         assert!(child.take_stderr().is_some());
         child.signal(libc::SIGSTOP).unwrap();
@@ -343,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_child_that_somebody_else_collected_has_an_unknown_status() {
-        let (_ours, command) = command(Stderr::Inherit);
+        let (_ours, command) = command(Stream::Inherit);
         let mut child = spawn(command).unwrap();
         child.signal(libc::SIGKILL).unwrap();
         rustix::process::waitpid(Some(child.pid), rustix::process::WaitOptions::empty()).unwrap();
@@ -354,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_does_not_exist_is_an_error() {
-        let (_ours, mut command) = command(Stderr::Inherit);
+        let (_ours, mut command) = command(Stream::Inherit);
         command.cwd = Some("/nonexistent/directory".into());
         assert_eq!(spawn(command).unwrap_err().kind(), io::ErrorKind::NotFound);
     }

@@ -55,6 +55,7 @@ impl Receiver {
                 self.engine.handle(Event::Booted { worker });
             }
             Kind::InitDone => {
+                settle(link);
                 self.judge_init(message)?;
                 panics::by_the_way(|| {
                     tracing::debug!(
@@ -65,6 +66,7 @@ impl Receiver {
                 self.engine.handle(Event::Ready { worker });
             }
             Kind::Reply => {
+                settle(link);
                 let reply =
                     ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
                 self.engine.handle(Event::Replied { worker, offer: OfferId(message.id), reply });
@@ -105,6 +107,13 @@ impl Receiver {
         });
         link.blame(fault);
         self.engine.handle(Event::Broken { worker: link.worker });
+    }
+}
+
+/// What the worker has printed so far is told before its answer is: whoever hears of a result has its task's lines.
+fn settle(link: &Link) {
+    if let Some(output) = &link.output {
+        output.settle();
     }
 }
 

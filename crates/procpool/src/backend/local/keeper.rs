@@ -14,11 +14,11 @@ use tokio::task::AbortHandle;
 use super::driver::{Receiver, drive, stillborn};
 use super::link::Link;
 use super::outbox::Outgoing;
-use super::stderr::Tail;
+use super::tee::Tee;
 use crate::backend::job::Death;
 use crate::backend::scheduler::{Event, Now, WorkerId};
 use crate::backend::worker_name;
-use crate::config::ProcessConfig;
+use crate::config::{ProcessConfig, Stdio};
 use crate::entry;
 use crate::error::Exit;
 use crate::panics;
@@ -27,6 +27,7 @@ use crate::sync::lock;
 use crate::sys::poll::{Poller, Token, Waker};
 use crate::sys::process::{Child, WorkerCommand};
 use crate::sys::readiness::Readiness;
+use crate::sys::sink::Printed;
 use crate::sys::{process, socket};
 use crate::wire::frame::Kind;
 use crate::wire::message::Setup;
@@ -79,11 +80,18 @@ pub(super) struct Keeper {
     receiver: Arc<Receiver>,
     poller: Poller,
     config: Arc<ProcessConfig>,
+    tees: Tees,
     wards: HashMap<WorkerId, Ward>,
-    /// Which ward a token of the poller means. Even: its pidfd; odd: its stderr.
+    /// Which ward a token of the poller means, and the two after it: `PIDFD`, `STDOUT` and `STDERR` of the same one.
     tokens: HashMap<u64, WorkerId>,
     next_token: u64,
     ended: bool,
+}
+
+/// Where captured output is passed on to, if it is.
+struct Tees {
+    stdout: Option<Arc<Tee>>,
+    stderr: Option<Arc<Tee>>,
 }
 
 /// One living (or not yet buried) worker.
@@ -92,7 +100,6 @@ struct Ward {
     child: Child,
     link: Arc<Link>,
     driver: AbortHandle,
-    stderr: Option<Tail>,
     watch: Option<Arc<Watch>>,
     killed: Killed,
 }
@@ -109,14 +116,23 @@ enum Killed {
 
 const WAKER: u64 = u64::MAX;
 
+/// Tokens come in fours, of which a worker uses these.
+const PIDFD: u64 = 0;
+const STDOUT: u64 = 1;
+const STDERR: u64 = 2;
+const TOKENS: u64 = 4;
+
 impl Keeper {
     pub(super) fn new(receiver: Arc<Receiver>, config: Arc<ProcessConfig>) -> std::io::Result<Self> {
         let poller = Poller::new()?;
         poller.add(receiver.keeper.waker.as_fd(), Token(WAKER))?;
+        let tee = |stdio, printed| (stdio == Stdio::Tee).then(|| Tee::start(printed)).flatten();
+        let tees = Tees { stdout: tee(config.stdout, Printed::Stdout), stderr: tee(config.stderr, Printed::Stderr) };
         Ok(Keeper {
             receiver,
             poller,
             config,
+            tees,
             wards: HashMap::new(),
             tokens: HashMap::new(),
             next_token: 0,
@@ -143,11 +159,11 @@ impl Keeper {
                 self.obey(command);
             }
             for &Token(token) in ready.iter().filter(|token| token.0 != WAKER) {
-                let Some(&worker) = self.tokens.get(&(token & !1)) else { continue };
-                if token & 1 == 0 {
-                    self.bury(worker);
-                } else {
-                    self.listen(worker);
+                let Some(&worker) = self.tokens.get(&(token - token % TOKENS)) else { continue };
+                match token % TOKENS {
+                    STDOUT => self.listen(worker, Printed::Stdout),
+                    STDERR => self.listen(worker, Printed::Stderr),
+                    _ => self.bury(worker),
                 }
             }
             self.tick();
@@ -227,12 +243,14 @@ impl Keeper {
             arg0: entry::marker(name),
             env: self.config.env.clone(),
             cwd: self.config.current_dir.clone(),
+            stdout: self.config.stdout.into(),
             stderr: self.config.stderr.into(),
         })?;
         let pid = child.pid();
-        let link = Arc::new(Link::new(worker, pid, page, ours, self.config.max_message));
+        let link = Link::new(worker, pid, page, ours, self.config.max_message);
+        let link = Arc::new(if self.config.captures() { link.with_output() } else { link });
         let placed = self.place(worker, name, &mut child, &link, page_fd.as_fd());
-        let (token, ready, stderr, pidfd) = match placed {
+        let (token, ready, pidfd) = match placed {
             Ok(placed) => placed,
             Err(error) => {
                 end_unwatched(&mut child);
@@ -256,7 +274,7 @@ impl Keeper {
         });
         let driver = engine.runtime().spawn(drive(Arc::clone(&self.receiver), Arc::clone(&link), ready)).abort_handle();
         self.tokens.insert(token, worker);
-        self.wards.insert(worker, Ward { token, child, link, driver, stderr, watch, killed: Killed::No });
+        self.wards.insert(worker, Ward { token, child, link, driver, watch, killed: Killed::No });
         Ok(())
     }
 
@@ -268,7 +286,7 @@ impl Keeper {
         child: &mut Child,
         link: &Arc<Link>,
         page: BorrowedFd<'_>,
-    ) -> std::io::Result<(u64, Readiness, Option<Tail>, OwnedFd)> {
+    ) -> std::io::Result<(u64, Readiness, OwnedFd)> {
         // One that is gone already, and collected by somebody else, cannot be watched: it was not started.
         let Some(pidfd) = child.pidfd() else { return Err(std::io::Error::other(Exit::Unknown.to_string())) };
         let for_watch = pidfd.try_clone_to_owned()?;
@@ -285,24 +303,27 @@ impl Keeper {
         let body = setup.encode().map_err(std::io::Error::other)?;
         link.open(Outgoing { kind: Kind::Setup, id: 0, head: Vec::new(), body: body.into() }, page)?;
         let token = self.next_token;
-        self.next_token += 2;
-        let stderr = child.take_stderr().map(|pipe| Tail::new(pipe, name.to_owned(), child.pid()));
-        if let Some(tail) = &stderr {
-            self.poller.add(tail.as_fd(), Token(token | 1))?;
+        self.next_token += TOKENS;
+        if let Some(output) = &link.output {
+            let (stdout, stderr) = (self.tees.stdout.clone(), self.tees.stderr.clone());
+            if let Some(pipe) = child.take_stdout() {
+                output.add(Printed::Stdout, pipe, stdout, &self.poller, Token(token + STDOUT))?;
+            }
+            if let Some(pipe) = child.take_stderr() {
+                output.add(Printed::Stderr, pipe, stderr, &self.poller, Token(token + STDERR))?;
+            }
         }
         if let Some(pidfd) = child.pidfd() {
-            self.poller.add(pidfd, Token(token))?;
+            self.poller.add(pidfd, Token(token + PIDFD))?;
         }
-        Ok((token, ready, stderr, for_watch))
+        Ok((token, ready, for_watch))
     }
 
-    fn listen(&mut self, worker: WorkerId) {
-        if let Some(ward) = self.wards.get_mut(&worker)
-            && let Some(tail) = &mut ward.stderr
-            && tail.read().is_ended()
+    fn listen(&mut self, worker: WorkerId, printed: Printed) {
+        if let Some(ward) = self.wards.get(&worker)
+            && let Some(output) = &ward.link.output
         {
-            forget(&self.poller, tail.as_fd());
-            tail.close();
+            output.listen(printed, &self.poller);
         }
     }
 
@@ -321,19 +342,7 @@ impl Keeper {
         self.receiver.drain(&ward.link);
         // Does nothing when somebody else has reaped it: its number may be another's by now.
         kill(&ward.child);
-        let stderr = match &mut ward.stderr {
-            Some(tail) => {
-                // What earlier tasks of this worker wrote is not this one's last words.
-                let now = self.receiver.engine.now();
-                let since = self.receiver.engine.with_workers(|workers| workers.busy_since(worker, now));
-                let lines = tail.last_words(|line| self.receiver.engine.at(line) >= since);
-                if !tail.is_closed() {
-                    forget(&self.poller, tail.as_fd());
-                }
-                lines
-            }
-            None => Vec::new(),
-        };
+        let stderr = ward.link.output.as_ref().map(|output| output.last_words(&self.poller)).unwrap_or_default();
         if let Some(pidfd) = ward.child.pidfd() {
             forget(&self.poller, pidfd);
         }

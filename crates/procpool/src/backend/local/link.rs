@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::etiquette::Etiquette;
 use super::outbox::{Order, Outbox, Outgoing};
+use super::output::Output;
 use crate::backend::scheduler::{OfferId, WorkerId};
 use crate::backend::worker_name;
 use crate::panics;
@@ -32,6 +33,8 @@ pub(super) struct Link {
     pub(super) page: ParentPage,
     /// What tracing tells about this worker is told in here.
     pub(super) span: tracing::Span,
+    /// What it prints, where that is captured.
+    pub(super) output: Option<Output>,
     socket: Arc<OwnedFd>,
     orders: Mutex<VecDeque<Order>>,
     outbox: Mutex<Outbox>,
@@ -67,20 +70,21 @@ pub(super) enum Received {
 
 impl Link {
     pub(super) fn new(worker: WorkerId, pid: u32, page: ParentPage, socket: OwnedFd, max_message: u64) -> Self {
+        let span = panics::by_the_way(|| {
+            tracing::debug_span!(
+                target: "procpool::worker",
+                "worker",
+                name = worker_name(worker),
+                pid,
+                generation = worker.generation
+            )
+        });
         Link {
             worker,
             pid,
             page,
-            span: panics::by_the_way(|| {
-                tracing::debug_span!(
-                    target: "procpool::worker",
-                    "worker",
-                    name = worker_name(worker),
-                    pid,
-                    generation = worker.generation
-                )
-            })
-            .unwrap_or_else(tracing::Span::none),
+            span: span.unwrap_or_else(tracing::Span::none),
+            output: None,
             socket: Arc::new(socket),
             orders: Mutex::default(),
             outbox: Mutex::default(),
@@ -96,6 +100,12 @@ impl Link {
             given: Mutex::default(),
             fault: Mutex::default(),
         }
+    }
+
+    /// The same, with what it prints captured.
+    pub(super) fn with_output(self) -> Self {
+        let output = Some(Output::new(worker_name(self.worker), self.pid, self.span.clone()));
+        Link { output, ..self }
     }
 
     /// The socket, for whoever waits for it to be ready.

@@ -5,15 +5,18 @@
 //! - `driver`: one small tokio task a worker that moves bytes when the socket is ready.
 //! - `link`, `outbox`: one worker's socket and page, and what is on its way there.
 //! - `etiquette`: what a worker may say next.
-//! - `stderr`: the worker's last words.
+//! - `output`, `lines`: what a worker prints, where that is captured; its last words.
+//! - `tee`: passing that on to this program's own output.
 
 mod driver;
 mod etiquette;
 mod keeper;
+mod lines;
 mod link;
 mod outbox;
+mod output;
 mod processes;
 mod start;
-mod stderr;
+mod tee;
 
 pub(crate) use start::{LocalConfig, start};

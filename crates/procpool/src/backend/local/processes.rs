@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::keeper::{Command, KeeperHandle};
 use super::link::Link;
 use super::outbox::{Order, Outgoing};
+use super::output::Owner;
 use crate::backend::engine::{Offered, Workers};
 use crate::backend::scheduler::{Evidence, Now, OfferId, Overdue, WorkerId};
 use crate::process::Watch;
@@ -84,20 +85,6 @@ impl Processes {
         }
     }
 
-    /// Since when a worker has been at what it did last: it claimed a task, or was given one. The beginning of time for
-    /// one that never had any.
-    pub(super) fn busy_since(&self, worker: WorkerId, now: Now) -> Now {
-        let Some(seat) = self.seat(worker) else { return Now::default() };
-        let claimed = seat.offered.iter().rev().find_map(|&(offer, offered_at)| {
-            let link = seat.link.as_ref()?;
-            match self.evidence(link, link.page.inspect(offer), offered_at, now) {
-                Evidence::Claimed { at } => Some(at),
-                _ => None,
-            }
-        });
-        claimed.or(seat.offered.back().map(|&(_, at)| at)).unwrap_or_default()
-    }
-
     /// The process is gone, or never came to be.
     pub(super) fn detach(&mut self, worker: WorkerId) {
         if self.seat(worker).is_some() {
@@ -153,6 +140,10 @@ impl Workers for Processes {
         let Some(seat) = self.seat_mut(worker) else { return };
         seat.give(offer, task.now);
         let Some(link) = seat.link.clone() else { return };
+        if let Some(output) = &link.output {
+            let job = task.job;
+            output.begin(Owner { task: task.task, name: job.name.clone(), span: job.span.clone() });
+        }
         let head = task_head(&task.job.entry, task.attempt, task.task.0, task.job.name.as_str());
         link.offer(offer, Outgoing { kind: Kind::Task, id: offer.0, head, body: task.job.arguments.clone() });
         // Tasks that are handed to a worker one after the other leave in one write.
@@ -166,6 +157,9 @@ impl Workers for Processes {
         let Some(link) = &seat.link else { return Evidence::Revoked };
         let state = link.page.revoke(offer);
         if state == SlotState::Revoked {
+            if let Some(output) = &link.output {
+                output.end();
+            }
             // What has not left yet need not leave.
             link.revoked(offer);
             later.flush.push(Arc::clone(link));

@@ -9,7 +9,7 @@ use super::driver::Receiver;
 use super::keeper::{Keeper, KeeperHandle};
 use super::processes::Processes;
 use crate::backend::scheduler::SchedulerConfig;
-use crate::backend::{Backend, Engine, tie_to_runtime};
+use crate::backend::{Backend, Batching, Demands, Engine, Timings, tie_to_runtime};
 use crate::config::{Hook, ProcessConfig};
 use crate::error::{PoolError, PoolErrorKind};
 use crate::sys::{readiness, socket};
@@ -17,6 +17,7 @@ use crate::sys::{readiness, socket};
 /// What a pool of processes is made from.
 pub(crate) struct LocalConfig {
     pub(crate) scheduler: SchedulerConfig,
+    pub(crate) timings: Timings,
     pub(crate) process: ProcessConfig,
     pub(crate) init: Option<Arc<Hook>>,
 }
@@ -26,7 +27,7 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
     let os = |what: &'static str| {
         move |error: std::io::Error| PoolError::new(PoolErrorKind::Os, format!("{what}: {error}")).with_source(error)
     };
-    let LocalConfig { scheduler, process, init } = config;
+    let LocalConfig { scheduler, timings, process, init } = config;
     // Asked here, where it is the caller's error, and not on the keeper's thread at the first worker.
     let (probe, _) = socket::pair().map_err(os("cannot make a pair of sockets"))?;
     {
@@ -40,10 +41,10 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
         }
     }
     let keeper = Arc::new(KeeperHandle::new().map_err(os("cannot make an eventfd"))?);
-    let max_message = process.max_message;
-    let engine = Arc::new(Engine::new(scheduler, max_message, runtime, |epoch_ns| {
-        Processes::new(Arc::clone(&keeper), epoch_ns)
-    }));
+    let batching = if process.captures() { Batching::OneAtATime } else { Batching::Allowed };
+    let demands = Demands { max_message: process.max_message, batching, timings };
+    let engine =
+        Arc::new(Engine::new(scheduler, demands, runtime, |epoch_ns| Processes::new(Arc::clone(&keeper), epoch_ns)));
     let exe = process.setup.exe.clone();
     let receiver = Arc::new(Receiver { engine: Arc::clone(&engine), keeper, init, exe });
     let thread = Keeper::new(receiver, Arc::new(process)).map_err(os("cannot make an epoll instance"))?;

@@ -7,6 +7,7 @@ use super::api::{Action, Batch, Evidence, OfferId, Payload, Placement, TaskId, W
 use super::core::{Scheduler, Turn};
 use super::life::{Assignment, Claim, Life};
 use super::pace::AHEAD;
+use super::queue::Rank;
 use super::tasks::Place;
 use super::timers::Timer;
 use super::workers::Worker;
@@ -48,9 +49,9 @@ impl<P: Payload> Scheduler<P> {
             && let Some(id) = self.queue.first()
             && let Some(task) = self.tasks.get(&id)
         {
-            let (batch, priority) = (task.options.batch, task.options.priority);
+            let (batch, rank) = (task.options.batch, task.rank);
             let depth = self.depth(batch);
-            let Some((in_hand, worker)) = self.emptiest_hand(depth, batch, priority, turn) else {
+            let Some((in_hand, worker)) = self.emptiest_hand(depth, batch, rank, turn) else {
                 return;
             };
             // Hands are filled when one of them is half empty, and all of them then: many tasks leave in one write.
@@ -64,13 +65,7 @@ impl<P: Payload> Scheduler<P> {
     }
 
     /// The worker with the fewest tasks in hand that may have another.
-    fn emptiest_hand(
-        &self,
-        depth: usize,
-        batch: Batch,
-        priority: i32,
-        turn: &Turn<'_, P>,
-    ) -> Option<(usize, WorkerId)> {
+    fn emptiest_hand(&self, depth: usize, batch: Batch, rank: Rank, turn: &Turn<'_, P>) -> Option<(usize, WorkerId)> {
         let max_tasks = self.config.max_tasks;
         let may_have = |worker: &Worker| {
             let Life::Busy(first) = &worker.life else { return false };
@@ -84,7 +79,7 @@ impl<P: Payload> Scheduler<P> {
                 && !(worn || slow)
                 && first.stop.is_none()
                 && !first.revoking
-                && last.is_none_or(|last| !last.revoking && last.priority >= priority)
+                && last.is_none_or(|last| !last.revoking && last.rank < rank)
         };
         let hands = self.workers.iter().filter(|(_, worker)| may_have(worker));
         hands.map(|(id, worker)| (1 + worker.ahead.len(), id)).min_by_key(|&(in_hand, id)| (in_hand, id.slot))
@@ -98,9 +93,9 @@ impl<P: Payload> Scheduler<P> {
         let Some(task) = self.tasks.get_mut(&id) else {
             return;
         };
+        task.has_waited(turn.now);
         task.place = Place::Assigned(worker);
-        task.since = turn.now;
-        self.workers.push_ahead(worker, Assignment::new(id, offer, task.options.priority, turn.now));
+        self.workers.push_ahead(worker, Assignment::new(id, offer, task.rank, turn.now));
         turn.act(Action::Offer { worker, offer, task: id });
     }
 
@@ -121,8 +116,7 @@ impl<P: Payload> Scheduler<P> {
         if self.workers.ahead() == 0 {
             return;
         }
-        let Some(priority) = self.queue.first().and_then(|id| self.tasks.get(&id)).map(|task| task.options.priority)
-        else {
+        let Some(rank) = self.queue.first().and_then(|id| self.tasks.get(&id)).map(|task| task.rank) else {
             return;
         };
         let mut best = None;
@@ -132,10 +126,10 @@ impl<P: Payload> Scheduler<P> {
                 _ if worker.placement == Placement::Dedicated || first.stop.is_some() => {}
                 None => return,
                 Some(next) if next.revoking => return,
-                Some(next) if next.priority < priority => {
-                    let rank = (worker.ahead.len(), first.since, id);
-                    if best.is_none_or(|best| rank < best) {
-                        best = Some(rank);
+                Some(next) if next.rank > rank => {
+                    let cost = (worker.ahead.len(), first.since, id);
+                    if best.is_none_or(|best| cost < best) {
+                        best = Some(cost);
                     }
                 }
                 Some(_) => {}

@@ -6,6 +6,8 @@
 use std::fmt::{self, Debug, Display, Formatter};
 use std::time::Duration;
 
+use super::facts::{Fact, Timing};
+
 /// A point in time: how long ago the pool was made. The shell reads the clock, the scheduler only compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Now(pub(crate) Duration);
@@ -17,6 +19,11 @@ impl Now {
     /// This instant plus `delay`, saturating (a time limit of `Duration::MAX` means "never").
     pub(crate) fn after(self, delay: Duration) -> Now {
         Now(self.0.saturating_add(delay))
+    }
+
+    /// How long ago `earlier` was; nothing if it is yet to come.
+    pub(crate) fn since(self, earlier: Now) -> Duration {
+        self.0.saturating_sub(earlier.0)
     }
 }
 
@@ -83,7 +90,7 @@ pub(crate) enum Admission {
 pub(crate) struct TaskOptions {
     pub(crate) placement: Placement,
     pub(crate) admission: Admission,
-    /// Higher goes first; equal ones in order of submission.
+    /// Higher goes first, as far as nobody has waited too long for that; equal ones in order of submission.
     pub(crate) priority: i32,
     /// How often the task is run again after its worker died.
     pub(crate) retries: u32,
@@ -149,11 +156,8 @@ pub(crate) enum Began {
 pub(crate) enum Event<P: Payload> {
     /// Stop this task, wherever it is. Unknown ids are ignored (it has just resolved).
     Cancel { task: TaskId, why: CancelReason },
-    /// The process exists.
-    Spawned {
-        #[expect(dead_code, reason = "changes no decision today: a worker's start limit runs since `Spawn`")]
-        worker: WorkerId,
-    },
+    /// The process exists. Changes no decision: a worker's start limit runs since `Spawn`.
+    Spawned { worker: WorkerId },
     /// No process could be made; the worker is gone with this.
     SpawnFailed { worker: WorkerId, death: P::Death },
     /// The worker said hello; its initialiser (if any) runs from now.
@@ -210,7 +214,9 @@ pub(crate) enum Action<P: Payload> {
     Retire { worker: WorkerId },
     /// The task is over: tell its caller. Exactly one for each submitted task. `attempts` counts the attempt in
     /// which it ended, from 1, also where that attempt had not begun.
-    Resolve { task: TaskId, job: P::Job, resolution: Resolution<P>, attempts: u32 },
+    Resolve { task: TaskId, job: P::Job, resolution: Resolution<P>, attempts: u32, timing: Timing },
+    /// There is nothing to do, but something to be told.
+    Tell(Fact<P>),
     /// The pool has its minimum of ready workers (`Ok`), or cannot get there. One answer for all that asked so far.
     Warmed { result: Result<(), Unavailable<P>> },
     /// Closed: no task and no worker is left. Exactly once; afterwards there are only refusals (of submissions, of
@@ -289,6 +295,24 @@ pub(crate) enum Resolution<P: Payload> {
     ShutDown { began: Began },
 }
 
+impl<P: Payload> Resolution<P> {
+    /// Whether the task's code has begun, or may have.
+    pub(crate) fn may_have_begun(&self) -> bool {
+        match self {
+            Resolution::Replied { .. } | Resolution::TimedOut { .. } => true,
+            Resolution::Cancelled { began, .. }
+            | Resolution::WorkerDied { began, .. }
+            | Resolution::ShutDown { began } => *began != Began::No,
+            Resolution::QueueTimedOut { .. } | Resolution::QueueFull | Resolution::Unavailable(_) => false,
+        }
+    }
+
+    /// Whether the task was not taken at all.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Resolution::QueueFull | Resolution::Unavailable(_))
+    }
+}
+
 /// Sizes and limits. Checked by the builder; the scheduler takes them as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SchedulerConfig {
@@ -301,6 +325,8 @@ pub(crate) struct SchedulerConfig {
     pub(crate) queue_limit: usize,
     /// Submissions that may wait for a place in the queue.
     pub(crate) waiting_limit: usize,
+    /// Who has waited for so long goes before whoever asks now with one level more of priority.
+    pub(crate) ageing: Duration,
     /// Idle workers beyond the minimum end after this.
     pub(crate) idle_timeout: Option<Duration>,
     /// A worker ends after this many tasks.

@@ -2,6 +2,7 @@
 
 use super::api::{Action, Closing, Now, Payload, TaskId, Unavailable, WorkerId};
 use super::core::{Scheduler, Turn};
+use super::facts::{End, Fact};
 use super::life::{Claim, Halt, Life, Stage, Stop, Withdraw};
 use super::tasks::Place;
 use super::timers::Timer;
@@ -61,6 +62,7 @@ impl<P: Payload> Scheduler<P> {
         if before >= Some(level) {
             return;
         }
+        turn.tell(Fact::Closing { how });
         match level {
             Level::Drain => {}
             Level::DropQueued => self.drop_unclaimed(turn),
@@ -121,6 +123,16 @@ impl<P: Payload> Scheduler<P> {
         places
     }
 
+    /// Whether the pool has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.close.as_ref().is_some_and(|close| close.over)
+    }
+
+    /// Whether everything that lives is to die.
+    pub(super) fn kills_all(&self) -> bool {
+        self.close.as_ref().is_some_and(|close| close.level == Level::Kill)
+    }
+
     /// Carries a close on: when the work is done the workers go, and when they are gone it is over.
     pub(super) fn settle_close(&mut self, turn: &mut Turn<'_, P>) {
         if self.close.as_ref().is_none_or(|close| close.over) || !self.tasks.is_empty() {
@@ -128,7 +140,7 @@ impl<P: Payload> Scheduler<P> {
         }
         for worker in self.workers.ids() {
             match self.workers.get(worker).map(|worker| &worker.life) {
-                Some(Life::Idle) => self.retire(worker, turn),
+                Some(Life::Idle) => self.retire(worker, End::Closed, turn),
                 // It would only become ready to be told to go.
                 Some(Life::Starting { .. }) => self.kill(worker, turn),
                 _ => {}

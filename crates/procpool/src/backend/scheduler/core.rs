@@ -1,15 +1,18 @@
 //! The scheduler itself: what it knows, and where its events go.
 
+use std::time::Duration;
+
 use super::api::{
     Action, Admission, Closing, Counts, Event, Now, OfferId, Payload, Placement, Refused, Resolution, SchedulerConfig,
     TaskId, TaskOptions, TaskPhase, Unavailable, WorkerId, WorkerPhase, WorkerView,
 };
 use super::closing::Close;
+use super::facts::Fact;
 use super::life::{Life, Stop};
 use super::pace::Pace;
 use super::queue::{Entry, Queue};
 use super::starts::Starts;
-use super::tasks::{Place, Task, Tasks};
+use super::tasks::{Place, Spent, Task, Tasks};
 use super::timers::{Timer, Timers};
 use super::workers::Workers;
 
@@ -49,13 +52,17 @@ impl<P: Payload> Turn<'_, P> {
     pub(super) fn act(&mut self, action: Action<P>) {
         self.actions.push(action);
     }
+
+    pub(super) fn tell(&mut self, fact: Fact<P>) {
+        self.actions.push(Action::Tell(fact));
+    }
 }
 
 impl<P: Payload> Scheduler<P> {
     /// A pool without workers; nothing is started before the first task or [`Event::Warm`].
     pub(crate) fn new(config: SchedulerConfig) -> Self {
         Scheduler {
-            queue: Queue::new(config.queue_limit, config.waiting_limit),
+            queue: Queue::new(&config),
             config,
             tasks: Tasks::default(),
             workers: Workers::default(),
@@ -88,11 +95,14 @@ impl<P: Payload> Scheduler<P> {
         // From here on the place is the task's, or free.
         let reserved = options.admission == Admission::Reserved && self.queue.unreserve();
         let dedicated = options.placement == Placement::Dedicated;
+        let rank = self.queue.rank(now, options.priority);
         let task = Task {
             job,
             options,
+            rank,
             place: Place::Queued,
             since: now,
+            spent: Spent::default(),
             attempt: 1,
             offers: 0,
             queue_timer: None,
@@ -105,10 +115,10 @@ impl<P: Payload> Scheduler<P> {
             _ => match self.workers.top_idle() {
                 Some(_) => None,
                 None if reserved => {
-                    self.queue.enter_anyway(id, options.priority);
+                    self.queue.enter_anyway(rank, id);
                     None
                 }
-                None => match self.queue.enter(id, options.priority) {
+                None => match self.queue.enter(rank, id) {
                     Entry::Admitted => None,
                     Entry::Full => Some(Resolution::QueueFull),
                 },
@@ -166,8 +176,7 @@ impl<P: Payload> Scheduler<P> {
         let turn = &mut Turn { now, actions };
         match event {
             Event::Cancel { task, why } => self.cancel(task, why, turn),
-            // That there is a process changes nothing here: its start limit runs since `Spawn`.
-            Event::Spawned { .. } => {}
+            Event::Spawned { worker } => self.spawned(worker, turn),
             Event::SpawnFailed { worker, death } => self.exited(worker, &[], death, turn),
             Event::Booted { worker } => self.booted(worker, turn),
             Event::Ready { worker } => self.ready(worker, turn),
@@ -237,7 +246,8 @@ impl<P: Payload> Scheduler<P> {
             Resolution::ShutDown { .. } => &mut self.counts.shut_down,
         };
         *count += 1;
-        turn.act(Action::Resolve { task: id, job: task.job, resolution, attempts: task.attempt });
+        let timing = task.timing(&resolution, turn.now);
+        turn.act(Action::Resolve { task: id, job: task.job, resolution, attempts: task.attempt, timing });
     }
 
     /// When [`Event::Tick`] is due next, at the latest.
@@ -278,6 +288,20 @@ impl<P: Payload> Scheduler<P> {
         self.counts
     }
 
+    /// The worker time that went into tasks, and that there was: of shared workers that were ready.
+    pub(crate) fn worker_time(&self, now: Now) -> (Duration, Duration) {
+        self.workers.usage(now)
+    }
+
+    /// How many tasks are in the queue or have a worker of their own that is starting, wait for a place in it, and are
+    /// in a worker's hand.
+    pub(crate) fn task_counts(&self) -> (usize, usize, usize) {
+        let waiting = self.queue.waiting();
+        let starting = self.workers.iter().filter(|(_, worker)| worker.life.bound().is_some()).count();
+        let queued = (self.queue.len() - waiting) + starting;
+        (queued, waiting, self.tasks.len().saturating_sub(queued + waiting))
+    }
+
     /// All workers that have not ended, by slot.
     pub(crate) fn workers(&self) -> impl Iterator<Item = WorkerView> {
         self.workers.iter().map(|(id, worker)| WorkerView {
@@ -298,11 +322,13 @@ impl<P: Payload> Scheduler<P> {
         })
     }
 
-    /// All unresolved tasks, in no particular order, with the instant since which they are in their phase.
+    /// All unresolved tasks, in the order of their ranks, with the instant since which they are in their phase.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = (TaskId, TaskPhase, Now, &P::Job)> {
-        self.tasks.iter().map(|(&id, task)| {
+        let mut tasks: Vec<_> = self.tasks.iter().collect();
+        tasks.sort_unstable_by_key(|(_, task)| task.rank);
+        tasks.into_iter().map(|(&id, task)| {
             let phase = match task.place {
-                Place::Queued if self.queue.is_waiting(id) => TaskPhase::Waiting,
+                Place::Queued if self.queue.is_waiting(task.rank) => TaskPhase::Waiting,
                 Place::Queued | Place::Bound(_) => TaskPhase::Queued,
                 Place::Assigned(worker) if self.runs(worker, id) => TaskPhase::Assigned { worker },
                 // It waits behind another, and may yet run elsewhere.

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::iter;
+use std::time::Duration;
 
 use super::api::{Began, Evidence, OfferId, Payload, Placement, Resolution, TaskId, Unavailable, WorkerId};
 use super::core::{Scheduler, Turn};
+use super::facts::{End, Fact};
 use super::life::{Assignment, Before, Halt, Hold, Life};
 use super::stopping::Kill;
 use super::tasks::{Lost, Task};
@@ -41,10 +43,15 @@ impl<P: Payload> Scheduler<P> {
         turn: &mut Turn<'_, P>,
     ) {
         self.disarm_worker(id);
-        let Some(worker) = self.workers.remove(id) else {
+        let Some(worker) = self.workers.remove(id, turn.now) else {
             return;
         };
         self.counts.workers_ended += 1;
+        let why = worker.end.unwrap_or(match worker.life {
+            Life::Starting { .. } => End::StartFailed,
+            _ => End::Died,
+        });
+        turn.tell(Fact::Ended { worker: id, why, tasks_done: worker.tasks_done, death: death.clone() });
         let shared = worker.placement == Placement::Shared;
         match worker.life {
             Life::Starting { bound: Some(task), .. } => self.unborn(id, task, None, death, turn),
@@ -65,7 +72,7 @@ impl<P: Payload> Scheduler<P> {
     /// A shared worker died before it was ready, and nobody asked for it.
     fn start_failed(&mut self, death: P::Death, turn: &mut Turn<'_, P>) {
         if let Some(pause) = self.starts.failed(death, &self.config) {
-            self.timers.arm(&mut self.starts.blocked, turn.now.after(pause), Timer::Backoff);
+            self.pause_starts(pause, turn);
         }
     }
 
@@ -73,8 +80,13 @@ impl<P: Payload> Scheduler<P> {
     /// initialiser left running may also have ended it, as it will end the next one, hence a pause before that.
     fn faltered(&mut self, turn: &mut Turn<'_, P>) {
         if let Some(pause) = self.starts.faltered(&self.config) {
-            self.timers.arm(&mut self.starts.blocked, turn.now.after(pause), Timer::Backoff);
+            self.pause_starts(pause, turn);
         }
+    }
+
+    fn pause_starts(&mut self, pause: Duration, turn: &mut Turn<'_, P>) {
+        self.timers.arm(&mut self.starts.blocked, turn.now.after(pause), Timer::Backoff);
+        turn.tell(Fact::StartsPaused { pause, failures: self.starts.failures() });
     }
 
     /// A dedicated worker is gone before it was ready. There is no backoff: each was asked for by somebody, who now
@@ -159,6 +171,10 @@ impl<P: Payload> Scheduler<P> {
                 self.requeue(id, task, turn);
                 return;
             }
+        }
+        if began != Began::No {
+            // Until here; if there is no further attempt, nothing is left to be added.
+            task.has_run(turn.now);
         }
         let began = task.began(began);
         let dropped = self.close.as_ref().is_some_and(|close| close.drops_queued());

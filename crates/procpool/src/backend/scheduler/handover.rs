@@ -24,10 +24,10 @@ impl<P: Payload> Scheduler<P> {
         };
         let offer = OfferId(self.next_offer);
         self.next_offer += 1;
+        task.has_waited(turn.now);
         task.place = Place::Assigned(worker);
-        task.since = turn.now;
-        let (run_limit, priority) = (task.options.run_limit, task.options.priority);
-        let held = Assignment::new(id, offer, priority, turn.now);
+        let run_limit = task.options.run_limit;
+        let held = Assignment::new(id, offer, task.rank, turn.now);
         self.workers.change(worker, turn.now, |_| (Life::Busy(held), ()));
         if let Some(limit) = run_limit {
             // It cannot be claimed before now, so nothing has to be looked at sooner.
@@ -110,7 +110,7 @@ impl<P: Payload> Scheduler<P> {
             return;
         };
         held.since = turn.now;
-        task.since = turn.now;
+        task.has_waited(turn.now);
         let run_limit = task.options.run_limit.filter(|_| held.stop.is_none());
         match held.claim {
             Claim::Unknown => {
@@ -294,10 +294,10 @@ impl<P: Payload> Scheduler<P> {
             return;
         }
         let dedicated = task.options.placement == Placement::Dedicated;
+        task.has_waited(turn.now);
         task.place = Place::Queued;
-        task.since = turn.now;
         if !dedicated {
-            self.queue.enter_anyway(id, task.options.priority);
+            self.queue.enter_anyway(task.rank, id);
         }
         self.tasks.insert(id, task);
         if dedicated {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::api::{Began, CancelReason, Evidence, Now, OfferId, TaskId};
+use super::queue::Rank;
 
 /// What a worker is doing. Transitions consume the old state, so that an offer can neither be forgotten nor be held
 /// twice: whoever takes a worker out of `Busy` is handed its assignment.
@@ -54,7 +55,7 @@ pub(super) enum Before {
 pub(super) struct Assignment {
     pub(super) task: TaskId,
     pub(super) offer: OfferId,
-    pub(super) priority: i32,
+    pub(super) rank: Rank,
     /// When it was offered, or came to be the first in its worker's hand, or when its bytes last moved.
     pub(super) since: Now,
     /// What is known of its claim.
@@ -121,11 +122,11 @@ pub(super) enum Stage {
 }
 
 impl Assignment {
-    pub(super) fn new(task: TaskId, offer: OfferId, priority: i32, since: Now) -> Self {
+    pub(super) fn new(task: TaskId, offer: OfferId, rank: Rank, since: Now) -> Self {
         Assignment {
             task,
             offer,
-            priority,
+            rank,
             since,
             claim: Claim::Unknown,
             revoking: false,
@@ -165,6 +166,15 @@ impl Life {
     pub(super) fn assignment(&self) -> Option<&Assignment> {
         match self {
             Life::Busy(assignment) | Life::Dying { hold: Hold::Offer(assignment), .. } => Some(assignment),
+            _ => None,
+        }
+    }
+
+    /// The task that a dedicated worker was started for, and has not been handed yet.
+    pub(super) fn bound(&self) -> Option<TaskId> {
+        match self {
+            Life::Starting { bound, .. } => *bound,
+            Life::Dying { hold: Hold::Bound(task, _), .. } => Some(*task),
             _ => None,
         }
     }

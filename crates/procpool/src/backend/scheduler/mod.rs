@@ -5,6 +5,7 @@ mod api;
 mod closing;
 mod core;
 mod endings;
+mod facts;
 mod handover;
 mod life;
 mod pace;
@@ -22,3 +23,4 @@ mod tests;
 
 pub(crate) use api::*;
 pub(crate) use core::Scheduler;
+pub(crate) use facts::{End, Fact, Timing};

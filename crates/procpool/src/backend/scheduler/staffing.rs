@@ -1,7 +1,10 @@
 //! How many workers there are: start, growth, shrinking, replacement.
 
+use std::time::Duration;
+
 use super::api::{Action, Now, Payload, Placement, TaskId, Unavailable, WorkerId};
 use super::core::{Scheduler, Turn};
+use super::facts::{End, Fact};
 use super::life::Life;
 use super::tasks::Place;
 use super::timers::Timer;
@@ -90,6 +93,13 @@ impl<P: Payload> Scheduler<P> {
         self.starts.refusal(&self.config)
     }
 
+    /// The process exists.
+    pub(super) fn spawned(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        if self.workers.get(worker).is_some() {
+            turn.tell(Fact::Started { worker });
+        }
+    }
+
     /// The worker said hello; its initialiser runs.
     pub(super) fn booted(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
         let booted = self.workers.change(worker, turn.now, |life| match life {
@@ -109,6 +119,8 @@ impl<P: Payload> Scheduler<P> {
         });
         let Some(Some(bound)) = started else { return };
         self.disarm_worker(worker);
+        let took = self.workers.get(worker).map_or(Duration::ZERO, |entry| turn.now.since(entry.born));
+        turn.tell(Fact::Ready { worker, took });
         if let Some(task) = bound {
             // Its task is there: had it ended, the worker would have been killed.
             self.offer(worker, task, turn);
@@ -129,18 +141,21 @@ impl<P: Payload> Scheduler<P> {
         };
         let worn = self.config.max_tasks.is_some_and(|max| entry.tasks_done >= max);
         let dedicated = entry.placement == Placement::Dedicated;
-        if worn || dedicated || self.workers.tally().kept() > self.max_workers() {
-            self.retire(worker, turn);
+        if worn || dedicated {
+            self.retire(worker, End::Recycled, turn);
+        } else if self.workers.tally().kept() > self.max_workers() {
+            self.retire(worker, End::Resized, turn);
         }
     }
 
     /// Lets an idle worker go.
-    pub(super) fn retire(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+    pub(super) fn retire(&mut self, worker: WorkerId, why: End, turn: &mut Turn<'_, P>) {
         let retired = self.workers.change(worker, turn.now, |life| match life {
             Life::Idle => (Life::Retiring, true),
             other => (other, false),
         });
         if retired == Some(true) {
+            self.workers.ends(worker, why);
             self.arm_worker(worker, turn.now.after(self.config.exit_limit));
             turn.act(Action::Retire { worker });
         }
@@ -173,13 +188,16 @@ impl<P: Payload> Scheduler<P> {
 
     /// Another size. Idle workers that are too many go at once, the longest idle first: they are the coldest.
     pub(super) fn resize(&mut self, min: u32, max: u32, turn: &mut Turn<'_, P>) {
+        if !self.is_over() {
+            turn.tell(Fact::Resized { min, max });
+        }
         self.config.min_workers = min;
         self.config.max_workers = max;
         while self.workers.tally().kept() > self.max_workers() {
             let Some((_, worker)) = self.workers.longest_idle() else {
                 break;
             };
-            self.retire(worker, turn);
+            self.retire(worker, End::Resized, turn);
         }
     }
 
@@ -211,7 +229,7 @@ impl<P: Payload> Scheduler<P> {
             if at > turn.now {
                 break;
             }
-            self.retire(worker, turn);
+            self.retire(worker, End::Idle, turn);
         }
     }
 }

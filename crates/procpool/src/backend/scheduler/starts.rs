@@ -50,6 +50,11 @@ impl<P: Payload> Starts<P> {
         self.pause = Duration::ZERO;
     }
 
+    /// How many failed starts in a row there were.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// How many workers may be starting at a time. While starts fail it is one, as a probe: eight workers that run
     /// into the same wall tell no more than one does.
     pub(super) fn at_a_time(&self) -> u32 {

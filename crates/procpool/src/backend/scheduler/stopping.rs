@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::api::{Action, Began, CancelReason, Overdue, Payload, Resolution, TaskId, WorkerId};
 use super::core::{Scheduler, Turn};
+use super::facts::End;
 use super::life::{Claim, Halt, Hold, Life, Stage, Stop, Withdraw};
 use super::tasks::{Place, Task};
 
@@ -34,7 +35,7 @@ impl<P: Payload> Scheduler<P> {
                 let Some(task) = self.tasks.remove(&id) else {
                     return;
                 };
-                self.queue.remove(id, task.options.priority);
+                self.queue.remove(task.rank);
                 let resolution = Self::halted(&task, halt, Began::No, None);
                 self.end(id, task, resolution, turn);
             }
@@ -213,13 +214,38 @@ impl<P: Payload> Scheduler<P> {
     /// to begin between now and then.
     pub(super) fn kill_for(&mut self, worker: WorkerId, why: Kill, turn: &mut Turn<'_, P>) {
         self.revoke_ahead(worker, turn);
+        let end = self.workers.get(worker).map(|entry| self.end_by_kill(&entry.life, why));
         let killed = self.workers.change(worker, turn.now, |life| {
             let alive = !matches!(life, Life::Dying { .. });
             (life.kill(why.halt, why.to_blame), alive)
         });
         if killed == Some(true) {
             self.disarm_worker(worker);
+            if let Some(end) = end {
+                self.workers.ends(worker, end);
+            }
             turn.act(Action::Kill { worker, overdue: why.overdue });
+        }
+    }
+
+    /// What a worker that is killed now will have ended of.
+    fn end_by_kill(&self, life: &Life, why: Kill) -> End {
+        match life {
+            Life::Starting { .. } if why.to_blame => End::StartFailed,
+            // Nobody kills it for its own sake: it dies with its task, or with the pool.
+            Life::Starting { .. } => match why.halt {
+                Some(Halt::Cancel(_) | Halt::RunLimit(_) | Halt::QueueLimit(_)) => End::Stopped,
+                Some(Halt::ShutDown) | None => End::Closed,
+            },
+            _ if matches!(why.overdue, Some(Overdue::Claim(_))) => End::Silent,
+            Life::Busy(held) => match held.stop.map(|stop| stop.halt) {
+                _ if held.claim == Claim::Nonsense => End::Died,
+                Some(Halt::ShutDown) => End::Closed,
+                Some(_) => End::Stopped,
+                None => End::Died,
+            },
+            _ if self.kills_all() => End::Closed,
+            _ => End::Died,
         }
     }
 }

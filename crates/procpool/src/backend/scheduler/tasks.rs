@@ -2,16 +2,23 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Duration;
 
-use super::api::{Began, Now, Payload, Placement, SchedulerConfig, TaskId, TaskOptions, WorkerId};
+use super::api::{Began, Now, Payload, Placement, Resolution, SchedulerConfig, TaskId, TaskOptions, WorkerId};
+use super::facts::Timing;
+use super::queue::Rank;
 
 /// One unresolved task.
 pub(super) struct Task<P: Payload> {
     pub(super) job: P::Job,
     pub(super) options: TaskOptions,
+    /// Where it stands among those that wait; kept while it runs, since it may come back.
+    pub(super) rank: Rank,
     pub(super) place: Place,
     /// Since when it is in that place.
     pub(super) since: Now,
+    /// Where its time went before that.
+    pub(super) spent: Spent,
     /// The attempt it is in, from 1.
     pub(super) attempt: u32,
     /// How many workers have been lost in this attempt, by silence or death, while it was their turn to claim it.
@@ -20,6 +27,13 @@ pub(super) struct Task<P: Payload> {
     pub(super) queue_timer: Option<Now>,
     /// How its last attempt ended, if it is in a further one. Boxed: nearly no task has it.
     pub(super) lost: Option<Box<Lost<P>>>,
+}
+
+/// Where the time of a task went, up to its last change of place.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spent {
+    waited: Duration,
+    ran: Option<Duration>,
 }
 
 /// The end of an attempt that is followed by another one. Whatever happens to the task from here on, its code *may*
@@ -42,6 +56,29 @@ pub(super) enum Place {
 }
 
 impl<P: Payload> Task<P> {
+    /// The time since its last change of place was waiting, also in the hand of a worker that did not begin.
+    pub(super) fn has_waited(&mut self, now: Now) {
+        self.spent.waited = self.spent.waited.saturating_add(now.since(self.since));
+        self.since = now;
+    }
+
+    /// The time since its last change of place was a worker's.
+    pub(super) fn has_run(&mut self, now: Now) {
+        let ran = self.spent.ran.unwrap_or_default();
+        self.spent.ran = Some(ran.saturating_add(now.since(self.since)));
+        self.since = now;
+    }
+
+    /// Where its time went, now that it ends like this.
+    pub(super) fn timing(&mut self, resolution: &Resolution<P>, now: Now) -> Timing {
+        if matches!(self.place, Place::Assigned(_)) && resolution.may_have_begun() {
+            self.has_run(now);
+        } else {
+            self.has_waited(now);
+        }
+        Timing { waited: (!resolution.is_refusal()).then_some(self.spent.waited), ran: self.spent.ran }
+    }
+
     /// How many workers it may lose like that. A dedicated one only once: its process is what its caller has
     /// in hand (by its number, to signal it), and one that was sent a TERM must not come back as another.
     pub(super) fn max_offers(&self, config: &SchedulerConfig) -> u32 {

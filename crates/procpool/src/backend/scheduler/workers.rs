@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
+use std::time::Duration;
 
 use super::api::{Now, OfferId, Placement, TaskId, WorkerId};
+use super::facts::End;
 use super::life::{Assignment, Before, Life};
 
 /// One worker that has been asked for and has not ended.
@@ -11,12 +13,16 @@ use super::life::{Assignment, Before, Life};
 pub(super) struct Worker {
     pub(super) placement: Placement,
     pub(super) life: Life,
-    /// What it was given ahead, behind the offer that its life is about, in the order in which it will claim it; of
-    /// priorities that never rise. Empty while it has nothing else in hand.
+    /// What it was given ahead, behind the offer that its life is about, in the order in which it will claim it; and
+    /// of the queue. Empty while it has nothing else in hand.
     pub(super) ahead: VecDeque<Assignment>,
     /// Since when it is in its phase.
     pub(super) since: Now,
     pub(super) tasks_done: u32,
+    /// When it was decided to start it.
+    pub(super) born: Now,
+    /// Why it ends, once it has been told to go.
+    pub(super) end: Option<End>,
     /// The setting of its [`Timer::Worker`](super::timers::Timer::Worker).
     pub(super) timer: Option<Now>,
 }
@@ -78,6 +84,25 @@ impl Tally {
     }
 }
 
+/// How much time of ready workers there was, and how much of it they had a task. In nanoseconds, which 64 bits would not
+/// hold for many workers and long.
+#[derive(Clone, Copy, Debug, Default)]
+struct Usage {
+    until: Now,
+    busy_ns: u128,
+    ready_ns: u128,
+}
+
+impl Usage {
+    /// Time has passed with so many workers.
+    fn advance(&mut self, now: Now, busy: u32, ready: u32) {
+        let passed = now.since(self.until).as_nanos();
+        self.until = self.until.max(now);
+        self.busy_ns += passed * u128::from(busy);
+        self.ready_ns += passed * u128::from(ready);
+    }
+}
+
 #[derive(Debug, Default)]
 struct Slot {
     /// The generation of the next worker here.
@@ -92,6 +117,7 @@ pub(super) struct Workers {
     free: BTreeSet<u32>,
     present: usize,
     tally: Tally,
+    usage: Usage,
     /// Idle shared workers by slot; the last one is the next to work. Who worked last has the warmest caches, and who
     /// is not needed sinks to the front and can be let go.
     idle: VecDeque<u32>,
@@ -115,14 +141,24 @@ impl Workers {
         if placement == Placement::Shared {
             *self.tally.part(&life) += 1;
         }
-        slot.worker = Some(Worker { placement, life, ahead: VecDeque::new(), since: now, tasks_done: 0, timer: None });
+        slot.worker = Some(Worker {
+            placement,
+            life,
+            ahead: VecDeque::new(),
+            since: now,
+            tasks_done: 0,
+            born: now,
+            end: None,
+            timer: None,
+        });
         self.present += 1;
         id
     }
 
     /// Takes out a worker that has ended.
-    pub(super) fn remove(&mut self, id: WorkerId) -> Option<Worker> {
+    pub(super) fn remove(&mut self, id: WorkerId, now: Now) -> Option<Worker> {
         self.get(id)?;
+        self.usage.advance(now, self.busy(), self.tally.ready);
         let worker = self.slots[id.slot as usize].worker.take()?;
         if worker.placement == Placement::Shared {
             *self.tally.part(&worker.life) -= 1;
@@ -150,6 +186,7 @@ impl Workers {
 
     /// Moves a worker on in its life. All transitions go through here: the tally and the idle stack follow.
     pub(super) fn change<R>(&mut self, id: WorkerId, now: Now, step: impl FnOnce(Life) -> (Life, R)) -> Option<R> {
+        self.usage.advance(now, self.busy(), self.tally.ready);
         let slot = self.slots.get_mut(id.slot as usize)?;
         if slot.next.wrapping_sub(1) != id.generation {
             return None;
@@ -205,6 +242,28 @@ impl Workers {
     /// How many offers are in hands behind another, those of dying workers included.
     pub(super) fn ahead(&self) -> usize {
         self.ahead
+    }
+
+    /// How many shared workers have a task.
+    fn busy(&self) -> u32 {
+        self.tally.ready.saturating_sub(self.idle.len() as u32)
+    }
+
+    /// The time that ready shared workers had tasks, and that there was of them.
+    pub(super) fn usage(&self, now: Now) -> (Duration, Duration) {
+        let mut usage = self.usage;
+        usage.advance(now, self.busy(), self.tally.ready);
+        let time = |ns: u128| {
+            Duration::from_secs((ns / 1_000_000_000) as u64) + Duration::from_nanos((ns % 1_000_000_000) as u64)
+        };
+        (time(usage.busy_ns), time(usage.ready_ns))
+    }
+
+    /// Notes why a worker goes. The first reason counts.
+    pub(super) fn ends(&mut self, id: WorkerId, why: End) {
+        if let Some(worker) = self.get_mut(id) {
+            worker.end.get_or_insert(why);
+        }
     }
 
     fn unstack(&mut self, id: WorkerId) {

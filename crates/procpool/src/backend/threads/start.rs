@@ -8,13 +8,14 @@ use tokio::sync::Notify;
 use super::clock::{Clock, ClockHandle};
 use super::workers::Threads;
 use crate::backend::scheduler::SchedulerConfig;
-use crate::backend::{Backend, Engine, tie_to_runtime};
+use crate::backend::{Backend, Batching, Demands, Engine, Timings, tie_to_runtime};
 use crate::config::Hook;
 use crate::error::{PoolError, PoolErrorKind};
 
 /// What a pool of threads is made from.
 pub(crate) struct ThreadsConfig {
     pub(crate) scheduler: SchedulerConfig,
+    pub(crate) timings: Timings,
     pub(crate) init: Option<Arc<Hook>>,
     pub(crate) exit: Option<Arc<Hook>>,
     pub(crate) max_message: u64,
@@ -22,11 +23,12 @@ pub(crate) struct ThreadsConfig {
 
 /// Starts the clock; workers follow when they are needed. The pool lives on `runtime`, and ends with it.
 pub(crate) fn start(config: ThreadsConfig, runtime: Handle) -> Result<Arc<dyn Backend>, PoolError> {
-    let ThreadsConfig { scheduler, init, exit, max_message } = config;
+    let ThreadsConfig { scheduler, timings, init, exit, max_message } = config;
     // A thread that is handed its next task ahead gains nothing that would be worth a page of its own.
     let scheduler = SchedulerConfig { max_depth: 1, ..scheduler };
     let handle = Arc::new(ClockHandle::default());
-    let engine = Arc::new(Engine::new(scheduler, max_message, runtime, |_| Threads::new(Arc::clone(&handle))));
+    let demands = Demands { max_message, batching: Batching::Allowed, timings };
+    let engine = Arc::new(Engine::new(scheduler, demands, runtime, |_| Threads::new(Arc::clone(&handle))));
     let clock = Clock { engine: Arc::clone(&engine), handle, init, exit, max_message };
     let ended = Arc::new(Notify::new());
     let told = Arc::clone(&ended);

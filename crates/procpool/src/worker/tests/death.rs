@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::parent::{Options, Parent, wait};
 use crate::sys::misbehave;
-use crate::sys::process::{self, ExitFacts, Stderr};
+use crate::sys::process::{self, ExitFacts, Stream};
 use crate::task::Step;
 use crate::wire::frame::Kind;
 use crate::wire::message::SignalPolicy;
@@ -47,7 +47,7 @@ fn a_segfault_is_told_by_its_signal() {
     let (_, facts) = parent.die_of(|()| rustix::process::kill_process(rustix::process::getpid(), SEGV).is_ok(), ());
     assert_eq!(facts, signaled(libc::SIGSEGV));
     // Not merely sent: a wild access.
-    let mut parent = Parent::ready(Options { stderr: Stderr::Pipe, ..Options::default() });
+    let mut parent = Parent::ready(Options { stderr: Stream::Pipe, ..Options::default() });
     let (_, facts) = parent.die_of(misbehave::wild_access, 8);
     assert_eq!((facts, parent.page.panic_report()), (signaled(libc::SIGSEGV), None));
 }
@@ -56,7 +56,7 @@ const SEGV: rustix::process::Signal = rustix::process::Signal::SEGV;
 
 #[test]
 fn a_stack_overflow_leaves_word_and_print() {
-    let mut parent = Parent::ready(Options { stderr: Stderr::Pipe, ..Options::default() });
+    let mut parent = Parent::ready(Options { stderr: Stream::Pipe, ..Options::default() });
     let stderr = parent.child.take_stderr().unwrap();
     let (offer, facts) = parent.die_of(recurse, 1);
     assert_eq!(facts, signaled(libc::SIGABRT));
@@ -121,7 +121,7 @@ fn a_process_obeys_requests_to_end_also_before_it_is_ready() {
 
 #[test]
 fn another_executable_says_hello_and_ends() {
-    let mut parent = Parent::start(Options { other_exe: true, stderr: Stderr::Pipe, ..Options::default() });
+    let mut parent = Parent::start(Options { other_exe: true, stderr: Stream::Pipe, ..Options::default() });
     assert_eq!(parent.receive().kind, Kind::Hello);
     assert_eq!(parent.try_receive(), None);
     assert_eq!(parent.end(), ExitFacts::Exited(super::super::start::EXIT_BROKEN));

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::backend::scheduler::OfferId;
 use crate::entry;
 use crate::sys::poll::{Poller, Token};
-use crate::sys::process::{self, Child, EnvChanges, ExitFacts, Stderr, WorkerCommand};
+use crate::sys::process::{self, Child, EnvChanges, ExitFacts, Stream, WorkerCommand};
 use crate::sys::socket;
 use crate::task::{Parts, Ship, codec, map_parts};
 use crate::wire::frame::{Assembler, Fragments, Kind, Message};
@@ -41,7 +41,7 @@ pub(super) struct Options {
     pub(super) signals: SignalPolicy,
     pub(super) env: EnvChanges,
     pub(super) cwd: Option<std::path::PathBuf>,
-    pub(super) stderr: Stderr,
+    pub(super) stderr: Stream,
     /// Pretend to be another executable.
     pub(super) other_exe: bool,
 }
@@ -59,7 +59,8 @@ impl Parent {
         let (socket, theirs) = socket::pair().unwrap();
         let Options { init, exit, signals, env, cwd, stderr, other_exe } = options;
         let arg0 = entry::marker("worker-3");
-        let child = process::spawn(WorkerCommand { socket: theirs, arg0, env, cwd, stderr }).unwrap();
+        let child =
+            process::spawn(WorkerCommand { socket: theirs, arg0, env, cwd, stdout: Stream::Inherit, stderr }).unwrap();
         let (page, fd) = ParentPage::create().unwrap();
         let mut exe = ExeIdentity::of_this_process().unwrap();
         exe.ino ^= u64::from(other_exe);

@@ -23,8 +23,8 @@ pub(super) struct TaskRecord {
     pub(super) runs: u32,
     pub(super) last_claim: Now,
     pub(super) offered: bool,
-    /// Workers that ended or were silent when it was its turn to be claimed.
-    pub(super) lost_unclaimed: u32,
+    /// Workers that ended or were silent when it was its turn to be claimed, and in which attempt.
+    pub(super) lost_unclaimed: (u32, u32),
     pub(super) resolved: bool,
     pub(super) cancel_asked: bool,
     /// A worker broke the page while it had this task.
@@ -38,6 +38,10 @@ pub(super) struct WorkerRecord {
     pub(super) retired: bool,
     pub(super) killed: bool,
     pub(super) gone: bool,
+    /// It got ready before anybody killed it.
+    pub(super) welcome: bool,
+    /// Its end was told.
+    pub(super) told: bool,
     /// The offers in its hand, in the order in which it got them.
     pub(super) held: Vec<(OfferId, TaskId)>,
     pub(super) revoking: BTreeSet<OfferId>,
@@ -68,6 +72,7 @@ pub(super) struct Ledger {
     pub(super) max_offers: u32,
     pub(super) max_depth: u32,
     pub(super) max_tasks: Option<u32>,
+    pub(super) ageing: Duration,
     pub(super) closed: bool,
     /// The next number of an offer, at the least.
     pub(super) offers: u64,
@@ -85,7 +90,7 @@ impl Ledger {
             runs: 0,
             last_claim: now,
             offered: false,
-            lost_unclaimed: 0,
+            lost_unclaimed: (1, 0),
             resolved: false,
             cancel_asked: false,
             obscured: false,
@@ -126,7 +131,7 @@ impl Ledger {
                     "{worker:?} is killed with tasks in hand that nobody tried to save"
                 );
                 if let (Some(Overdue::Claim(_)), Some(task)) = (overdue, record.lost) {
-                    self.tasks.get_mut(&task).unwrap().lost_unclaimed += 1;
+                    self.lost_unclaimed(task, attempt(task));
                 }
                 self.workers.get_mut(worker).unwrap().killed = true;
             }
@@ -135,7 +140,11 @@ impl Ledger {
                 assert!(record.ready && !record.killed && !record.retired && record.held.is_empty());
                 self.workers.get_mut(worker).unwrap().retired = true;
             }
-            Action::Resolve { task, resolution, attempts, .. } => self.resolve(*task, resolution, *attempts, now),
+            Action::Resolve { task, resolution, attempts, timing, .. } => {
+                self.resolve(*task, resolution, *attempts, now);
+                self.check_timing(*task, resolution, *timing, now);
+            }
+            Action::Tell(fact) => self.told(fact),
             Action::Warmed { result } => {
                 assert!(self.warming, "nobody asked");
                 assert!(self.closing || !matches!(result, Err(Unavailable::Closed)));
@@ -171,6 +180,8 @@ impl Ledger {
             retired: false,
             killed: false,
             gone: false,
+            welcome: false,
+            told: false,
             held: Vec::new(),
             revoking: BTreeSet::new(),
             pending: BTreeSet::new(),
@@ -198,12 +209,21 @@ impl Ledger {
         let record = self.tasks.get_mut(&task).unwrap();
         assert!(!record.resolved, "offer of a task that is over");
         assert_eq!(record.options.placement, placement);
+        assert!(placement == Placement::Dedicated || self.is_next(task), "{task:?} jumps the queue");
+        let record = self.tasks.get_mut(&task).unwrap();
         assert!(record.runs < attempt, "{task:?} ran {} times before attempt {attempt}", record.runs);
         record.offered = true;
         let max_offers = if placement == Placement::Dedicated { 1 } else { self.max_offers };
-        assert!(record.lost_unclaimed < max_offers * attempt, "{task:?} was offered too often");
+        let (of, losses) = record.lost_unclaimed;
+        assert!(of < attempt || losses < max_offers, "{task:?} was offered too often");
         let worker = self.workers.get_mut(&id).unwrap();
         worker.held.push((offer, task));
+    }
+
+    /// A worker was lost while it was this task's turn to be claimed.
+    pub(super) fn lost_unclaimed(&mut self, task: TaskId, attempt: u32) {
+        let lost = &mut self.tasks.get_mut(&task).unwrap().lost_unclaimed;
+        *lost = if lost.0 == attempt { (attempt, lost.1 + 1) } else { (attempt, 1) };
     }
 
     /// What must be true of an offer to a worker that has others in hand.
@@ -225,9 +245,35 @@ impl Ledger {
         assert!(!worker.pending.contains(&worker.held[0].0), "{id:?} may be silent");
         assert!(worker.held.iter().all(|(held, _)| held.slot() != offer.slot()), "two offers in one slot");
         assert!(self.max_tasks.is_none_or(|max| worker.answered + in_hand as u32 + 1 <= max), "too many for it");
-        let priority = |task: &TaskId| self.tasks[task].options.priority;
-        let behind = worker.held.iter().skip(1).all(|(_, held)| priority(held) >= priority(&task));
+        let behind = worker.held.iter().skip(1).all(|(_, held)| self.goes_before(*held, task));
         assert!(behind, "{task:?} waits behind what is less urgent");
+    }
+
+    /// Whether one task is to be next before another, age and priority weighed against each other.
+    fn goes_before(&self, one: TaskId, other: TaskId) -> bool {
+        let (task, record) = (&self.tasks[&other], &self.tasks[&one]);
+        let levels = i64::from(record.options.priority) - i64::from(task.options.priority);
+        let worth = self.ageing.saturating_mul(levels.unsigned_abs() as u32);
+        let (mine, theirs) = (task.submitted.0, record.submitted.0);
+        let mine = if levels >= 0 { mine.saturating_add(worth) } else { mine };
+        let theirs = if levels < 0 { theirs.saturating_add(worth) } else { theirs };
+        mine.cmp(&theirs).then(other.cmp(&one)).is_gt()
+    }
+
+    /// Whether nobody who waits goes before this one, age and priority weighed against each other, pair by pair.
+    fn is_next(&self, id: TaskId) -> bool {
+        let held: BTreeSet<TaskId> = self.held().collect();
+        !self.unresolved.iter().any(|other| {
+            let record = &self.tasks[other];
+            // One that nobody took stays with the last worker until that is dead.
+            let waits = !held.contains(other) && record.lost_unclaimed.1 < self.max_offers;
+            waits && record.options.placement == Placement::Shared && self.goes_before(*other, id)
+        })
+    }
+
+    /// The tasks in the hands of workers.
+    fn held(&self) -> impl Iterator<Item = TaskId> {
+        self.present.iter().flat_map(|id| &self.workers[id].held).map(|(_, task)| *task)
     }
 
     fn asks_about(&self, id: WorkerId, offer: OfferId) {
@@ -311,7 +357,10 @@ impl Ledger {
                 truth(began);
                 gone(worker);
                 let max_offers = if options.placement == Placement::Dedicated { 1 } else { self.max_offers };
-                assert!(*began != Began::No || record.lost_unclaimed >= max_offers, "{id:?} fails for another's crash");
+                assert!(
+                    *began != Began::No || record.lost_unclaimed.1 >= max_offers,
+                    "{id:?} fails for another's crash"
+                );
             }
             Resolution::QueueFull => assert!(!record.offered),
             Resolution::Unavailable(why) => {
@@ -322,6 +371,38 @@ impl Ledger {
                 assert!(self.closing);
                 truth(began);
             }
+        }
+    }
+
+    /// Every moment of a task's life was spent in one way or the other.
+    fn check_timing(&self, id: TaskId, resolution: &Resolution<Test>, timing: Timing, now: Now) {
+        let record = &self.tasks[&id];
+        let Some(waited) = timing.waited else {
+            assert!(resolution.is_refusal() && timing.ran.is_none(), "{id:?} has no time of waiting");
+            return;
+        };
+        assert_eq!(waited + timing.ran.unwrap_or_default(), now.since(record.submitted), "time of {id:?} was lost");
+        assert!(record.obscured || timing.ran.is_some() == (record.runs > 0), "{id:?}: {timing:?}");
+    }
+
+    fn told(&mut self, fact: &Fact<Test>) {
+        match fact {
+            Fact::Started { worker } => assert!(!self.live(*worker).ready),
+            Fact::Ready { worker, .. } => {
+                assert!(self.live(*worker).ready);
+                self.workers.get_mut(worker).unwrap().welcome = true;
+            }
+            Fact::Ended { worker, why, .. } => {
+                assert!(!std::mem::replace(&mut self.workers.get_mut(worker).unwrap().told, true), "ended twice");
+                let record = &self.workers[worker];
+                assert!(record.gone, "ended before it was gone");
+                let (asked, died) = (record.killed || record.retired, matches!(why, End::Died | End::StartFailed));
+                assert!(asked || died, "{worker:?} ended of {why:?}, and nobody had asked it to");
+                assert!(record.welcome || matches!(why, End::StartFailed | End::Stopped | End::Closed), "{why:?}");
+                assert!(!record.welcome || *why != End::StartFailed, "{worker:?} was ready");
+            }
+            Fact::Closing { .. } => assert!(self.closing),
+            Fact::StartsPaused { .. } | Fact::Resized { .. } => {}
         }
     }
 
@@ -353,8 +434,7 @@ impl Ledger {
     pub(super) fn check_queue(&self, scheduler: &Scheduler<Test>) {
         let (queued, waiting, reserved) = scheduler.queue.sizes();
         let limit = scheduler.config.queue_limit;
-        let held: BTreeSet<TaskId> =
-            self.present.iter().flat_map(|id| &self.workers[id].held).map(|(_, task)| *task).collect();
+        let held: BTreeSet<TaskId> = self.held().collect();
         let back = self.unresolved.iter().filter(|id| self.tasks[id].offered && !held.contains(id)).count();
         assert!(queued + reserved <= limit + back, "{queued} queued, {reserved} reserved, limit {limit}");
         assert!(waiting <= scheduler.config.waiting_limit);

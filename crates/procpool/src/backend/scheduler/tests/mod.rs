@@ -9,4 +9,5 @@ mod show;
 mod sim;
 mod source;
 mod staying;
+mod watching;
 mod world;

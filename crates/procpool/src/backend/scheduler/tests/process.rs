@@ -252,7 +252,7 @@ impl World {
         if let Some(task) = first
             && evidence.first().is_some_and(|(_, evidence)| unclaimed(evidence))
         {
-            self.ledger.tasks.get_mut(&task).unwrap().lost_unclaimed += 1;
+            self.ledger.lost_unclaimed(task, self.scheduler.attempt(task));
         }
         self.ledger.present.remove(&worker);
         self.tell(Event::Exited { worker, evidence, death: process.dying.unwrap_or("?") });

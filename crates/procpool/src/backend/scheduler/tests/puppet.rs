@@ -7,6 +7,8 @@ use super::show::show;
 pub(super) struct Puppet {
     pub(super) scheduler: Scheduler<Test>,
     pub(super) now: Now,
+    /// What it told beside its decisions, since somebody last looked.
+    pub(super) told: Vec<String>,
 }
 
 /// A pool of up to `max` with nothing special.
@@ -16,6 +18,7 @@ pub(super) fn config(max: u32) -> SchedulerConfig {
         max_workers: max,
         queue_limit: 100,
         waiting_limit: 100,
+        ageing: std::time::Duration::MAX,
         idle_timeout: None,
         max_tasks: None,
         start_limit: ms(1_000),
@@ -48,7 +51,7 @@ pub(super) fn w(slot: u32) -> WorkerId {
 
 impl Puppet {
     pub(super) fn new(config: SchedulerConfig) -> Self {
-        Puppet { scheduler: Scheduler::new(config), now: Now::default() }
+        Puppet { scheduler: Scheduler::new(config), now: Now::default(), told: Vec::new() }
     }
 
     /// A pool whose `n` workers are ready and idle, having worked once, worker 0 last.
@@ -70,19 +73,30 @@ impl Puppet {
     pub(super) fn tell(&mut self, event: Event<Test>) -> Vec<String> {
         let mut actions = Vec::new();
         self.scheduler.handle(event, self.now, &mut actions);
-        actions.iter().map(show).collect()
+        self.decisions(&actions)
     }
 
     pub(super) fn submit(&mut self, options: TaskOptions) -> Vec<String> {
         let mut actions = Vec::new();
         self.scheduler.submit(0, options, self.now, &mut actions);
-        actions.iter().map(show).collect()
+        self.decisions(&actions)
     }
 
     pub(super) fn unreserve(&mut self) -> Vec<String> {
         let mut actions = Vec::new();
         self.scheduler.unreserve(self.now, &mut actions);
-        actions.iter().map(show).collect()
+        self.decisions(&actions)
+    }
+
+    fn decisions(&mut self, actions: &[Action<Test>]) -> Vec<String> {
+        let (told, decided): (Vec<_>, Vec<_>) = actions.iter().partition(|action| matches!(action, Action::Tell(_)));
+        self.told.extend(told.into_iter().map(show));
+        decided.into_iter().map(show).collect()
+    }
+
+    /// What it told since this was called last.
+    pub(super) fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
     }
 
     pub(super) fn ready(&mut self, worker: WorkerId) -> Vec<String> {

@@ -78,6 +78,72 @@ fn higher_priorities_first_then_the_order_of_submission() {
     assert_eq!(order, ["offer 0.0 t4", "offer 0.0 t6", "offer 0.0 t3", "offer 0.0 t5", "offer 0.0 t2"]);
 }
 
+/// The task that runs next, when the present one is done `after` milliseconds from now.
+fn next(pool: &mut Puppet, after: u64) -> String {
+    pool.now = pool.now.after(ms(after));
+    pool.reply(w(0)).pop().unwrap()
+}
+
+#[test]
+fn nobody_waits_for_ever_under_a_stream_of_higher_priorities() {
+    let mut pool = Puppet::with_workers(1, SchedulerConfig { ageing: ms(100), ..config(1) });
+    pool.submit(PLAIN);
+    pool.submit(PLAIN);
+    let urgent = TaskOptions { priority: 3, ..PLAIN };
+    pool.submit(urgent);
+    for task in 3..33 {
+        assert_eq!(next(&mut pool, 10), format!("offer 0.0 t{task}"));
+        pool.submit(urgent);
+    }
+    // Three levels are worth 300 ms. The urgent one of that very moment is as good, and came later.
+    assert_eq!(next(&mut pool, 10), "offer 0.0 t2");
+    assert_eq!(next(&mut pool, 10), "offer 0.0 t33");
+}
+
+#[test]
+fn strict_priorities_never_age() {
+    let mut pool = Puppet::with_workers(1, config(1));
+    pool.submit(PLAIN);
+    pool.submit(TaskOptions { priority: i32::MIN, ..PLAIN });
+    pool.submit(TaskOptions { priority: i32::MIN + 1, ..PLAIN });
+    for task in 4..50 {
+        pool.now = pool.now.after(std::time::Duration::from_secs(1 << 40));
+        pool.submit(TaskOptions { priority: task % 2, ..PLAIN });
+        assert_eq!(next(&mut pool, 0), format!("offer 0.0 t{task}"));
+    }
+    assert_eq!(next(&mut pool, 0), "offer 0.0 t3");
+    pool.submit(TaskOptions { priority: i32::MAX, ..PLAIN });
+    assert_eq!(next(&mut pool, 0), "offer 0.0 t50");
+    assert_eq!(next(&mut pool, 0), "offer 0.0 t2");
+}
+
+#[test]
+fn a_task_that_lost_its_worker_takes_its_old_rank_again() {
+    let mut pool = Puppet::with_workers(1, SchedulerConfig { ageing: ms(100), ..config(1) });
+    pool.submit(TaskOptions { retries: 1, ..PLAIN });
+    pool.now = Now(ms(150));
+    pool.submit(TaskOptions { priority: 1, ..PLAIN });
+    pool.submit(TaskOptions { priority: 2, ..PLAIN });
+    let claimed = Some(pool.claimed());
+    assert_eq!(pool.exited(w(0), claimed), ["spawn 0.1 Shared"]);
+    let worker = WorkerId { slot: 0, generation: 1 };
+    assert_eq!(pool.ready(worker), ["offer 0.1 t3"]);
+    assert_eq!(pool.reply(worker), ["t3 replied", "offer 0.1 t1"]);
+    assert_eq!(pool.reply(worker), ["t1 replied", "offer 0.1 t2"]);
+}
+
+#[test]
+fn a_full_queue_changes_nothing_about_the_order() {
+    let mut pool = Puppet::with_workers(1, SchedulerConfig { queue_limit: 2, ..config(1) });
+    for priority in [0, 0, -1, 0, 5, 0, 5] {
+        pool.submit(TaskOptions { priority, ..PLAIN });
+    }
+    let shown = |pool: &Puppet| pool.scheduler.tasks().map(|(id, ..)| id.0).collect::<Vec<_>>();
+    assert_eq!(shown(&pool), [5, 7, 1, 2, 4, 6, 3]);
+    let order: Vec<_> = (0..6).map(|_| next(&mut pool, 0)).collect();
+    assert_eq!(order, [5, 7, 2, 4, 6, 3].map(|task| format!("offer 0.0 t{task}")));
+}
+
 /// Behaviour 32.
 #[test]
 fn a_full_queue_refuses_or_makes_wait_and_room_lets_the_oldest_in() {

@@ -19,6 +19,21 @@ pub(super) fn show(action: &Action<Test>) -> String {
         Action::Warmed { result: Ok(()) } => "warm".into(),
         Action::Warmed { result: Err(why) } => format!("not warm: {why:?}"),
         Action::Closed => "closed".into(),
+        Action::Tell(fact) => show_fact(fact),
+    }
+}
+
+fn show_fact(fact: &Fact<Test>) -> String {
+    let name = |worker: &WorkerId| format!("{}.{}", worker.slot, worker.generation);
+    match fact {
+        Fact::Started { worker } => format!("{} started", name(worker)),
+        Fact::Ready { worker, took } => format!("{} ready after {took:?}", name(worker)),
+        Fact::Ended { worker, why, tasks_done, .. } => {
+            format!("{} ended: {why:?}, {tasks_done} done", name(worker))
+        }
+        Fact::StartsPaused { pause, failures } => format!("starts paused for {pause:?}, {failures} failures"),
+        Fact::Resized { min, max } => format!("resized to {min}..={max}"),
+        Fact::Closing { how } => format!("closing: {how:?}"),
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) fn world(mut source: Source) -> World {
         max_workers: (1 + s.pick(4) as u32).max(min_workers),
         queue_limit: s.of(&[4, 8, 2, 1, 0]),
         waiting_limit: s.of(&[4, 8, 1, 0]),
+        ageing: s.of(&[Duration::MAX, ms(1), ms(30), ms(0)]),
         idle_timeout: s.of(&[None, Some(ms(40)), Some(ms(200))]),
         max_tasks: s.of(&[None, None, Some(1), Some(3)]),
         start_limit: ms(50),

@@ -46,6 +46,7 @@ impl World {
                 max_offers: config.max_offers,
                 max_depth: config.max_depth,
                 max_tasks: config.max_tasks,
+                ageing: config.ageing,
                 ..Ledger::default()
             },
             source,
@@ -139,6 +140,10 @@ impl World {
         assert_eq!(self.ledger.resolved, outcomes);
         assert_eq!(counts.workers_spawned - counts.workers_ended, s.workers.present() as u64);
         assert_eq!(self.ledger.present.len(), s.workers.present());
+        let told = self.ledger.workers.values().filter(|worker| worker.told).count();
+        assert_eq!(counts.workers_ended, told as u64, "an end was not told");
+        let (busy, ready) = s.worker_time(self.now);
+        assert!(busy <= ready);
         assert!(s.workers.top_idle().is_none() || s.queue.len() == 0, "somebody waits beside an idle worker");
         self.ledger.check_queue(s);
         let behind = self.ledger.present.iter().map(|id| self.ledger.workers[id].held.len().saturating_sub(1));
@@ -197,7 +202,7 @@ impl World {
                 let runs = |process: &&Process| process.alive && process.running == Some(task);
                 assert!(self.processes.values().find(runs).is_none(), "{task:?} is resolved and still runs");
             }
-            Action::Warmed { .. } | Action::Closed => {}
+            Action::Warmed { .. } | Action::Closed | Action::Tell(_) => {}
         }
     }
 
