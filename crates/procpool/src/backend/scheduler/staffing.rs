@@ -29,8 +29,10 @@ impl<P: Payload> Scheduler<P> {
     /// one a single worker.
     fn wants_worker(&self) -> bool {
         let tally = self.workers.tally();
+        // What is not to begin any more wants nobody, though it may still be in the hands of the dying.
+        let dropped = self.close.as_ref().is_some_and(|close| close.drops_queued());
         let wanting = self.queue.len() + self.workers.ahead();
-        if wanting > tally.starting as usize && self.workers.top_idle().is_none() {
+        if wanting > tally.starting as usize && !dropped && self.workers.top_idle().is_none() {
             return true;
         }
         if self.close.is_some() || tally.kept() >= self.config.min_workers {

@@ -25,6 +25,8 @@ pub(super) struct TaskRecord {
     pub(super) offered: bool,
     /// Workers that ended or were silent when it was its turn to be claimed, and in which attempt.
     pub(super) lost_unclaimed: (u32, u32),
+    /// The same, in all attempts.
+    pub(super) lost_in_all: u32,
     pub(super) resolved: bool,
     pub(super) cancel_asked: bool,
     /// A worker broke the page while it had this task.
@@ -91,6 +93,7 @@ impl Ledger {
             last_claim: now,
             offered: false,
             lost_unclaimed: (1, 0),
+            lost_in_all: 0,
             resolved: false,
             cancel_asked: false,
             obscured: false,
@@ -222,8 +225,10 @@ impl Ledger {
 
     /// A worker was lost while it was this task's turn to be claimed.
     pub(super) fn lost_unclaimed(&mut self, task: TaskId, attempt: u32) {
-        let lost = &mut self.tasks.get_mut(&task).unwrap().lost_unclaimed;
-        *lost = if lost.0 == attempt { (attempt, lost.1 + 1) } else { (attempt, 1) };
+        let record = self.tasks.get_mut(&task).unwrap();
+        let (of, losses) = record.lost_unclaimed;
+        record.lost_unclaimed = (attempt, if of == attempt { losses + 1 } else { 1 });
+        record.lost_in_all += 1;
     }
 
     /// What must be true of an offer to a worker that has others in hand.
@@ -357,10 +362,7 @@ impl Ledger {
                 truth(began);
                 gone(worker);
                 let max_offers = if options.placement == Placement::Dedicated { 1 } else { self.max_offers };
-                assert!(
-                    *began != Began::No || record.lost_unclaimed.1 >= max_offers,
-                    "{id:?} fails for another's crash"
-                );
+                assert!(*began != Began::No || record.lost_in_all >= max_offers, "{id:?} fails for another's crash");
             }
             Resolution::QueueFull => assert!(!record.offered),
             Resolution::Unavailable(why) => {
