@@ -21,6 +21,12 @@ impl Random {
         Random(seed)
     }
 
+    /// Another sequence, which this one decides.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        Random(self.below(u64::MAX))
+    }
+
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

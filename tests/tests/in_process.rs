@@ -51,6 +51,16 @@ over_every_backend! {
         options_after_the_first_poll
         detached_tasks_go_on
         snapshot;
+    places:
+        a_permit_is_one_place
+        places_are_given_in_order
+        a_dropped_reserve_passes_its_place_on
+        limits_of_waiting_for_a_place
+        a_full_line_refuses
+        closing_ends_all_reservations
+        a_permit_is_a_handle
+        no_worker_to_wait_for
+        many_producers;
     stopping:
         timeout
         abort

@@ -122,8 +122,20 @@
 //! # Ok(()) }
 //! ```
 //!
-//! When the queue is full `run` waits for a place, and [`try_run`](Pool::try_run) says
-//! [`QueueFull`](ErrorKind::QueueFull).
+//! Whoever waits gains one level of priority for each interval of [`ageing`](PoolBuilder::ageing), so nobody waits for
+//! ever. When the queue is full `run` waits for a place, and [`try_run`](Pool::try_run) says
+//! [`QueueFull`](ErrorKind::QueueFull). [`reserve`](Pool::reserve) waits for a place before the input is even read:
+//!
+//! ```no_run
+//! # async fn f(pool: procpool::Pool, paths: Vec<String>) -> Result<(), Box<dyn std::error::Error>> {
+//! # fn parse(bytes: Vec<u8>) -> usize { bytes.len() }
+//! for path in paths {
+//!     let permit = pool.reserve().await?;
+//!     let bytes = tokio::fs::read(path).await?;
+//!     drop(permit.spawn(procpool::call!(parse(bytes))));
+//! }
+//! # Ok(()) }
+//! ```
 //!
 //! # Spawning
 //!
@@ -364,17 +376,18 @@ pub use config::{Stdio, Workers};
 pub use current::{Current, current};
 pub use entry::init;
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
-pub use map::{Map, MapFuture};
+pub use map::{Fallible, Input, Map, MapFuture, Progress, ProgressStream, Streamed};
 pub use pool::{
-    AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Pool, PoolBuilder, Report, Run, Shutdown, Snapshot,
-    Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot, WorkerState, spawn_blocking_process,
+    AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Permit, Pool, PoolBuilder, Report, Reserve, Run,
+    Shutdown, Snapshot, StatePool, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot,
+    WorkerState, spawn_blocking_process,
 };
 pub use process::Process;
 pub use procpool_macros::{main, task};
 pub use task::any_error::AnyError;
 pub use task::codec::CodecError;
 pub use task::json::Json;
-pub use task::{Call, InitOutput, Job, Ship, Task};
+pub use task::{Call, InitOutput, Job, Shared, Ship, Task};
 
 /// What the macros expand to. Not part of the API: it changes without notice.
 #[doc(hidden)]

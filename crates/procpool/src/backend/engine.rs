@@ -3,6 +3,7 @@
 //! One rule keeps it fast and free of deadlocks: under the lock only memory is touched. What wakes, drops or encodes
 //! foreign values, or calls the kernel, is collected in an [`After`] and done once the lock is released.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,18 +13,19 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::alarms::Alarms;
 use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
 use super::news::{self, News};
 use super::outcome::outcome;
 use super::record::{Record, Timings};
 use super::scheduler::{
-    Action, Batch, CancelReason, Closing, Event, Evidence, Fact, Now, OfferId, Overdue, Placement, Refused, Resolution,
-    Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
+    Action, Batch, Booking, CancelReason, Closing, Event, Evidence, Fact, Now, OfferId, Overdue, Patience, Placement,
+    ReservationId, Resolution, Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
 };
-use super::seam::Backend;
+use super::seam::{Backend, Reserving};
 use super::view;
-use crate::error::{ErrorKind, Facts, PoolError, PoolErrorKind, RunError, Started};
+use crate::error::{PoolError, PoolErrorKind, RunError};
 use crate::panics;
 use crate::pool::{Event as PoolEvent, Events, Report, Shutdown, Snapshot, Stats};
 use crate::process::Watch;
@@ -55,6 +57,8 @@ pub(crate) trait Workers: Send + 'static {
 
 /// What a caller of `ready` is told.
 type Warm = Result<(), PoolError>;
+/// What somebody is told who waits for a place in the queue.
+type Placed = Result<(), RunError>;
 
 /// A task on its way to a worker.
 pub(crate) struct Offered<'a> {
@@ -98,8 +102,11 @@ struct State<W: Workers> {
     /// Decisions not carried out yet. Two buffers that swap, so that the hot path allocates neither.
     actions: Vec<Action<Work>>,
     batch: Vec<Action<Work>>,
+    alarms: Alarms,
     record: Record,
     news: News,
+    /// Those who wait for a place in the queue.
+    reserving: HashMap<ReservationId, oneshot::Sender<Placed>>,
     warming: Vec<oneshot::Sender<Warm>>,
     closing: Vec<oneshot::Sender<Report>>,
     told_to_close: bool,
@@ -110,7 +117,9 @@ struct State<W: Workers> {
 struct After<W: Workers> {
     later: W::Later,
     resolved: Vec<(TaskId, Submission, Outcome)>,
+    reserved: Vec<(oneshot::Sender<Placed>, Placed)>,
     warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
+    rung: Vec<oneshot::Sender<()>>,
     ended: Vec<(oneshot::Sender<Report>, Report)>,
     /// Readers of events that wait.
     readers: Vec<Waker>,
@@ -121,7 +130,9 @@ impl<W: Workers> After<W> {
         After {
             later: W::Later::default(),
             resolved: Vec::new(),
+            reserved: Vec::new(),
             warmed: Vec::new(),
+            rung: Vec::new(),
             ended: Vec::new(),
             readers: Vec::new(),
         }
@@ -130,11 +141,13 @@ impl<W: Workers> After<W> {
     fn finish(self) {
         // The wire first: workers begin on their next task while this thread wakes the callers of the last one.
         W::finish(self.later);
-        for (task, job, outcome) in self.resolved {
+        for (task, mut job, outcome) in self.resolved {
             // Subscribers and wakers are foreign code. Where one panics, the thread that was passing by (the keeper,
             // say, on which everybody depends) goes on.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
                 super::outcome::trace(task, &job, &outcome);
+                // Before its caller hears of it, so that what only this task needed is forgotten before the next one.
+                job.shared.clear();
                 job.completer.resolve(outcome);
             })) {
                 panics::discard(panic);
@@ -146,8 +159,14 @@ impl<W: Workers> After<W> {
             }
         }
         // A waiter that has gone away does not want to know.
+        for (waiter, result) in self.reserved {
+            let _ = waiter.send(result);
+        }
         for (waiter, result) in self.warmed {
             let _ = waiter.send(result);
+        }
+        for waiter in self.rung {
+            let _ = waiter.send(());
         }
         for (waiter, report) in self.ended {
             let _ = waiter.send(report);
@@ -174,8 +193,10 @@ impl<W: Workers> Engine<W> {
                 workers: workers(epoch_ns),
                 actions: Vec::new(),
                 batch: Vec::new(),
+                alarms: Alarms::default(),
                 record: Record::new(demands.timings),
                 news: News::default(),
+                reserving: HashMap::new(),
                 warming: Vec::new(),
                 closing: Vec::new(),
                 told_to_close: false,
@@ -230,7 +251,7 @@ impl<W: Workers> Engine<W> {
     /// When the scheduler wants to be told the time; `armed` is called with it under the lock.
     pub(crate) fn arm(&self, armed: impl FnOnce(&mut W, Option<Now>)) {
         let mut state = lock(&self.state);
-        let deadline = state.scheduler.next_deadline();
+        let deadline = state.next_deadline();
         armed(&mut state.workers, deadline);
     }
 
@@ -259,8 +280,13 @@ impl<W: Workers> State<W> {
             }
             self.batch = batch;
         }
-        let deadline = self.scheduler.next_deadline();
+        self.alarms.due(now, &mut after.rung);
+        let deadline = self.next_deadline();
         self.workers.set_deadline(deadline, &mut after.later);
+    }
+
+    fn next_deadline(&self) -> Option<Now> {
+        self.scheduler.next_deadline().into_iter().chain(self.alarms.next()).min()
     }
 
     fn perform(&mut self, action: Action<Work>, now: Now, after: &mut After<W>) {
@@ -305,6 +331,10 @@ impl<W: Workers> State<W> {
                 let workers = &self.workers;
                 self.news.tell(&mut after.readers, || Some(news::event(fact, now, |worker| workers.pid(worker))));
             }
+            Action::Reserved { reservation, result } => {
+                let result = result.map_err(|why| super::outcome::refusal(&why));
+                after.reserved.extend(self.reserving.remove(&reservation).map(|waiter| (waiter, result)));
+            }
             Action::Warmed { result } => {
                 for waiter in self.warming.drain(..) {
                     after.warmed.push((waiter, result.clone().map_err(|why| unavailable(&why))));
@@ -313,6 +343,8 @@ impl<W: Workers> State<W> {
             Action::Closed => {
                 self.closed = true;
                 self.workers.closed(later);
+                // Nobody will look at the clock any more.
+                self.alarms.clear(&mut after.rung);
                 let report = self.report();
                 self.news.tell(&mut after.readers, || Some(PoolEvent::Closed(report)));
                 self.news.end(&mut after.readers);
@@ -345,24 +377,37 @@ impl<W: Workers> Backend for Engine<W> {
         self.update(|state, now| state.scheduler.submit(job, options, now, &mut state.actions))
     }
 
-    fn reserve(&self) -> Result<(), RunError> {
-        let refused = {
-            let mut state = lock(&self.state);
-            let now = self.now();
-            state.scheduler.reserve(now)
-        };
-        refused.map_err(|why| match why {
-            Refused::QueueFull => RunError::new(ErrorKind::QueueFull, Started::No, Facts::default()),
-            Refused::Unavailable(why) => super::outcome::refusal(&why),
+    fn reserve(&self, patience: Patience) -> Result<Reserving, RunError> {
+        self.update(|state, now| match state.scheduler.reserve(patience, now) {
+            Ok(Booking::Held(id)) => Ok(Reserving::Held(id)),
+            Ok(Booking::Waiting(id)) => {
+                let (sender, receiver) = oneshot::channel();
+                state.reserving.insert(id, sender);
+                Ok(Reserving::Waiting(id, receiver))
+            }
+            Err(why) => Err(super::outcome::refusal(&why)),
         })
     }
 
-    fn unreserve(&self) {
-        self.update(|state, now| state.scheduler.unreserve(now, &mut state.actions));
+    fn unreserve(&self, reservation: ReservationId) {
+        let waiter = self.update(|state, now| {
+            state.scheduler.handle(Event::Unreserve { reservation }, now, &mut state.actions);
+            state.reserving.remove(&reservation)
+        });
+        // Its drop may wake somebody, so not under the lock.
+        drop(waiter);
     }
 
     fn cancel(&self, task: TaskId, why: CancelReason) {
         self.handle(Event::Cancel { task, why });
+    }
+
+    fn cancel_all(&self, tasks: &mut dyn Iterator<Item = TaskId>, why: CancelReason) {
+        self.update(|state, now| {
+            for task in tasks {
+                state.scheduler.handle(Event::Cancel { task, why }, now, &mut state.actions);
+            }
+        });
     }
 
     fn warm(&self) -> oneshot::Receiver<Result<(), PoolError>> {
@@ -441,6 +486,13 @@ impl<W: Workers> Backend for Engine<W> {
 
     fn batch_hint(&self) -> u32 {
         self.depth.load(Ordering::Relaxed)
+    }
+
+    fn alarm(&self, after: Duration) -> oneshot::Receiver<()> {
+        self.update(|state, now| match state.closed {
+            true => oneshot::channel().1,
+            false => state.alarms.set(now.after(after)),
+        })
     }
 
     fn watch(&self, future: futures::future::BoxFuture<'static, ()>) {

@@ -2,7 +2,7 @@
 
 use super::completion::Outcome;
 use super::job::{Submission, Work};
-use super::scheduler::{Began, CancelReason, Counts, Resolution, TaskId, Unavailable, WorkerId};
+use super::scheduler::{Began, CancelReason, Counts, Refused, Resolution, TaskId, Unavailable, WorkerId};
 use super::view::worker_name;
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::pool::Report;
@@ -33,12 +33,15 @@ pub(super) fn outcome(
         }
         Resolution::Cancelled { why, began, killed } => {
             let facts = killed.map_or_else(Facts::default, |(_, death)| death.facts(began.into()));
-            let detail = match why {
-                CancelReason::Dropped => "its future was dropped",
-                CancelReason::Aborted => "it was aborted",
-                CancelReason::Token => "its cancellation token fired",
+            let (kind, detail, deadline) = match why {
+                CancelReason::Dropped => (ErrorKind::Cancelled, Some("its future was dropped"), None),
+                CancelReason::Aborted => (ErrorKind::Cancelled, Some("it was aborted"), None),
+                CancelReason::Token => (ErrorKind::Cancelled, Some("its cancellation token fired"), None),
+                CancelReason::Deadline(whole) => (ErrorKind::TimedOut, None, Some(whole)),
             };
-            (ErrorKind::Cancelled, began.into(), Facts { detail: Some(detail.into()), ..facts })
+            // What the dead worker has to tell comes second to why it was killed.
+            let detail = detail.map(str::to_owned).or(facts.detail);
+            (kind, began.into(), Facts { detail, deadline, ..facts })
         }
         Resolution::TimedOut { limit, killed } => {
             let facts = killed.map_or_else(Facts::default, |(_, death)| death.facts(Started::Yes));
@@ -58,9 +61,15 @@ pub(super) fn outcome(
     Err(named(job, attempts, (kind, started, facts)))
 }
 
-/// Why `try_run` got no place although the queue is not full.
-pub(super) fn refusal(why: &Unavailable<Work>) -> RunError {
-    let (kind, started, facts) = unavailable(why);
+/// Why somebody got no place in the queue.
+pub(super) fn refusal(why: &Refused<Work>) -> RunError {
+    let (kind, started, facts) = match why {
+        Refused::QueueFull => (ErrorKind::QueueFull, Started::No, Facts::default()),
+        Refused::TimedOut(limit) => {
+            (ErrorKind::QueueTimedOut, Started::No, Facts { limit: Some(*limit), ..Facts::default() })
+        }
+        Refused::Unavailable(why) => unavailable(why),
+    };
     RunError::new(kind, started, facts)
 }
 

@@ -16,7 +16,8 @@ pub(super) fn snapshot(
     pid: impl Fn(WorkerId) -> Option<u32>,
 ) -> Snapshot {
     let elapsed = |since: Now| now.0.saturating_sub(since.0);
-    let mut shown = Snapshot { closing, ..Snapshot::default() };
+    let (reserved, reserving) = scheduler.reservations();
+    let mut shown = Snapshot { closing, reserved, reserving, ..Snapshot::default() };
     let mut assigned = std::collections::HashMap::new();
     for (task, phase, since, job) in scheduler.tasks() {
         let view = TaskSnapshot { id: task.0, name: job.name.as_str().to_owned(), since: elapsed(since) };

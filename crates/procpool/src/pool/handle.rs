@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::builder::PoolBuilder;
 use super::events::Events;
 use super::join_handle::JoinHandle;
+use super::permit::{Permit, Reserve};
 use super::report::{Report, Shutdown};
 use super::run::Run;
 use super::snapshot::Snapshot;
@@ -19,8 +21,8 @@ use crate::task::{Job, Ship};
 /// A pool of worker processes.
 ///
 /// Cheap to clone; all clones are the same pool. It belongs to the tokio runtime it was made in. Dropping the last
-/// handle starts a drain: tasks that were handed over finish, then the workers end. (A [`Run`] that was not polled yet
-/// and a [`Map`] are handles, too.) When the runtime or the process ends, whatever still runs is killed.
+/// handle starts a drain: tasks that were handed over finish, then the workers end. (A [`Run`] that was not polled yet,
+/// a [`Permit`] and a [`Map`] are handles, too.) When the runtime or the process ends, whatever still runs is killed.
 ///
 /// ```no_run
 /// use procpool::{Pool, call};
@@ -45,7 +47,7 @@ pub struct Pool {
 /// What all clones of a [`Pool`] share; the last one gone releases the backend.
 pub(crate) struct PoolHandle {
     backend: Arc<dyn Backend>,
-    max_workers: u32,
+    max_workers: AtomicU32,
 }
 
 impl PoolHandle {
@@ -53,9 +55,9 @@ impl PoolHandle {
         &self.backend
     }
 
-    /// How many workers the pool was made for.
+    /// How many workers the pool may have: what it was made for, or resized to last.
     pub(crate) fn max_workers(&self) -> u32 {
-        self.max_workers
+        self.max_workers.load(Ordering::Relaxed)
     }
 }
 
@@ -67,7 +69,7 @@ impl Drop for PoolHandle {
 
 impl Pool {
     pub(crate) fn from_backend(backend: Arc<dyn Backend>, max_workers: u32) -> Self {
-        Pool { handle: Arc::new(PoolHandle { backend, max_workers }) }
+        Pool { handle: Arc::new(PoolHandle { backend, max_workers: AtomicU32::new(max_workers) }) }
     }
 
     pub(crate) fn handle(&self) -> &Arc<PoolHandle> {
@@ -157,6 +159,45 @@ impl Pool {
     /// ```
     pub fn try_run<J: Job>(&self, job: J) -> Result<Run<J::Output>, RunError> {
         Run::reserved(Arc::clone(&self.handle), job.into_parts())
+    }
+
+    /// Waits for a place in the queue before there is a task for it: a future that gives a [`Permit`]. So no input is
+    /// read or made that would only wait in memory. See [`Reserve`].
+    ///
+    /// # Errors
+    /// Through the future: see [`Reserve`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up its turn, or its place; nothing is lost.
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
+    /// # fn parse(line: String) -> usize { line.len() }
+    /// # async fn next_line() -> String { String::new() }
+    /// let permit = pool.reserve().await?;
+    /// let line = next_line().await; // not asked for before it can be handed over
+    /// let words = permit.run(procpool::call!(parse(line))).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn reserve(&self) -> Reserve {
+        Reserve::new(Arc::clone(&self.handle))
+    }
+
+    /// Like [`reserve`](Self::reserve), but never waits: it takes a place now, or fails.
+    ///
+    /// # Errors
+    /// Of kind [`QueueFull`](crate::ErrorKind::QueueFull), or as `run` when no worker can be had or the pool is closed.
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
+    /// # fn power(x: u64) -> u64 { x }
+    /// if let Ok(permit) = pool.try_reserve() {
+    ///     drop(permit.spawn(procpool::call!(power(4))));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn try_reserve(&self) -> Result<Permit, RunError> {
+        Permit::take(Arc::clone(&self.handle))
     }
 
     /// Starts a call now, detached: the returned handle can be awaited, aborted or dropped. On a full queue it waits
@@ -262,6 +303,8 @@ impl Pool {
     /// ```
     pub fn resize(&self, workers: impl Into<Workers>) -> Result<(), PoolError> {
         let workers = workers.into().checked()?;
+        // Only default windows are made of it, so it does not matter if two resizes cross between here and there.
+        self.handle.max_workers.store(workers.max(), Ordering::Relaxed);
         self.handle.backend.resize(workers.min(), workers.max());
         Ok(())
     }

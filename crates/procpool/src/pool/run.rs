@@ -5,15 +5,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::handle::PoolHandle;
 use super::join_handle::JoinHandle;
+use super::permit::Place;
 use super::submit::{Terms, Ticket, named, submit};
-use crate::backend::Backend;
-use crate::backend::scheduler::{Admission, Batch, CancelReason, Placement};
+use crate::backend::scheduler::{Admission, Batch, CancelReason, Placement, TaskId};
+use crate::backend::{Ending, Observer};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::task::Parts;
 
@@ -76,23 +77,17 @@ pub(crate) struct RunOptions {
     pub(crate) grace: Duration,
     pub(crate) tokens: Vec<CancellationToken>,
     pub(crate) batch: Batch,
+    pub(crate) due: Option<Due>,
+    /// Told when it has ended, also if that is before it was handed over.
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
-/// A reserved place in a pool's queue, given back unless it is used.
-struct Place(Option<Arc<dyn Backend>>);
-
-impl Place {
-    fn redeem(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(backend) = self.0.take() {
-            backend.unreserve();
-        }
-    }
+/// When calls that share their time are to have ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) at: Instant,
+    /// How long that was from the beginning, for errors.
+    pub(crate) whole: Duration,
 }
 
 impl<R> Run<R> {
@@ -108,9 +103,14 @@ impl<R> Run<R> {
     pub(crate) fn reserved(pool: Arc<PoolHandle>, parts: Parts<R>) -> Result<Self, RunError> {
         // Refusals name the task.
         let named = |error: RunError| error.of_task(parts.name.as_str(), parts.name.location());
-        pool.backend().reserve().map_err(named)?;
-        let place = Some(Place(Some(Arc::clone(pool.backend()))));
-        Ok(Run { state: State::Inert(Box::new(Inert { pool, parts, options: RunOptions::default(), place })) })
+        let place = Place::take(pool.backend()).map_err(named)?;
+        Ok(Run::placed(pool, parts, place))
+    }
+
+    /// In a place that was taken before.
+    pub(crate) fn placed(pool: Arc<PoolHandle>, parts: Parts<R>, place: Place) -> Self {
+        let (options, place) = (RunOptions::default(), Some(place));
+        Run { state: State::Inert(Box::new(Inert { pool, parts, options, place })) }
     }
 
     /// Limits how long the task may run, counted from its start (each attempt anew). Over time, the work is stopped
@@ -189,6 +189,19 @@ impl<R> Run<R> {
         self
     }
 
+    /// The task, if it has been handed over and has not ended.
+    pub(crate) fn task(&self) -> Option<TaskId> {
+        match &self.state {
+            State::Running(ticket) if !ticket.is_done() => Some(ticket.task()),
+            _ => None,
+        }
+    }
+
+    /// Lets go of the task without stopping it.
+    pub(crate) fn detach(mut self) {
+        self.state = State::Failed(Box::new(None));
+    }
+
     /// Encodes and hands over, as the first poll does.
     pub(crate) fn start(&mut self) {
         if !matches!(self.state, State::Inert(_)) {
@@ -196,7 +209,8 @@ impl<R> Run<R> {
         }
         let State::Inert(inert) = std::mem::replace(&mut self.state, State::Failed(Box::new(None))) else { return };
         let Inert { pool, parts, options, place } = *inert;
-        let admission = if place.is_some() { Admission::Reserved } else { Admission::Wait };
+        let reserved = place.as_ref().and_then(Place::id);
+        let admission = reserved.map_or(Admission::Wait, Admission::Reserved);
         let terms = Terms { placement: Placement::Shared, admission, watch: None };
         self.state = match submit(pool.backend(), parts, &options, terms) {
             Ok(ticket) => {
@@ -205,7 +219,12 @@ impl<R> Run<R> {
                 }
                 State::Running(ticket)
             }
-            Err(error) => State::Failed(Box::new(Some(error))),
+            Err(error) => {
+                if let Some(observer) = &options.observer {
+                    observer.ended(Ending::Failure);
+                }
+                State::Failed(Box::new(Some(error)))
+            }
         };
     }
 }

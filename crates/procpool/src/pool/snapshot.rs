@@ -23,6 +23,10 @@ pub struct Snapshot {
     pub queued: Vec<TaskSnapshot>,
     /// Tasks that wait for a place in the queue, in the same order.
     pub waiting: Vec<TaskSnapshot>,
+    /// How many places in the queue are reserved (by a [`Permit`](crate::Permit) or `try_run`) and not used yet.
+    pub reserved: usize,
+    /// How many calls of [`reserve`](crate::Pool::reserve) wait for a place.
+    pub reserving: usize,
     /// Why tasks wait, if some do.
     pub reason: Option<WaitReason>,
     /// Whether the pool has been told to end.
@@ -101,6 +105,9 @@ impl fmt::Display for Snapshot {
             Some(WaitReason::WorkersStarting) => f.write_str(" for workers that start")?,
             Some(WaitReason::StartsPaused(pause)) => write!(f, ", next start of a worker in {pause:.1?}")?,
             None => {}
+        }
+        if self.reserved > 0 || self.reserving > 0 {
+            write!(f, ", {} places reserved and {} waited for", self.reserved, self.reserving)?;
         }
         writeln!(f, "{}", if self.closing { ", closing" } else { "" })?;
         for worker in &self.workers {

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use bytes::BytesMut;
 use tokio::sync::Notify;
@@ -21,6 +21,7 @@ use crate::backend::worker_name;
 use crate::panics;
 use crate::sync::{lock, try_lock};
 use crate::sys::{clock, socket};
+use crate::task::blob::{Blob, Holder, Known};
 use crate::wire::frame::{Assembler, Kind, Message};
 use crate::wire::message::MESSAGE_OVERHEAD;
 use crate::wire::page::ParentPage;
@@ -46,6 +47,8 @@ pub(super) struct Link {
     moved_ns: AtomicU64,
     /// The offers that it was given and has not answered, in the order in which it was given them.
     given: Mutex<VecDeque<u64>>,
+    /// The shared values that it was sent.
+    known: Known,
     /// The first thing that went wrong with it; it explains its death.
     fault: Mutex<Option<String>>,
 }
@@ -69,7 +72,14 @@ pub(super) enum Received {
 }
 
 impl Link {
-    pub(super) fn new(worker: WorkerId, pid: u32, page: ParentPage, socket: OwnedFd, max_message: u64) -> Self {
+    pub(super) fn new(
+        worker: WorkerId,
+        pid: u32,
+        page: ParentPage,
+        socket: OwnedFd,
+        max_message: u64,
+        etiquette: Etiquette,
+    ) -> Self {
         let span = panics::by_the_way(|| {
             tracing::debug_span!(
                 target: "procpool::worker",
@@ -91,13 +101,14 @@ impl Link {
             inbox: Mutex::new(Inbox {
                 buffer: BytesMut::new(),
                 assembler: Assembler::new(max_message.saturating_add(MESSAGE_OVERHEAD), Kind::FROM_WORKER),
-                etiquette: Etiquette::default(),
+                etiquette,
                 ended: false,
             }),
             stalled: AtomicBool::new(false),
             stalled_now: Notify::new(),
             moved_ns: AtomicU64::new(0),
             given: Mutex::default(),
+            known: Known::default(),
             fault: Mutex::default(),
         }
     }
@@ -221,9 +232,9 @@ impl Link {
                 }
                 Ok(_) => loop {
                     let understood = match assembler.push(buffer) {
-                        Ok(Some(message)) => {
-                            etiquette.admit(message.kind, || self.answers(message.id)).and_then(|()| each(message))
-                        }
+                        Ok(Some(message)) => etiquette
+                            .admit(message.kind, message.id, || self.answers(message.id))
+                            .and_then(|()| each(message)),
                         Ok(None) => break,
                         Err(error) => Err(format!("it broke the protocol: {error}")),
                     };
@@ -247,6 +258,14 @@ impl Link {
     /// When bytes last moved towards the worker, on the monotonic clock.
     pub(super) fn moved_ns(&self) -> u64 {
         self.moved_ns.load(Ordering::Relaxed)
+    }
+
+    /// Sends a value that a task will name, unless the worker has it.
+    pub(super) fn share(self: &Arc<Self>, blob: &Blob) {
+        if self.known.learn(blob, || Arc::downgrade(self) as Weak<dyn Holder>) {
+            let (id, body) = (blob.key(), blob.bytes().clone());
+            self.push(Order::Send(Outgoing { kind: Kind::Shared, id, head: Vec::new(), body }));
+        }
     }
 
     /// Gives the worker a task: marks its slot of the page, and sends its frame.
@@ -280,6 +299,15 @@ impl Link {
     }
 }
 
+impl Holder for Link {
+    fn forget(&self, key: u64) {
+        if self.known.unlearn(key) {
+            self.push(Order::Forget { key });
+            self.flush();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read;
@@ -298,7 +326,7 @@ mod tests {
         const ROUNDS: u64 = 2000;
         let (ours, theirs) = socket::pair().unwrap();
         let (page, _) = ParentPage::create().unwrap();
-        let link = Link::new(WorkerId { slot: 0, generation: 0 }, 1, page, ours, u64::MAX);
+        let link = Link::new(WorkerId { slot: 0, generation: 0 }, 1, page, ours, u64::MAX, Etiquette::default());
         let mut worker = UnixStream::from(theirs);
         worker.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let over = AtomicBool::new(false);

@@ -33,9 +33,13 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 pub(crate) enum Order {
     Send(Outgoing),
-    /// What has not left yet of the message with this id need not leave.
+    /// What has not left yet of the task with this id need not leave.
     Abort {
         id: u64,
+    },
+    /// The worker needs this shared value no longer, or never did.
+    Forget {
+        key: u64,
     },
 }
 
@@ -65,7 +69,8 @@ impl Outbox {
     pub(crate) fn accept(&mut self, order: Order) {
         match order {
             Order::Send(message) => self.send(message),
-            Order::Abort { id } => self.abort(id),
+            Order::Abort { id } => drop(self.abort(Kind::Task, id)),
+            Order::Forget { key } => self.forget(key),
         }
     }
 
@@ -73,6 +78,7 @@ impl Outbox {
         let Outgoing { kind, id, head, body } = message;
         let len = head.len() + body.len();
         let fragments = Fragments::new(kind, id, len);
+        // Behind a big one it is cut as a big one, too, of one fragment.
         if len <= SMALL && (kind != Kind::Task || self.big.is_empty()) {
             for (prefix, _) in fragments {
                 self.staged.extend_from_slice(&prefix);
@@ -84,12 +90,21 @@ impl Outbox {
         }
     }
 
-    fn abort(&mut self, id: u64) {
-        let Some(position) = self.big.iter().position(|big| big.id == id) else { return };
+    /// Takes back what has not left of a big message; says whether there was any.
+    fn abort(&mut self, kind: Kind, id: u64) -> bool {
+        let Some(position) = self.big.iter().position(|big| (big.kind, big.id) == (kind, id)) else { return false };
         if let Some(big) = self.big.remove(position)
             && big.started
         {
             self.staged.extend_from_slice(&abort(big.kind, id));
+        }
+        true
+    }
+
+    /// What the worker has never had whole it need not be told to forget; it would be told too early.
+    fn forget(&mut self, key: u64) {
+        if !self.abort(Kind::Shared, key) {
+            self.send(Outgoing { kind: Kind::Forget, id: key, head: Vec::new(), body: Bytes::new() });
         }
     }
 
@@ -223,13 +238,35 @@ mod tests {
         let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
         outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
         pump(&mut outbox, MAX_FRAGMENT, &mut wire);
-        outbox.accept(Order::Send(outgoing(2, 10)));
+        outbox.accept(Order::Send(Outgoing { kind: Kind::Retire, ..outgoing(2, 10) }));
         let mut seen = Vec::new();
         while !outbox.is_empty() {
             pump(&mut outbox, MAX_FRAGMENT, &mut wire);
             seen.extend(read(&mut wire, &mut assembler).into_iter().map(|message| message.id));
         }
         assert_eq!(seen, [2, 1]);
+    }
+
+    #[test]
+    fn tasks_arrive_in_the_order_in_which_they_were_handed_over() {
+        let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
+        let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
+        let sizes = [10, 5 * MAX_FRAGMENT, 0, SMALL + 1, 7, 100 * MAX_FRAGMENT, 1, 1, 3 * MAX_FRAGMENT];
+        let mut seen = Vec::new();
+        for (id, len) in (0..).zip(sizes) {
+            outbox.accept(Order::Send(outgoing(id, len)));
+            pump(&mut outbox, MAX_FRAGMENT, &mut wire);
+            seen.extend(read(&mut wire, &mut assembler));
+        }
+        // One that is half on its way, and one that has not begun.
+        outbox.accept(Order::Abort { id: 5 });
+        outbox.accept(Order::Abort { id: 7 });
+        while !outbox.is_empty() {
+            pump(&mut outbox, MAX_FRAGMENT, &mut wire);
+            seen.extend(read(&mut wire, &mut assembler));
+        }
+        let expected = (0..).zip(sizes).filter(|(id, _)| ![5, 7].contains(id)).map(|(id, len)| expected(id, len));
+        assert_eq!(seen, expected.collect::<Vec<_>>());
     }
 
     #[test]

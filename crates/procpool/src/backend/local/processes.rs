@@ -145,6 +145,9 @@ impl Workers for Processes {
             output.begin(Owner { task: task.task, name: job.name.clone(), span: job.span.clone() });
         }
         let head = task_head(&task.job.entry, task.attempt, task.task.0, task.job.name.as_str());
+        for blob in &task.job.shared {
+            link.share(blob);
+        }
         link.offer(offer, Outgoing { kind: Kind::Task, id: offer.0, head, body: task.job.arguments.clone() });
         // Tasks that are handed to a worker one after the other leave in one write.
         if later.flush.last().is_none_or(|last| !Arc::ptr_eq(last, &link)) {

@@ -31,6 +31,10 @@ impl Now {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TaskId(pub(crate) u64);
 
+/// Names one place in the queue that is taken, or waited for, ahead of its task; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ReservationId(pub(crate) u64);
+
 /// Names one worker process (or thread): the slot it fills and how many workers filled that slot before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId {
@@ -81,8 +85,26 @@ pub(crate) enum Placement {
 pub(crate) enum Admission {
     /// It joins the waiting list; where that is full too, it resolves with [`Resolution::QueueFull`].
     Wait,
-    /// It uses a place taken earlier by [`Scheduler::reserve`](super::Scheduler::reserve).
-    Reserved,
+    /// It uses a place taken earlier by [`Scheduler::reserve`](super::Scheduler::reserve). If that is void, it waits.
+    Reserved(ReservationId),
+}
+
+/// How [`Scheduler::reserve`](super::Scheduler::reserve) treats whoever finds no free place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// He is refused.
+    None,
+    /// He stands in line with the tasks that wait for a place, for so long.
+    Wait { priority: i32, limit: Option<Duration> },
+}
+
+/// What [`Scheduler::reserve`](super::Scheduler::reserve) gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Booking {
+    /// A place.
+    Held(ReservationId),
+    /// A turn to wait for one; [`Action::Reserved`] says what comes of it.
+    Waiting(ReservationId),
 }
 
 /// The options of one task.
@@ -100,8 +122,19 @@ pub(crate) struct TaskOptions {
     pub(crate) queue_limit: Option<Duration>,
     /// How long a stopped task may go on after its cancel flag is set.
     pub(crate) grace: Duration,
+    /// When it is over, wherever it is then and however often it was tried.
+    pub(crate) deadline: Option<Deadline>,
     /// Whether it may be handed to a worker that is still busy with another.
     pub(crate) batch: Batch,
+}
+
+/// The end of the time that a task shares with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    /// What is left of it when the task is submitted.
+    pub(crate) left: Duration,
+    /// What all of them together were given; told in errors.
+    pub(crate) whole: Duration,
 }
 
 /// How many tasks a worker may have in hand when it gets this one, itself included. A matter of transport only: what
@@ -126,6 +159,8 @@ pub(crate) enum CancelReason {
     Aborted,
     /// Its cancellation token fired.
     Token,
+    /// Its [`Deadline`] has passed; so much was given to the whole.
+    Deadline(Duration),
 }
 
 /// What is known about one offer, read from the shared page. Evidence, never authority.
@@ -179,6 +214,8 @@ pub(crate) enum Event<P: Payload> {
     Resize { min: u32, max: u32 },
     /// Take no more tasks, and end. A later, harsher call overrides an earlier one.
     Close { how: Closing },
+    /// A reservation is not wanted any more, whether it has its place or waits for it. It is not answered after this.
+    Unreserve { reservation: ReservationId },
     /// Time has passed: at least one timer that [`Scheduler::next_deadline`](super::Scheduler::next_deadline) named is due.
     Tick,
 }
@@ -219,6 +256,8 @@ pub(crate) enum Action<P: Payload> {
     Tell(Fact<P>),
     /// The pool has its minimum of ready workers (`Ok`), or cannot get there. One answer for all that asked so far.
     Warmed { result: Result<(), Unavailable<P>> },
+    /// The one answer to a reservation that waited: it has a place now, or will not get one.
+    Reserved { reservation: ReservationId, result: Result<(), Refused<P>> },
     /// Closed: no task and no worker is left. Exactly once; afterwards there are only refusals (of submissions, of
     /// [`Event::Warm`]).
     Closed,
@@ -237,7 +276,7 @@ impl Display for Overdue {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Overdue::Hello(limit) => write!(f, "it was not up within {limit:?} of its start"),
-            Overdue::Init(limit) => write!(f, "its init job took longer than {limit:?}"),
+            Overdue::Init(limit) => write!(f, "its initialisation took longer than {limit:?}"),
             Overdue::Claim(limit) => write!(f, "it did not take the task within {limit:?}"),
             Overdue::Exit(limit) => write!(f, "it did not end within {limit:?}"),
         }
@@ -265,11 +304,13 @@ impl<P: Payload> Clone for Unavailable<P> {
     }
 }
 
-/// Why [`Scheduler::reserve`](super::Scheduler::reserve) gave no place.
+/// Why a reservation got no place.
 #[derive(Debug)]
 pub(crate) enum Refused<P: Payload> {
-    /// Queue and reservations have reached the limit.
+    /// Queue and reservations have reached the limit, and so has the line, where waiting was allowed.
     QueueFull,
+    /// None became free in this time.
+    TimedOut(Duration),
     /// No worker can be had.
     Unavailable(Unavailable<P>),
 }

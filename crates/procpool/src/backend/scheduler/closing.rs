@@ -57,6 +57,7 @@ impl<P: Payload> Scheduler<P> {
             self.warming = false;
             turn.act(Action::Warmed { result: Err(Unavailable::Closed) });
         }
+        self.void_reservations(turn);
         // Nobody is let go for idleness: all go when the work is done.
         self.timers.disarm(&mut self.idle_timer, Timer::Idle);
         if before >= Some(level) {

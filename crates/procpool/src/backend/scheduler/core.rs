@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::api::{
-    Action, Admission, Closing, Counts, Event, Now, OfferId, Payload, Placement, Refused, Resolution, SchedulerConfig,
-    TaskId, TaskOptions, TaskPhase, Unavailable, WorkerId, WorkerPhase, WorkerView,
+    Action, Admission, Closing, Counts, Event, Now, OfferId, Payload, Placement, Resolution, SchedulerConfig, TaskId,
+    TaskOptions, TaskPhase, Unavailable, WorkerId, WorkerPhase, WorkerView,
 };
 use super::closing::Close;
 use super::facts::Fact;
 use super::life::{Life, Stop};
 use super::pace::Pace;
 use super::queue::{Entry, Queue};
+use super::reservations::Reservations;
 use super::starts::Starts;
 use super::tasks::{Place, Spent, Task, Tasks};
 use super::timers::{Timer, Timers};
@@ -25,6 +26,7 @@ pub(crate) struct Scheduler<P: Payload> {
     pub(super) config: SchedulerConfig,
     pub(super) tasks: Tasks<P>,
     pub(super) queue: Queue,
+    pub(super) reservations: Reservations,
     pub(super) workers: Workers,
     pub(super) timers: Timers,
     pub(super) starts: Starts<P>,
@@ -39,6 +41,7 @@ pub(crate) struct Scheduler<P: Payload> {
     pub(super) counts: Counts,
     pub(super) pace: Pace,
     next_task: u64,
+    pub(super) next_reservation: u64,
     pub(super) next_offer: u64,
 }
 
@@ -63,6 +66,7 @@ impl<P: Payload> Scheduler<P> {
     pub(crate) fn new(config: SchedulerConfig) -> Self {
         Scheduler {
             queue: Queue::new(&config),
+            reservations: Reservations::default(),
             config,
             tasks: Tasks::default(),
             workers: Workers::default(),
@@ -76,6 +80,7 @@ impl<P: Payload> Scheduler<P> {
             counts: Counts::default(),
             pace: Pace::default(),
             next_task: 0,
+            next_reservation: 0,
             next_offer: 0,
         }
     }
@@ -93,7 +98,10 @@ impl<P: Payload> Scheduler<P> {
         self.next_task += 1;
         self.counts.submitted += 1;
         // From here on the place is the task's, or free.
-        let reserved = options.admission == Admission::Reserved && self.queue.unreserve();
+        let reserved = match options.admission {
+            Admission::Wait => false,
+            Admission::Reserved(reservation) => self.unreserve(reservation),
+        };
         let dedicated = options.placement == Placement::Dedicated;
         let rank = self.queue.rank(now, options.priority);
         let task = Task {
@@ -106,6 +114,7 @@ impl<P: Payload> Scheduler<P> {
             attempt: 1,
             offers: 0,
             queue_timer: None,
+            deadline_timer: None,
             lost: None,
         };
         let refusal = match self.refusal() {
@@ -141,32 +150,15 @@ impl<P: Payload> Scheduler<P> {
         if let Some(limit) = task.options.queue_limit {
             self.timers.arm(&mut task.queue_timer, turn.now.after(limit), Timer::Queue(id));
         }
+        if let Some(deadline) = task.options.deadline {
+            self.timers.arm(&mut task.deadline_timer, turn.now.after(deadline.left), Timer::Deadline(id));
+        }
         let dedicated = task.options.placement == Placement::Dedicated;
         self.tasks.insert(id, task);
         if dedicated {
             self.spawn_dedicated(id, turn);
         } else if let Some(worker) = self.workers.top_idle() {
             self.offer(worker, id, turn);
-        }
-    }
-
-    /// Takes a place in the queue for a task that is submitted later with [`Admission::Reserved`], so that it can be
-    /// refused before it is encoded. Each reservation is used by one such submission or given back.
-    pub(crate) fn reserve(&mut self, now: Now) -> Result<(), Refused<P>> {
-        // The clock is not needed: a pause that is over has been ended by its timer.
-        let _ = now;
-        match self.refusal() {
-            Some(why) => Err(Refused::Unavailable(why)),
-            None if self.queue.reserve() => Ok(()),
-            None => Err(Refused::QueueFull),
-        }
-    }
-
-    /// Gives a reserved place back.
-    pub(crate) fn unreserve(&mut self, now: Now, actions: &mut Vec<Action<P>>) {
-        if self.queue.unreserve() {
-            self.queue.promote();
-            self.settle(&mut Turn { now, actions });
         }
     }
 
@@ -187,6 +179,11 @@ impl<P: Payload> Scheduler<P> {
             Event::Warm => self.warm(turn),
             Event::Resize { min, max } => self.resize(min, max, turn),
             Event::Close { how } => self.close(how, turn),
+            Event::Unreserve { reservation } => {
+                if self.unreserve(reservation) {
+                    self.queue.promote();
+                }
+            }
             Event::Tick => {
                 while let Some(timer) = self.timers.pop_due(now) {
                     self.fire(timer, turn);
@@ -200,6 +197,8 @@ impl<P: Payload> Scheduler<P> {
         match timer {
             Timer::Worker(worker) => self.worker_due(worker, turn),
             Timer::Queue(task) => self.queue_due(task, turn),
+            Timer::Reservation(reservation) => self.reservation_due(reservation, turn),
+            Timer::Deadline(task) => self.deadline_due(task, turn),
             Timer::Claims => self.claims_due(turn),
             Timer::Idle => self.idle_due(turn),
             // Settling starts the next worker, if anybody wants one.
@@ -220,12 +219,13 @@ impl<P: Payload> Scheduler<P> {
             self.offer(worker, task, turn);
         }
         self.look_ahead(turn);
+        self.answer_granted(turn);
         self.staff(turn);
         self.settle_close(turn);
     }
 
     /// Why a submission is refused, if it is.
-    fn refusal(&self) -> Option<Unavailable<P>> {
+    pub(super) fn refusal(&self) -> Option<Unavailable<P>> {
         if self.close.is_some() {
             return Some(Unavailable::Closed);
         }
@@ -235,6 +235,7 @@ impl<P: Payload> Scheduler<P> {
     /// The one way for a task to end.
     pub(super) fn end(&mut self, id: TaskId, mut task: Task<P>, resolution: Resolution<P>, turn: &mut Turn<'_, P>) {
         self.timers.disarm(&mut task.queue_timer, Timer::Queue(id));
+        self.timers.disarm(&mut task.deadline_timer, Timer::Deadline(id));
         let count = match &resolution {
             Resolution::Replied { .. } => &mut self.counts.replied,
             Resolution::Cancelled { .. } => &mut self.counts.cancelled,

@@ -10,7 +10,7 @@ mod handover;
 mod life;
 mod pace;
 mod queue;
-
+mod reservations;
 mod staffing;
 mod starts;
 mod stopping;

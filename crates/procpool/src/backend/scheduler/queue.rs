@@ -1,8 +1,8 @@
 //! Tasks without a worker: the bounded queue, the places reserved in it, and the line of those waiting for a place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use super::api::{Now, SchedulerConfig, TaskId};
+use super::api::{Now, ReservationId, SchedulerConfig, TaskId};
 
 /// Where somebody stands among all who wait; the smallest is next.
 ///
@@ -18,15 +18,21 @@ pub(super) struct Rank {
     number: u64,
 }
 
-/// Which tasks want a worker, in which order.
+/// Which tasks want a worker, in which order, and who wants a place for a task that is yet to come.
 ///
-/// Invariant: somebody waits only while all places are taken.
+/// Invariant: somebody waits only while all places are taken. So nobody who comes can take a place before those who wait
+/// for one.
 #[derive(Debug)]
 pub(super) struct Queue {
     /// The queue proper.
     ready: BTreeMap<Rank, TaskId>,
-    /// Those for whom there was no place.
+    /// Tasks for which there was no place.
     waiting: BTreeMap<Rank, TaskId>,
+    /// Reservations for which there was none. They stand in one line with `waiting`; two maps, since a worker that comes
+    /// free looks for a task.
+    bookings: BTreeMap<Rank, ReservationId>,
+    /// Bookings that have got their place and have not been told.
+    granted: VecDeque<ReservationId>,
     reserved: usize,
     limit: usize,
     waiting_limit: usize,
@@ -36,7 +42,7 @@ pub(super) struct Queue {
     next: u64,
 }
 
-/// What became of a task that asked for a place.
+/// What became of somebody who asked for a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
     Admitted,
@@ -48,6 +54,8 @@ impl Queue {
         Queue {
             ready: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            bookings: BTreeMap::new(),
+            granted: VecDeque::new(),
             reserved: 0,
             limit: config.queue_limit,
             waiting_limit: config.waiting_limit,
@@ -75,22 +83,53 @@ impl Queue {
         free
     }
 
-    /// Gives a reserved place back, or turns it into an ordinary free one just before its task enters; false if none
-    /// was reserved.
-    pub(super) fn unreserve(&mut self) -> bool {
-        let held = self.reserved > 0;
-        self.reserved -= usize::from(held);
-        held
+    /// Makes a reserved place free, just before its task enters or [`promote`](Self::promote) gives it to the next.
+    pub(super) fn unreserve(&mut self) {
+        self.reserved = self.reserved.saturating_sub(1);
+    }
+
+    /// Forgets all reserved places.
+    pub(super) fn void_reserved(&mut self) {
+        self.reserved = 0;
+        self.promote();
+    }
+
+    /// Lets a reservation wait in line for a place.
+    pub(super) fn book(&mut self, rank: Rank, id: ReservationId) -> Entry {
+        if self.line_is_full() {
+            return Entry::Full;
+        }
+        self.bookings.insert(rank, id);
+        Entry::Admitted
+    }
+
+    /// Takes a reservation out of the line; false if it does not stand there.
+    pub(super) fn unbook(&mut self, rank: Rank) -> bool {
+        self.bookings.remove(&rank).is_some()
+    }
+
+    /// Takes the first reservation out of the line.
+    pub(super) fn pop_booking(&mut self) -> Option<ReservationId> {
+        self.bookings.pop_first().map(|(_, id)| id)
+    }
+
+    /// The next reservation that is to be told of its place.
+    pub(super) fn pop_granted(&mut self) -> Option<ReservationId> {
+        self.granted.pop_front()
+    }
+
+    fn line_is_full(&self) -> bool {
+        self.waiting.len() + self.bookings.len() >= self.waiting_limit
     }
 
     /// A new task asks for a place, or a turn to wait for one.
     pub(super) fn enter(&mut self, rank: Rank, task: TaskId) -> Entry {
         if self.has_place() {
             self.ready.insert(rank, task);
-        } else if self.waiting.len() < self.waiting_limit {
-            self.waiting.insert(rank, task);
-        } else {
+        } else if self.line_is_full() {
             return Entry::Full;
+        } else {
+            self.waiting.insert(rank, task);
         }
         Entry::Admitted
     }
@@ -101,22 +140,30 @@ impl Queue {
         self.ready.insert(rank, task);
     }
 
-    /// The task that is to run next: a full queue does not make anybody wait longer than those behind him.
+    /// The task that is to run next. Whoever is first in line, and before all in the queue, needs no place any more: a
+    /// full queue does not make anybody wait longer than those behind him. But a reservation that is before him in line
+    /// has only a place to wait for, and is not to be passed: then one becomes free.
     pub(super) fn pop(&mut self) -> Option<TaskId> {
-        let from_line = match (self.ready.first_key_value(), self.waiting.first_key_value()) {
-            (Some((ready, _)), Some((waiting, _))) => waiting < ready,
-            // Reservations (or a limit of 0) leave no place at all: an idle worker is place enough.
-            (ready, _) => ready.is_none(),
-        };
-        let (_, task) = if from_line { self.waiting.pop_first() } else { self.ready.pop_first() }?;
+        let (_, task) = if self.is_line_next() { self.waiting.pop_first() } else { self.ready.pop_first() }?;
         self.promote();
         Some(task)
     }
 
+    fn is_line_next(&self) -> bool {
+        let booking = self.bookings.first_key_value().map(|(rank, _)| rank);
+        match (self.ready.first_key_value(), self.waiting.first_key_value()) {
+            (Some((ready, _)), Some((waiting, _))) => {
+                waiting < ready && booking.is_none_or(|booking| waiting < booking)
+            }
+            // Reservations (or a limit of 0) leave no place at all: an idle worker is place enough.
+            (ready, _) => ready.is_none(),
+        }
+    }
+
     /// The task that [`pop`](Self::pop) would give.
     pub(super) fn first(&self) -> Option<TaskId> {
-        let first = [self.ready.first_key_value(), self.waiting.first_key_value()].into_iter().flatten().min();
-        first.map(|(_, &task)| task)
+        let next = if self.is_line_next() { &self.waiting } else { &self.ready };
+        next.first_key_value().map(|(_, &task)| task)
     }
 
     /// Forgets one task, wherever it stands.
@@ -129,11 +176,22 @@ impl Queue {
     /// Lets the first of the line in, as far as there is room.
     pub(super) fn promote(&mut self) {
         while self.has_place() {
-            let Some((rank, task)) = self.waiting.pop_first() else {
+            let task = self.waiting.first_key_value().map(|(&rank, _)| rank);
+            let before_task = |booking: &Rank| task.is_none_or(|task| *booking < task);
+            if let Some(booking) = self.bookings.first_entry().filter(|booking| before_task(booking.key())) {
+                self.granted.push_back(booking.remove());
+                self.reserved += 1;
+            } else if let Some((rank, task)) = self.waiting.pop_first() {
+                self.ready.insert(rank, task);
+            } else {
                 return;
-            };
-            self.ready.insert(rank, task);
+            }
         }
+    }
+
+    /// Whether anybody waits for anything.
+    pub(super) fn wants_anything(&self) -> bool {
+        self.len() > 0 || !self.bookings.is_empty()
     }
 
     /// How many tasks want a worker, those included that wait for a place: a worker is what they all lack.
@@ -148,6 +206,11 @@ impl Queue {
 
     pub(super) fn is_waiting(&self, rank: Rank) -> bool {
         self.waiting.contains_key(&rank)
+    }
+
+    /// How many places are reserved, and how many reservations wait for one.
+    pub(super) fn reservations(&self) -> (usize, usize) {
+        (self.reserved, self.bookings.len())
     }
 
     /// (queued, waiting, reserved), for tests to hold against the limits.

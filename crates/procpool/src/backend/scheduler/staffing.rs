@@ -16,7 +16,7 @@ impl<P: Payload> Scheduler<P> {
             self.answer_warm(turn);
             self.watch_idle();
         }
-        if self.queue.len() > 0 && self.close.as_ref().is_none_or(|close| !close.drops_queued()) {
+        if self.queue.wants_anything() && self.close.as_ref().is_none_or(|close| !close.drops_queued()) {
             self.refuse_pending(turn);
         }
         while self.wants_worker() && self.may_spawn() {
@@ -79,6 +79,8 @@ impl<P: Payload> Scheduler<P> {
         let Some(why) = self.unavailable() else {
             return;
         };
+        // They first: nobody is to be let in by the end of the others.
+        self.refuse_bookings(&why, turn);
         while let Some(id) = self.queue.pop() {
             if let Some(task) = self.tasks.remove(&id) {
                 self.end_unavailable(id, task, why.clone(), turn);

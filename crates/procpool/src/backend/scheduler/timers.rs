@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::api::{Now, TaskId, WorkerId};
+use super::api::{Now, ReservationId, TaskId, WorkerId};
 
 /// Everything the scheduler ever waits for. There is at most one of each, so a timer can be taken away by its name
 /// and nothing outdated stays behind.
@@ -12,6 +12,10 @@ pub(super) enum Timer {
     Worker(WorkerId),
     /// The task's time to its first claim is up.
     Queue(TaskId),
+    /// Somebody has waited long enough for a place in the queue.
+    Reservation(ReservationId),
+    /// The time that the task shares with others is up.
+    Deadline(TaskId),
     /// Some offer may have gone unclaimed for too long. One for all workers.
     Claims,
     /// Some worker may have been idle for too long. One for all workers.

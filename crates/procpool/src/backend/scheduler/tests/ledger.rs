@@ -56,6 +56,14 @@ pub(super) struct WorkerRecord {
     pub(super) answered: u32,
 }
 
+/// A reservation that has been neither used nor given back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReservationRecord {
+    pub(super) asked: Now,
+    pub(super) limit: Option<Duration>,
+    pub(super) held: bool,
+}
+
 /// The books: who was told what.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -63,6 +71,8 @@ pub(super) struct Ledger {
     pub(super) unresolved: BTreeSet<TaskId>,
     pub(super) workers: BTreeMap<WorkerId, WorkerRecord>,
     pub(super) present: BTreeSet<WorkerId>,
+    pub(super) reservations: BTreeMap<ReservationId, ReservationRecord>,
+    pub(super) granted: u64,
     pub(super) max: u32,
     pub(super) asked: bool,
     pub(super) warming: bool,
@@ -153,6 +163,7 @@ impl Ledger {
                 assert!(self.closing || !matches!(result, Err(Unavailable::Closed)));
                 self.warming = false;
             }
+            Action::Reserved { reservation, result } => self.reserved(*reservation, result, now),
             Action::Closed => {
                 assert!(self.closing && !self.closed, "closed twice, or for no reason");
                 assert!(self.unresolved.is_empty() && self.present.is_empty());
@@ -163,6 +174,25 @@ impl Ledger {
             !self.closed || matches!(action, Action::Closed | Action::Resolve { .. } | Action::Warmed { .. }),
             "work after the end"
         );
+    }
+
+    fn reserved(&mut self, id: ReservationId, result: &Result<(), Refused<Test>>, now: Now) {
+        let record = self.reservations.get_mut(&id).expect("an answer that nobody waits for");
+        assert!(!record.held, "answered twice");
+        match result {
+            Ok(()) => {
+                record.held = true;
+                self.granted += 1;
+                return;
+            }
+            Err(Refused::QueueFull) => panic!("it had its turn"),
+            Err(Refused::TimedOut(limit)) => {
+                assert_eq!(Some(*limit), record.limit);
+                assert!(now >= record.asked.after(*limit), "timed out too soon");
+            }
+            Err(Refused::Unavailable(why)) => assert!(self.closing || !matches!(why, Unavailable::Closed)),
+        }
+        self.reservations.remove(&id);
     }
 
     fn spawn(&mut self, id: WorkerId, placement: Placement) {
@@ -212,7 +242,10 @@ impl Ledger {
         let record = self.tasks.get_mut(&task).unwrap();
         assert!(!record.resolved, "offer of a task that is over");
         assert_eq!(record.options.placement, placement);
-        assert!(placement == Placement::Dedicated || self.is_next(task), "{task:?} jumps the queue");
+        // A reservation that is before others in line may need that the queue moves.
+        let booked = self.reservations.values().any(|reservation| !reservation.held);
+        let in_order = placement == Placement::Dedicated || booked || self.is_next(task);
+        assert!(in_order, "{task:?} jumps the queue");
         let record = self.tasks.get_mut(&task).unwrap();
         assert!(record.runs < attempt, "{task:?} ran {} times before attempt {attempt}", record.runs);
         record.offered = true;
@@ -344,8 +377,14 @@ impl Ledger {
                 assert!(record.runs > 0);
                 self.workers.get_mut(worker).unwrap().answered += 1;
             }
-            Resolution::Cancelled { began, killed, .. } => {
-                assert!(record.cancel_asked);
+            Resolution::Cancelled { why, began, killed } => {
+                match (why, options.deadline) {
+                    (CancelReason::Deadline(whole), Some(deadline)) => {
+                        assert_eq!(*whole, deadline.whole);
+                        assert!(now >= record.submitted.after(deadline.left), "its deadline had not passed");
+                    }
+                    _ => assert!(record.cancel_asked),
+                }
                 truth(began);
                 killed.iter().for_each(|(worker, _)| gone(worker));
             }
@@ -411,6 +450,7 @@ impl Ledger {
     /// Told how to close.
     pub(super) fn close(&mut self, how: Closing) {
         self.closing = true;
+        self.reservations.retain(|_, reservation| !reservation.held);
         let deadline = match how {
             Closing::Drain { deadline } => deadline,
             Closing::DropQueued { deadline } => {
@@ -439,8 +479,12 @@ impl Ledger {
         let held: BTreeSet<TaskId> = self.held().collect();
         let back = self.unresolved.iter().filter(|id| self.tasks[id].offered && !held.contains(id)).count();
         assert!(queued + reserved <= limit + back, "{queued} queued, {reserved} reserved, limit {limit}");
-        assert!(waiting <= scheduler.config.waiting_limit);
-        assert!(waiting == 0 || queued + reserved >= limit, "somebody waits beside a free place");
+        let bookings = self.reservations.values().filter(|reservation| !reservation.held).count();
+        // Places that were not used when the pool closed are void.
+        let places = if self.closing { 0 } else { self.reservations.len() - bookings };
+        assert_eq!(scheduler.reservations(), (places, bookings), "places are lost, or made up");
+        assert!(waiting + bookings <= scheduler.config.waiting_limit);
+        assert!(waiting + bookings == 0 || queued + reserved >= limit, "somebody waits beside a free place");
     }
 }
 

@@ -1,10 +1,12 @@
 //! The scheduler under test: by name, and by chance.
 
+mod ahead;
 mod ending;
 mod ledger;
 mod process;
 mod puppet;
 mod queueing;
+mod reserving;
 mod show;
 mod sim;
 mod source;

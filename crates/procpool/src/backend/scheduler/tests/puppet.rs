@@ -1,5 +1,7 @@
 //! A scheduler on strings: each call tells it one thing and hands back its decisions as text.
 
+use std::time::Duration;
+
 use super::super::*;
 use super::ledger::{Test, ms};
 use super::show::show;
@@ -18,7 +20,7 @@ pub(super) fn config(max: u32) -> SchedulerConfig {
         max_workers: max,
         queue_limit: 100,
         waiting_limit: 100,
-        ageing: std::time::Duration::MAX,
+        ageing: Duration::MAX,
         idle_timeout: None,
         max_tasks: None,
         start_limit: ms(1_000),
@@ -40,7 +42,8 @@ pub(super) const PLAIN: TaskOptions = TaskOptions {
     retries: 0,
     run_limit: None,
     queue_limit: None,
-    grace: std::time::Duration::ZERO,
+    grace: Duration::ZERO,
+    deadline: None,
     batch: Batch::One,
 };
 
@@ -82,12 +85,6 @@ impl Puppet {
         self.decisions(&actions)
     }
 
-    pub(super) fn unreserve(&mut self) -> Vec<String> {
-        let mut actions = Vec::new();
-        self.scheduler.unreserve(self.now, &mut actions);
-        self.decisions(&actions)
-    }
-
     fn decisions(&mut self, actions: &[Action<Test>]) -> Vec<String> {
         let (told, decided): (Vec<_>, Vec<_>) = actions.iter().partition(|action| matches!(action, Action::Tell(_)));
         self.told.extend(told.into_iter().map(show));
@@ -97,6 +94,24 @@ impl Puppet {
     /// What it told since this was called last.
     pub(super) fn told(&mut self) -> Vec<String> {
         std::mem::take(&mut self.told)
+    }
+
+    /// Takes a place, as `try_run` does.
+    pub(super) fn try_reserve(&mut self) -> Result<ReservationId, Refused<Test>> {
+        self.scheduler.reserve(Patience::None, self.now).map(|booking| match booking {
+            Booking::Held(id) => id,
+            Booking::Waiting(_) => panic!("it was not to wait"),
+        })
+    }
+
+    /// Stands in line for a place; true if it has one at once.
+    pub(super) fn reserve(&mut self, priority: i32, limit: Option<Duration>) -> bool {
+        let booking = self.scheduler.reserve(Patience::Wait { priority, limit }, self.now);
+        matches!(booking.expect("a place or a turn"), Booking::Held(_))
+    }
+
+    pub(super) fn unreserve(&mut self, reservation: u64) -> Vec<String> {
+        self.tell(Event::Unreserve { reservation: ReservationId(reservation) })
     }
 
     pub(super) fn ready(&mut self, worker: WorkerId) -> Vec<String> {

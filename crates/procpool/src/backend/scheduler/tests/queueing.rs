@@ -150,17 +150,17 @@ fn a_full_queue_refuses_or_makes_wait_and_room_lets_the_oldest_in() {
     let mut pool = Puppet::with_workers(1, SchedulerConfig { queue_limit: 2, waiting_limit: 1, ..config(1) });
     assert_eq!(pool.submit(PLAIN), ["offer 0.0 t1"]);
     // Two places, taken as `try_run` takes them; the third is refused.
-    assert!(pool.scheduler.reserve(pool.now).is_ok());
-    assert!(pool.scheduler.reserve(pool.now).is_ok());
-    assert!(matches!(pool.scheduler.reserve(pool.now), Err(Refused::QueueFull)));
-    assert_eq!(pool.submit(TaskOptions { admission: Admission::Reserved, ..PLAIN }), NOTHING);
+    let place = pool.try_reserve().unwrap();
+    assert!(pool.try_reserve().is_ok());
+    assert!(matches!(pool.try_reserve(), Err(Refused::QueueFull)));
+    assert_eq!(pool.submit(TaskOptions { admission: Admission::Reserved(place), ..PLAIN }), NOTHING);
     // `run` waits, as long as there is room for waiters.
     assert_eq!(pool.submit(PLAIN), NOTHING);
     assert_eq!(pool.submit(PLAIN), ["t4 queue full"]);
     let phase = |pool: &Puppet, task| pool.scheduler.tasks().find(|(id, ..)| *id == TaskId(task)).unwrap().1;
     assert_eq!(phase(&pool, 2), TaskPhase::Queued);
     assert_eq!(phase(&pool, 3), TaskPhase::Waiting);
-    assert_eq!(pool.unreserve(), NOTHING);
+    assert_eq!(pool.unreserve(1), NOTHING);
     assert_eq!(phase(&pool, 3), TaskPhase::Queued);
     assert_eq!(pool.reply(w(0)), ["t1 replied", "offer 0.0 t2"]);
     assert_eq!(pool.reply(w(0)), ["t2 replied", "offer 0.0 t3"]);
@@ -170,7 +170,7 @@ fn a_full_queue_refuses_or_makes_wait_and_room_lets_the_oldest_in() {
 fn reservations_that_take_all_places_keep_no_worker_from_waiters() {
     let mut pool = Puppet::with_workers(1, SchedulerConfig { queue_limit: 1, ..config(1) });
     pool.submit(PLAIN);
-    assert!(pool.scheduler.reserve(pool.now).is_ok());
+    assert!(pool.try_reserve().is_ok());
     assert_eq!(pool.submit(PLAIN), NOTHING);
     assert_eq!(pool.reply(w(0)), ["t1 replied", "offer 0.0 t2"]);
 }

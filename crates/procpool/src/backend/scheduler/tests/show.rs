@@ -18,6 +18,7 @@ pub(super) fn show(action: &Action<Test>) -> String {
         Action::Resolve { task, resolution, .. } => format!("t{} {}", task.0, show_end(resolution)),
         Action::Warmed { result: Ok(()) } => "warm".into(),
         Action::Warmed { result: Err(why) } => format!("not warm: {why:?}"),
+        Action::Reserved { reservation, result } => format!("r{} {}", reservation.0, show_place(result)),
         Action::Closed => "closed".into(),
         Action::Tell(fact) => show_fact(fact),
     }
@@ -34,6 +35,16 @@ fn show_fact(fact: &Fact<Test>) -> String {
         Fact::StartsPaused { pause, failures } => format!("starts paused for {pause:?}, {failures} failures"),
         Fact::Resized { min, max } => format!("resized to {min}..={max}"),
         Fact::Closing { how } => format!("closing: {how:?}"),
+    }
+}
+
+fn show_place(result: &Result<(), Refused<Test>>) -> String {
+    match result {
+        Ok(()) => "has a place".into(),
+        Err(Refused::QueueFull) => "queue full".into(),
+        Err(Refused::TimedOut(limit)) => format!("timed out after {limit:?}"),
+        Err(Refused::Unavailable(Unavailable::Closed)) => "closed".into(),
+        Err(Refused::Unavailable(why)) => format!("{why:?}"),
     }
 }
 

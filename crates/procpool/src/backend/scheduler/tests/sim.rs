@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use super::super::*;
-use super::ledger::ms;
+use super::ledger::{Ledger, ReservationRecord, ms};
 use super::source::Source;
 use super::world::{Faults, World};
 
@@ -45,22 +45,30 @@ pub(super) fn world(mut source: Source) -> World {
     World::new(config, faults, source)
 }
 
-fn options(world: &mut World, reserved: bool) -> TaskOptions {
+fn options(world: &mut World, admission: Admission) -> TaskOptions {
     let s = &mut world.source;
+    let left = if s.chance(6) { Some(s.of(&[ms(150), ms(30), ms(0)])) } else { None };
+    let deadline = left.map(|left| Deadline { left, whole: ms(7) });
     TaskOptions {
         placement: if s.chance(10) { Placement::Dedicated } else { Placement::Shared },
-        admission: if reserved { Admission::Reserved } else { Admission::Wait },
+        admission,
         priority: s.of(&[0, 0, 1, -1]),
         retries: s.of(&[0, 0, 1, 2]),
         run_limit: s.of(&[None, Some(ms(15)), Some(ms(50)), Some(Duration::MAX), Some(ms(0))]),
         queue_limit: s.of(&[None, None, None, None, Some(ms(5)), Some(ms(40)), Some(ms(200)), Some(ms(0))]),
         grace: s.of(&[ms(0), ms(0), ms(10), ms(60)]),
+        deadline,
         batch: s.of(&[Batch::One, Batch::One, Batch::Auto, Batch::UpTo(2), Batch::UpTo(5), Batch::UpTo(64)]),
     }
 }
 
 fn some_task(world: &mut World) -> Option<TaskId> {
     let all: Vec<_> = world.ledger.unresolved.iter().copied().collect();
+    if all.is_empty() { None } else { Some(world.source.of(&all)) }
+}
+
+fn some_reservation(world: &mut World, which: impl Fn(&ReservationRecord) -> bool) -> Option<ReservationId> {
+    let all: Vec<_> = world.ledger.reservations.iter().filter(|(_, record)| which(record)).map(|(&id, _)| id).collect();
     if all.is_empty() { None } else { Some(world.source.of(&all)) }
 }
 
@@ -74,10 +82,10 @@ fn closing(world: &mut World) -> Closing {
 }
 
 /// One thing that a user does.
-fn act(world: &mut World, reserved: &mut u32) {
-    match world.source.pick(40) {
+fn act(world: &mut World) {
+    match world.source.pick(46) {
         0..20 => {
-            let options = options(world, false);
+            let options = options(world, Admission::Wait);
             world.submit(options);
         }
         20..29 => {
@@ -86,24 +94,34 @@ fn act(world: &mut World, reserved: &mut u32) {
                 world.tell(Event::Cancel { task, why });
             }
         }
-        29..32 => *reserved += u32::from(world.scheduler.reserve(world.now).is_ok()),
-        32..34 if *reserved > 0 => {
-            *reserved -= 1;
-            let options = options(world, true);
-            world.submit(options);
+        29..32 | 40..46 => {
+            let limit = world.source.of(&[None, None, Some(ms(10)), Some(ms(100)), Some(ms(0))]);
+            let priority = world.source.of(&[0, 0, 1, -1]);
+            let wait = Patience::Wait { priority, limit };
+            let patience = world.source.of(&[Patience::None, wait, wait]);
+            world.reserve(patience);
         }
-        34..36 if *reserved > 0 => {
-            *reserved -= 1;
-            world.unreserve();
+        32..34 => {
+            if let Some(place) = some_reservation(world, |reservation| reservation.held) {
+                let options = options(world, Admission::Reserved(place));
+                world.submit(options);
+            }
+        }
+        34..36 => {
+            if let Some(reservation) = some_reservation(world, |_| true) {
+                world.tell(Event::Unreserve { reservation });
+            }
         }
         36 => {
             let min = world.source.pick(3) as u32;
             let max = (1 + world.source.pick(5) as u32).max(min);
             world.tell(Event::Resize { min, max });
         }
-        37 => world.tell(Event::Warm),
-        // The pool is older than it seems: any number may be next.
-        35 => world.scheduler.next_offer += world.source.pick(128),
+        37 => {
+            // The pool is older than it seems: any number may be next.
+            world.scheduler.next_offer += world.source.pick(128);
+            world.tell(Event::Warm);
+        }
         38 if world.source.chance(world.faults.stray) => world.stray(),
         39 if world.source.chance(10) => {
             let how = closing(world);
@@ -126,9 +144,8 @@ fn settle(world: &mut World) {
 
 /// A whole life, from the first task to the end.
 pub(super) fn live(world: &mut World, deeds: u64) {
-    let mut reserved = 0;
     for _ in 0..deeds {
-        act(world, &mut reserved);
+        act(world);
         for _ in 0..world.source.pick(14) {
             world.step();
         }
@@ -140,8 +157,8 @@ pub(super) fn live(world: &mut World, deeds: u64) {
     if !world.source.chance(50) {
         settle(world);
         // Places that nobody fills must be given back before we ask who waits in vain.
-        for _ in 0..reserved {
-            world.unreserve();
+        while let Some(reservation) = some_reservation(world, |_| true) {
+            world.tell(Event::Unreserve { reservation });
         }
         settle(world);
         if !world.ledger.closing {
@@ -159,7 +176,8 @@ pub(super) fn live(world: &mut World, deeds: u64) {
     }
     assert!(world.ledger.closed && world.ledger.unresolved.is_empty());
     assert_eq!(world.scheduler.next_deadline(), None);
-    let options = options(world, false);
+    assert!(world.ledger.reservations.is_empty(), "somebody waits for a place in a closed pool");
+    let options = options(world, Admission::Wait);
     world.submit(options);
     world.tell(Event::Close { how: Closing::Kill });
     assert!(world.ledger.unresolved.is_empty(), "a closed pool answers");
@@ -177,15 +195,16 @@ fn run(world: &mut World, deeds: u64) -> std::thread::Result<()> {
     result
 }
 
-/// Also: how many tasks were handed over ahead, and how many of those were taken back.
-fn round(seed: u64, trace: bool) -> (u64, Counts, u64, u64) {
+/// Also: how many bookings were granted, tasks handed over ahead, and how many offers were taken back.
+fn round(seed: u64, trace: bool) -> (u64, Counts, [u64; 3]) {
     let mut world = world(Source::Seed(seed));
     world.trace = trace.then(Vec::new);
     if let Err(panic) = run(&mut world, 60) {
         eprintln!("to see it again: PROCPOOL_SIM_SEED={seed} cargo test -p procpool --lib scheduler::tests::sim");
         resume_unwind(panic);
     }
-    (world.events, world.scheduler.counts(), world.ledger.ahead, world.ledger.reclaimed)
+    let Ledger { granted, ahead, reclaimed, .. } = world.ledger;
+    (world.events, world.scheduler.counts(), [granted, ahead, reclaimed])
 }
 
 /// Enough for a million events, in a few seconds.
@@ -204,9 +223,9 @@ fn random_worlds_keep_all_promises() {
     let rounds = number("PROCPOOL_SIM_ROUNDS").unwrap_or(ROUNDS);
     let mut events = 0;
     // A simulation proves nothing about what never happened in it.
-    let mut seen = [0; 11];
+    let mut seen = [0; 12];
     for seed in 0..rounds {
-        let (more, counts, ahead, reclaimed) = round(seed, false);
+        let (more, counts, [granted, ahead, reclaimed]) = round(seed, false);
         events += more;
         let ends = [
             counts.replied,
@@ -218,6 +237,7 @@ fn random_worlds_keep_all_promises() {
             counts.unavailable,
             counts.shut_down,
             counts.retried,
+            granted,
             ahead,
             reclaimed,
         ];

@@ -111,7 +111,7 @@ fn a_pool_whose_workers_never_get_ready_gives_up_and_says_why() {
     assert_eq!(pool.exited(again(2), None), refused);
     // During the pause everybody is told at once; after it one more is tried.
     assert_eq!(pool.submit(PLAIN), ["t2 start failed 3: SIGSEGV"]);
-    assert!(matches!(pool.scheduler.reserve(pool.now), Err(Refused::Unavailable(_))));
+    assert!(matches!(pool.try_reserve(), Err(Refused::Unavailable(_))));
     assert_eq!(pool.tell(Event::Warm).last().map(String::as_str), Some("warm"));
     assert_eq!(pool.tick(300), NOTHING);
     assert_eq!(pool.scheduler.next_deadline(), None);
@@ -199,7 +199,7 @@ fn start_and_initialiser_have_their_own_limits() {
     assert_eq!(pool.tick(100), ["spawn 0.1 Shared"]);
     let second = WorkerId { slot: 0, generation: 1 };
     pool.tell(Event::Booted { worker: second });
-    assert_eq!(pool.tick(2_000), ["kill 0.1, its init job took longer than 2s"]);
+    assert_eq!(pool.tick(2_000), ["kill 0.1, its initialisation took longer than 2s"]);
     pool.exited(second, None);
     assert_eq!(pool.tick(200), ["spawn 0.2 Shared"]);
 }
@@ -219,7 +219,7 @@ fn odd_events_change_nothing() {
     assert_eq!(pool.exited(nobody, None), NOTHING);
     assert_eq!(pool.tell(Event::Broken { worker: nobody }), NOTHING);
     assert_eq!(pool.cancel(0), NOTHING);
-    assert_eq!(pool.unreserve(), NOTHING);
+    assert_eq!(pool.unreserve(0), NOTHING);
     assert_eq!(pool.submit(PLAIN), ["offer 0.0 t1"]);
 }
 

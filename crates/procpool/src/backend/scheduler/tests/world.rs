@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::super::*;
-use super::ledger::{Ledger, Test, ms};
+use super::ledger::{Ledger, ReservationRecord, Test, ms};
 use super::process::{Ending, Happening, Process};
 use super::show::show;
 use super::source::Source;
@@ -74,7 +74,10 @@ impl World {
     }
 
     pub(super) fn submit(&mut self, options: TaskOptions) -> TaskId {
-        let before = self.scheduler.queue.sizes();
+        let before = self.scheduler.queue.sizes().1 + self.scheduler.reservations().1;
+        if let Admission::Reserved(id) = options.admission {
+            self.ledger.reservations.remove(&id);
+        }
         let mut actions = std::mem::take(&mut self.actions);
         let id = self.scheduler.submit(self.events, options, self.now, &mut actions);
         self.note(|| format!("submit {id:?} {options:?}"));
@@ -82,17 +85,24 @@ impl World {
         let full = actions.iter().any(
             |action| matches!(action, Action::Resolve { task, resolution: Resolution::QueueFull, .. } if *task == id),
         );
-        assert!(!full || before.1 == self.scheduler.config.waiting_limit, "refused beside a free place");
+        assert!(!full || before == self.scheduler.config.waiting_limit, "refused beside a free place");
         self.actions = actions;
         self.after_event();
         id
     }
 
-    pub(super) fn unreserve(&mut self) {
-        let mut actions = std::mem::take(&mut self.actions);
-        self.scheduler.unreserve(self.now, &mut actions);
-        self.note(|| "unreserve".into());
-        self.actions = actions;
+    pub(super) fn reserve(&mut self, patience: Patience) {
+        let result = self.scheduler.reserve(patience, self.now);
+        self.note(|| format!("reserve {patience:?}: {result:?}"));
+        let limit = if let Patience::Wait { limit, .. } = patience { limit } else { None };
+        let (id, held) = match result {
+            Ok(Booking::Held(id)) => (id, true),
+            Ok(Booking::Waiting(id)) => (id, false),
+            Err(Refused::TimedOut(_)) => panic!("at once"),
+            Err(Refused::QueueFull | Refused::Unavailable(_)) => return,
+        };
+        let record = ReservationRecord { asked: self.now, limit, held };
+        assert!(self.ledger.reservations.insert(id, record).is_none(), "reservation id used twice");
         self.after_event();
     }
 
@@ -101,6 +111,7 @@ impl World {
         match &event {
             Event::Warm => (self.ledger.asked, self.ledger.warming) = (true, true),
             Event::Resize { min, max } => self.ledger.max = (*max).max(*min).max(1),
+            Event::Unreserve { reservation } => drop(self.ledger.reservations.remove(reservation)),
             Event::Close { how } => self.ledger.close(*how),
             Event::Cancel { task, .. } => {
                 if let Some(task) = self.ledger.tasks.get_mut(task) {
@@ -202,7 +213,7 @@ impl World {
                 let runs = |process: &&Process| process.alive && process.running == Some(task);
                 assert!(self.processes.values().find(runs).is_none(), "{task:?} is resolved and still runs");
             }
-            Action::Warmed { .. } | Action::Closed | Action::Tell(_) => {}
+            Action::Reserved { .. } | Action::Warmed { .. } | Action::Closed | Action::Tell(_) => {}
         }
     }
 
@@ -316,6 +327,8 @@ impl World {
             assert!(kept, "idle, not needed, and still there");
         }
         assert_eq!(tally.starting + tally.failing + tally.dying + tally.leaving, 0);
+        let limited = |record: &ReservationRecord| record.limit.is_some_and(|limit| limit < Now::NEVER.0);
+        assert!(!self.ledger.reservations.values().any(|record| !record.held && limited(record)), "waits too long");
         assert!(!self.ledger.warming, "nobody said whether the pool is warm");
         assert_eq!(s.next_deadline(), None);
     }
