@@ -5,11 +5,16 @@ mod events;
 mod global;
 mod handle;
 mod histogram;
+mod inputs;
 mod join_handle;
 mod permit;
 mod report;
 mod run;
+#[cfg(feature = "tower")]
+mod service;
+mod shared;
 mod snapshot;
+mod state_pool;
 mod stats;
 mod submit;
 
@@ -25,7 +30,11 @@ pub use join_handle::{AbortHandle, JoinHandle};
 pub use permit::{Permit, Reserve};
 pub use report::{Report, Shutdown};
 pub use run::Run;
-pub(crate) use run::RunOptions;
+pub(crate) use run::{Due, RunOptions};
+#[cfg(feature = "tower")]
+pub use service::PoolService;
+pub(crate) use shared::share;
 pub use snapshot::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerState};
+pub use state_pool::StatePool;
 pub use stats::{EndCounts, Stats, WorkerCounts};
 pub(crate) use submit::{Terms, submit};

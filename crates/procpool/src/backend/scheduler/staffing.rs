@@ -131,6 +131,17 @@ impl<P: Payload> Scheduler<P> {
         self.after_task(worker, turn);
     }
 
+    /// The worker is to be replaced as soon as it has answered.
+    pub(super) fn worn(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let Some(entry) = self.workers.get_mut(worker) else {
+            return;
+        };
+        entry.worn = true;
+        if matches!(entry.life, Life::Idle) {
+            self.after_task(worker, turn);
+        }
+    }
+
     /// A worker has nothing in hand: it stays for the next task, or it goes.
     ///
     /// When the pool was made smaller, whoever is free first goes until the size is right: no task is disturbed, and
@@ -139,7 +150,7 @@ impl<P: Payload> Scheduler<P> {
         let Some(entry) = self.workers.get(worker) else {
             return;
         };
-        let worn = self.config.max_tasks.is_some_and(|max| entry.tasks_done >= max);
+        let worn = entry.worn || self.config.max_tasks.is_some_and(|max| entry.tasks_done >= max);
         let dedicated = entry.placement == Placement::Dedicated;
         if worn || dedicated {
             self.retire(worker, End::Recycled, turn);

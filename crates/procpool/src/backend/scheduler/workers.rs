@@ -16,6 +16,8 @@ pub(super) struct Worker {
     /// Since when it is in its phase.
     pub(super) since: Now,
     pub(super) tasks_done: u32,
+    /// It claims nothing more.
+    pub(super) worn: bool,
     /// When it was decided to start it.
     pub(super) born: Now,
     /// Why it ends, once it has been told to go.
@@ -115,7 +117,8 @@ impl Workers {
         if placement == Placement::Shared {
             *self.tally.part(&life) += 1;
         }
-        slot.worker = Some(Worker { placement, life, since: now, tasks_done: 0, born: now, end: None, timer: None });
+        slot.worker =
+            Some(Worker { placement, life, since: now, tasks_done: 0, worn: false, born: now, end: None, timer: None });
         self.present += 1;
         id
     }

@@ -42,6 +42,7 @@ pub(super) const PLAIN: TaskOptions = TaskOptions {
     run_limit: None,
     queue_limit: None,
     grace: Duration::ZERO,
+    deadline: None,
     batch: Batch::One,
 };
 
@@ -83,6 +84,17 @@ impl Puppet {
         self.decisions(&actions)
     }
 
+    fn decisions(&mut self, actions: &[Action<Test>]) -> Vec<String> {
+        let (told, decided): (Vec<_>, Vec<_>) = actions.iter().partition(|action| matches!(action, Action::Tell(_)));
+        self.told.extend(told.into_iter().map(show));
+        decided.into_iter().map(show).collect()
+    }
+
+    /// What it told since this was called last.
+    pub(super) fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
+    }
+
     /// Takes a place, as `try_run` does.
     pub(super) fn try_reserve(&mut self) -> Result<ReservationId, Refused<Test>> {
         self.scheduler.reserve(Patience::None, self.now).map(|booking| match booking {
@@ -99,17 +111,6 @@ impl Puppet {
 
     pub(super) fn unreserve(&mut self, reservation: u64) -> Vec<String> {
         self.tell(Event::Unreserve { reservation: ReservationId(reservation) })
-    }
-
-    fn decisions(&mut self, actions: &[Action<Test>]) -> Vec<String> {
-        let (told, decided): (Vec<_>, Vec<_>) = actions.iter().partition(|action| matches!(action, Action::Tell(_)));
-        self.told.extend(told.into_iter().map(show));
-        decided.into_iter().map(show).collect()
-    }
-
-    /// What it told since this was called last.
-    pub(super) fn told(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.told)
     }
 
     pub(super) fn ready(&mut self, worker: WorkerId) -> Vec<String> {

@@ -63,6 +63,22 @@ fn a_worker_ends_after_its_tasks_and_is_replaced_at_once() {
     assert_eq!(pool.exited(w(0), None), NOTHING);
 }
 
+/// Its answer to the present task counts; the next one goes to another.
+#[test]
+fn a_worker_that_is_worn_is_replaced_once_it_has_answered() {
+    let mut pool = Puppet::with_workers(1, config(1));
+    pool.submit(PLAIN);
+    pool.submit(PLAIN);
+    assert_eq!(pool.tell(Event::Worn { worker: w(0) }), NOTHING);
+    assert_eq!(pool.reply(w(0)), ["t1 replied", "retire 0.0", "spawn 1.0 Shared"]);
+    assert_eq!(pool.ready(w(1)), ["offer 1.0 t2"]);
+    assert_eq!(pool.exited(w(0), None), NOTHING);
+    pool.reply(w(1));
+    // Told in idleness, it goes at once.
+    assert_eq!(pool.tell(Event::Worn { worker: w(1) }), ["retire 1.0"]);
+    assert_eq!(pool.submit(PLAIN), ["spawn 0.1 Shared"]);
+}
+
 #[test]
 fn slow_exit_hooks_do_not_let_processes_pile_up() {
     let mut pool = Puppet::with_workers(1, SchedulerConfig { max_tasks: Some(1), ..config(1) });
@@ -178,7 +194,7 @@ fn start_and_initialiser_have_their_own_limits() {
     assert_eq!(pool.tick(100), ["spawn 0.1 Shared"]);
     let second = WorkerId { slot: 0, generation: 1 };
     pool.tell(Event::Booted { worker: second });
-    assert_eq!(pool.tick(2_000), ["kill 0.1, its init job took longer than 2s"]);
+    assert_eq!(pool.tick(2_000), ["kill 0.1, its initialisation took longer than 2s"]);
     pool.exited(second, None);
     assert_eq!(pool.tick(200), ["spawn 0.2 Shared"]);
 }
@@ -197,6 +213,7 @@ fn odd_events_change_nothing() {
     }
     assert_eq!(pool.exited(nobody, None), NOTHING);
     assert_eq!(pool.tell(Event::Broken { worker: nobody }), NOTHING);
+    assert_eq!(pool.tell(Event::Worn { worker: nobody }), NOTHING);
     assert_eq!(pool.cancel(0), NOTHING);
     assert_eq!(pool.unreserve(0), NOTHING);
     assert_eq!(pool.submit(PLAIN), ["offer 0.0 t1"]);
