@@ -179,7 +179,7 @@ async fn storm(length: Duration) {
     let mut on = true;
     while on || !running.is_empty() {
         while on && running.len() < 40 {
-            let (number, rounds) = (submitted, random.below(200_000));
+            let (number, rounds) = (submitted, random.below(1_000_000));
             submitted += 1;
             let handle = pool.spawn(call!(work(number, rounds)));
             running.push(async move { (number, handle.await) });
