@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::backend::failure;
 use crate::backend::scheduler::SchedulerConfig;
 use crate::error::{PoolError, PoolErrorKind};
@@ -142,21 +144,28 @@ impl ProcessConfig {
 
 /// A job that workers run at their start or end.
 pub(crate) struct Hook {
-    pub(crate) name: String,
+    name: String,
+    /// `the init job`: what it is called in errors.
+    title: &'static str,
     entry: WireEntry,
-    arguments: Vec<u8>,
+    arguments: Bytes,
     judge: Box<dyn Fn(ReplyBody) -> Result<(), String> + Send + Sync>,
 }
 
 impl Hook {
     /// Encodes a job, once for all workers.
-    pub(crate) fn new<J>(field: &str, job: J) -> Result<Self, PoolError>
+    pub(crate) fn new<J>(title: &'static str, job: J) -> Result<Self, PoolError>
     where
         J: Job,
         J::Output: InitOutput,
     {
-        let Parts { entry, name, arguments, decode } = job.into_parts();
-        let wrong = |error: &dyn fmt::Display| invalid(format!("{field} job `{}`: {error}", name.as_str()));
+        Hook::of_parts(title, job.into_parts())
+    }
+
+    /// The same, of a job that users cannot write.
+    pub(crate) fn of_parts<R: InitOutput>(title: &'static str, parts: Parts<R>) -> Result<Self, PoolError> {
+        let Parts { entry, name, arguments, decode } = parts;
+        let wrong = |error: &dyn fmt::Display| invalid(format!("{title} `{}`: {error}", name.as_str()));
         let entry = entry.to_wire().map_err(|error| wrong(&error))?;
         let mut bytes = Vec::new();
         arguments.encode(&mut bytes).map_err(|error| wrong(&error))?;
@@ -170,25 +179,30 @@ impl Hook {
                 None => failure.detail.unwrap_or_else(|| format!("{:?}", failure.kind)),
             }),
         };
-        Ok(Hook { name: name.as_str().to_owned(), entry, arguments: bytes, judge: Box::new(judge) })
+        Ok(Hook { name: name.as_str().to_owned(), title, entry, arguments: bytes.into(), judge: Box::new(judge) })
     }
 
-    /// Whether the worker's answer says that all went well. Decoding it runs the user's code, here in the parent, on a
+    /// Whether the worker's answer says that all went well; otherwise what to tell people. Decoding it runs the user's code, here in the parent, on a
     /// thread that others depend on: a panic is a verdict, too.
     pub(crate) fn judge(&self, reply: ReplyBody) -> Result<(), String> {
         catch_unwind(AssertUnwindSafe(|| (self.judge)(reply)))
             .unwrap_or_else(|panic| Err(format!("its result could not be looked at: {}", panics::message(panic))))
+            .map_err(|why| format!("{} `{}` failed: {why}", self.title, self.name))
     }
 
     pub(crate) fn encoded(&self) -> EncodedJob {
-        EncodedJob { entry: self.entry.to_bytes().to_vec(), name: self.name.clone(), arguments: self.arguments.clone() }
+        EncodedJob {
+            entry: self.entry.to_bytes().to_vec(),
+            name: self.name.clone(),
+            arguments: self.arguments.to_vec(),
+        }
     }
 
     pub(crate) fn entry(&self) -> &WireEntry {
         &self.entry
     }
 
-    pub(crate) fn arguments(&self) -> &[u8] {
+    pub(crate) fn arguments(&self) -> &Bytes {
         &self.arguments
     }
 }

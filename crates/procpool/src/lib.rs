@@ -163,9 +163,12 @@
 //! [`map`](Pool::map) calls a function for each item of an iterator, which may be endless: items are taken as there is
 //! room in a window. Awaited, it gives a `Vec` in order, or the first error; as a `Stream` it gives a `Result` an item.
 //! What every call needs goes into [`map_with`](Pool::map_with); anything else is [`run_all`](Pool::run_all) with an
-//! iterator of jobs.
+//! iterator of jobs. Items also come from streams ([`map_stream`](Pool::map_stream)) and from inputs that can fail
+//! ([`try_map`](Pool::try_map)). A [`Map`] has the options of a `Run` for each item, and some of its own.
 //!
 //! ```standalone_crate
+//! use std::time::Duration;
+//!
 //! use futures::StreamExt;
 //! use procpool::{Pool, call};
 //!
@@ -187,6 +190,18 @@
 //!     while let Some(square) = squares.next().await {
 //!         println!("{}", square?);
 //!     }
+//!
+//!     let words = futures::stream::iter(["one", "two", "three"]).map(String::from);
+//!     let lengths = pool
+//!         .map_stream(|word: String| word.len(), words)
+//!         .unordered() // results as they come
+//!         .window(100) // items on their way, results that were not taken included
+//!         .timeout(Duration::from_secs(1)) // for each item
+//!         .deadline(Duration::from_secs(60)) // for all of them
+//!         .on_progress(|p| eprintln!("{} done, {} failed, {:.0} a second", p.done, p.failed, p.rate()))
+//!         .collect::<Vec<_>>() // every result and every error; awaited as it is, it stops at the first error
+//!         .await;
+//!     assert_eq!(lengths.len(), 3);
 //!     Ok(())
 //! }
 //! ```
@@ -410,15 +425,15 @@ pub use map::{Fallible, Input, Map, MapFuture, Progress, ProgressStream, Streame
 pub use pool::PoolService;
 pub use pool::{
     AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Permit, Pool, PoolBuilder, Report, Reserve, Run,
-    Shutdown, Snapshot, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot, WorkerState,
-    spawn_blocking_process,
+    Shutdown, Snapshot, StatePool, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot,
+    WorkerState, spawn_blocking_process,
 };
 pub use process::Process;
 pub use procpool_macros::{main, task};
 pub use task::any_error::AnyError;
 pub use task::codec::CodecError;
 pub use task::json::Json;
-pub use task::{Call, InitOutput, Job, Ship, Task};
+pub use task::{Call, InitOutput, Job, Shared, Ship, Task};
 
 /// What the macros expand to. Not part of the API: it changes without notice.
 #[doc(hidden)]

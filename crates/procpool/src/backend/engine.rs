@@ -138,11 +138,13 @@ impl<W: Workers> After<W> {
     fn finish(self) {
         // The wire first: workers begin on their next task while this thread wakes the callers of the last one.
         W::finish(self.later);
-        for (task, job, outcome) in self.resolved {
+        for (task, mut job, outcome) in self.resolved {
             // Subscribers and wakers are foreign code. Where one panics, the thread that was passing by (the keeper,
             // say, on which everybody depends) goes on.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
                 super::outcome::trace(task, &job, &outcome);
+                // Before its caller hears of it, so that what only this task needed is forgotten before the next one.
+                job.shared.clear();
                 job.completer.resolve(outcome);
             })) {
                 panics::discard(panic);
@@ -155,13 +157,15 @@ impl<W: Workers> After<W> {
         }
         // A waiter that has gone away does not want to know.
         for (waiter, result) in self.reserved {
-            let _ = waiter.send(result);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(waiter.send(result)))) {
+                panics::discard(panic);
+            }
         }
         for (waiter, result) in self.warmed {
             let _ = waiter.send(result);
         }
         for waiter in self.rung {
-            let _ = waiter.send(());
+            let _ = panics::by_the_way(|| waiter.send(()));
         }
         for (waiter, report) in self.ended {
             let _ = waiter.send(report);

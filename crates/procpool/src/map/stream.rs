@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures::stream::{FusedStream, Stream};
 use tokio_util::sync::CancellationToken;
 
@@ -25,9 +24,10 @@ use super::window::Window;
 use crate::backend::scheduler::Batch;
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::panics;
-use crate::pool::{Due, PoolHandle, Run, RunOptions};
+use crate::pool::{Due, PoolHandle, Run, RunOptions, share};
+use crate::task::blob::Blob;
 use crate::task::codec::encode;
-use crate::task::{Job, Ship, map_parts, map_with_parts};
+use crate::task::{Job, Parts, Ship, map_parts, map_with_parts};
 
 /// How many items are encoded and handed over before whoever polls gets a turn at other things.
 const BURST: usize = 32;
@@ -340,18 +340,31 @@ where
 
     #[track_caller]
     pub(crate) fn over_with<C: Ship>(pool: Arc<PoolHandle>, context: &C, f: fn(&C, A) -> R, input: I) -> Self {
-        let mut bytes = Vec::new();
-        let encoded = encode(context, &mut bytes);
-        let context = Bytes::from(bytes);
-        let make = Maker::Boxed(Box::new(move |item| map_with_parts(f, context.clone(), item)));
-        let mut map = Map::new(pool, input, "map_with", make);
-        // Told in the place of the first item; no item is taken.
-        if let Err(error) = encoded {
-            let detail = Some(format!("the context: {error}"));
-            let facts = Facts { detail, source: Some(error.into()), ..Facts::default() };
-            map.break_with(RunError::new(ErrorKind::Encode, Started::No, facts));
+        match share(&**pool.backend(), "map_with", |out| encode(context, out)) {
+            Ok(context) => {
+                Map::over_parts(pool, "map_with", move |item| map_with_parts(f, Arc::clone(&context), item), input)
+            }
+            // Told in the place of the first item; no item is taken.
+            Err(error) => {
+                let mut map =
+                    Map::over_parts(pool, "map_with", move |item| map_with_parts(f, Blob::empty(), item), input);
+                map.break_with(error);
+                map
+            }
         }
-        map
+    }
+}
+
+impl<I: Input, R> Map<I, R> {
+    /// Over items that this function makes calls of.
+    #[track_caller]
+    pub(crate) fn over_parts(
+        pool: Arc<PoolHandle>,
+        what: &'static str,
+        make: impl FnMut(I::Item) -> Parts<R> + Send + 'static,
+        input: I,
+    ) -> Self {
+        Map::new(pool, input, what, Maker::Boxed(Box::new(make)))
     }
 }
 

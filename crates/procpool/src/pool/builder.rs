@@ -56,6 +56,7 @@ pub struct PoolBuilder {
     shutdown_on: Vec<(CancellationToken, Shutdown)>,
     init: Option<Result<Hook, PoolError>>,
     exit: Option<Result<Hook, PoolError>>,
+    state: Option<Hook>,
     kind: Kind,
 }
 
@@ -82,6 +83,7 @@ impl PoolBuilder {
             shutdown_on: Vec::new(),
             init: None,
             exit: None,
+            state: None,
             kind: Kind::Processes,
         }
     }
@@ -144,11 +146,11 @@ impl PoolBuilder {
     where
         J::Output: InitOutput,
     {
-        self.init = Some(Hook::new("init", job));
+        self.init = Some(Hook::new("the init job", job));
         self
     }
 
-    /// How long the `init` job may take. Default: 60 s.
+    /// How long the `init` job and the making of a [state](crate::StatePool) may take, together. Default: 60 s.
     pub fn init_timeout(mut self, timeout: Duration) -> Self {
         self.scheduler.init_limit = timeout;
         self
@@ -160,7 +162,7 @@ impl PoolBuilder {
     where
         J::Output: InitOutput,
     {
-        self.exit = Some(Hook::new("exit", job));
+        self.exit = Some(Hook::new("the exit job", job));
         self
     }
 
@@ -234,6 +236,11 @@ impl PoolBuilder {
         self
     }
 
+    pub(super) fn with_state(mut self, state: Hook) -> Self {
+        self.state = Some(state);
+        self
+    }
+
     /// Does not record how long tasks wait and run, which [`Pool::stats`](crate::Pool::stats) then does not tell; it
     /// counts all the same. Saves 56 KiB of memory, and the few nanoseconds that it takes for each task.
     pub fn without_timings(mut self) -> Self {
@@ -287,7 +294,7 @@ impl PoolBuilder {
 
     pub(crate) fn build_on(self, runtime: Handle) -> Result<Pool, PoolError> {
         self.check()?;
-        let PoolBuilder { mut scheduler, workers, kind, timings, shutdown_on, init, exit, .. } = self;
+        let PoolBuilder { mut scheduler, workers, kind, timings, shutdown_on, init, exit, state, .. } = self;
         let workers = workers.unwrap_or_else(default_workers).checked()?;
         (scheduler.min_workers, scheduler.max_workers) = (workers.min(), workers.max());
         if kind == Kind::ProcessesOnly {
@@ -296,10 +303,12 @@ impl PoolBuilder {
         let max_workers = scheduler.max_workers;
         let init = init.transpose()?.map(Arc::new);
         let exit = exit.transpose()?.map(Arc::new);
+        let state = state.map(Arc::new);
         let backend = match kind {
-            Kind::Threads => {
-                start_threads(ThreadsConfig { scheduler, timings, init, exit, max_message: self.max_message }, runtime)?
-            }
+            Kind::Threads => start_threads(
+                ThreadsConfig { scheduler, timings, init, exit, state, max_message: self.max_message },
+                runtime,
+            )?,
             Kind::Processes | Kind::ProcessesOnly => {
                 Self::check_entry()?;
                 let exe = ExeIdentity::of_this_process().map_err(|error| {
@@ -328,7 +337,7 @@ impl PoolBuilder {
                     max_message: self.max_message,
                     setup,
                 };
-                start_processes(LocalConfig { scheduler, timings, process, init }, runtime)?
+                start_processes(LocalConfig { scheduler, timings, process, init, state }, runtime)?
             }
         };
         for (token, how) in shutdown_on {

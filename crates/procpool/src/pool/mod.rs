@@ -12,7 +12,9 @@ mod report;
 mod run;
 #[cfg(feature = "tower")]
 mod service;
+mod shared;
 mod snapshot;
+mod state_pool;
 mod stats;
 mod submit;
 
@@ -31,6 +33,8 @@ pub use run::Run;
 pub(crate) use run::{Due, RunOptions};
 #[cfg(feature = "tower")]
 pub use service::PoolService;
+pub(crate) use shared::share;
 pub use snapshot::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerState};
+pub use state_pool::StatePool;
 pub use stats::{EndCounts, Stats, WorkerCounts};
 pub(crate) use submit::{Terms, submit};

@@ -12,6 +12,7 @@ use crate::backend::scheduler::{Admission, CancelReason, Deadline, Placement, Ta
 use crate::backend::{Backend, Completion, Submission, completion};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::process::Watch;
+use crate::task::blob::collecting;
 use crate::task::codec::CodecError;
 use crate::task::{Parts, TaskName};
 
@@ -49,7 +50,8 @@ pub(crate) fn submit<R>(
         failed(ErrorKind::UnknownCode, Facts { detail, source: Some(error.into()), ..Facts::default() })
     })?;
     let mut bytes = Vec::new();
-    arguments.encode(&mut bytes).map_err(|error| {
+    let (encoded, shared) = collecting(|| arguments.encode(&mut bytes));
+    encoded.map_err(|error| {
         let detail = Some(format!("the arguments: {error}"));
         failed(ErrorKind::Encode, Facts { detail, source: Some(error.into()), ..Facts::default() })
     })?;
@@ -68,8 +70,16 @@ pub(crate) fn submit<R>(
             (Some(alive), Some(over))
         }
     };
-    let job =
-        Submission { name: name.clone(), entry, arguments: bytes.into(), completer, watch: terms.watch, alive, span };
+    let job = Submission {
+        name: name.clone(),
+        entry,
+        arguments: bytes.into(),
+        shared,
+        completer,
+        watch: terms.watch,
+        alive,
+        span,
+    };
     let options_for_scheduler = TaskOptions {
         placement: terms.placement,
         admission: terms.admission,

@@ -190,7 +190,15 @@ pub(crate) struct PanicReport {
     pub(crate) backtrace: Option<String>,
     /// The thread's name.
     pub(crate) thread: Option<String>,
+    /// The worker's state was lost with it: the worker claims nothing more.
+    pub(crate) state_lost: bool,
 }
+
+/// The id of the `InitDone` that tells of the initialiser.
+pub(crate) const INIT_STEP: u64 = 0;
+
+/// The id of the `InitDone` that tells of the state, which comes second, where there is one.
+pub(crate) const STATE_STEP: u64 = 1;
 
 /// What came of a task, or of an initialiser.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,6 +250,7 @@ impl ReplyBody {
                     location: keep(&report.location, MAX_TEXT),
                     backtrace: keep(&report.backtrace, MAX_BACKTRACE),
                     thread: keep(&report.thread, MAX_NAME),
+                    state_lost: report.state_lost,
                 };
                 out.push(PANICKED);
                 // Strings always encode; should they not, the message is what matters.
@@ -262,6 +271,11 @@ impl ReplyBody {
                 out.extend_from_slice(&limit.to_le_bytes());
             }
         }
+    }
+
+    /// Whether the worker says that it takes no more tasks.
+    pub(crate) fn is_last(&self) -> bool {
+        matches!(self, ReplyBody::Panicked(report) if report.state_lost)
     }
 
     /// Reads what a worker sent. A value shares the body's memory.
@@ -316,6 +330,7 @@ mod tests {
             location: Some("a.rs:1:2".to_owned()),
             backtrace: None,
             thread: Some("main".to_owned()),
+            state_lost: true,
         };
         for body in [
             ReplyBody::Value(Bytes::from_static(b"")),
@@ -338,6 +353,7 @@ mod tests {
             location: Some(long.clone()),
             backtrace: Some(long.clone()),
             thread: Some(long.clone()),
+            state_lost: true,
         };
         for body in [ReplyBody::Panicked(report), ReplyBody::Unencodable(long)] {
             let mut out = Vec::new();
