@@ -321,6 +321,9 @@
 //! Dropping the last handle of a pool lets what was handed over finish, then ends the workers. When the runtime or the
 //! program ends, workers are killed, with everything that they started and that stayed in their process group.
 //!
+//! [`PoolBuilder::program`] lets the workers run another program, which knows tasks made by
+//! [`#[procpool::task]`](macro@task) by name.
+//!
 //! [`Pool::in_process()`] is the same API on threads: for tests, without the protection.
 //!
 //! # Errors
@@ -418,7 +421,7 @@ mod worker;
 
 pub use config::{Stdio, Workers};
 pub use current::{Current, current};
-pub use entry::init;
+pub use entry::{init, worker_main};
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
 pub use map::{Fallible, Input, Map, MapFuture, Progress, ProgressStream, Streamed};
 #[cfg(feature = "tower")]

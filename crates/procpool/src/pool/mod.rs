@@ -8,6 +8,7 @@ mod histogram;
 mod inputs;
 mod join_handle;
 mod permit;
+mod program;
 mod report;
 mod run;
 #[cfg(feature = "tower")]
