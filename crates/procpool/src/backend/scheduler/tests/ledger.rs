@@ -439,8 +439,8 @@ impl Ledger {
                 assert!(record.gone, "ended before it was gone");
                 let (asked, died) = (record.killed || record.retired, matches!(why, End::Died | End::StartFailed));
                 assert!(asked || died, "{worker:?} ended of {why:?}, and nobody had asked it to");
-                let unready = matches!(why, End::StartFailed | End::Stopped | End::Closed | End::Resized);
-                assert!(record.welcome || unready, "{why:?}");
+                let unborn = [End::StartFailed, End::Stopped, End::Closed, End::Resized];
+                assert!(record.welcome || unborn.contains(why), "{why:?}");
                 assert!(!record.welcome || *why != End::StartFailed, "{worker:?} was ready");
             }
             Fact::Closing { .. } => assert!(self.closing),
