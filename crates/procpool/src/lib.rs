@@ -289,8 +289,40 @@
 //! }
 //! ```
 //!
+//! [`stats`](Pool::stats) tells what a pool has done, in numbers that agree with the final report, and
+//! [`events`](Pool::events) is a stream of what happens: workers that start, get ready and end, and why.
+//!
+//! ```standalone_crate
+//! use futures::StreamExt;
+//! use procpool::{Event, Pool, WorkerEnd, call};
+//!
+//! fn crash() {
+//!     std::process::abort();
+//! }
+//!
+//! #[procpool::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let pool = Pool::builder().workers(1).build()?;
+//!     let mut events = pool.events();
+//!     assert!(pool.run(call!(crash())).await.is_err());
+//!     pool.shutdown().await?;
+//!     while let Some(event) = events.next().await {
+//!         if let Event::WorkerEnded { worker, why: WorkerEnd::Died, detail, .. } = event {
+//!             println!("{worker}: {detail}");
+//!         }
+//!     }
+//!     let stats = pool.stats();
+//!     assert_eq!((stats.report.crashed, stats.ended.died, stats.run.count()), (1, 1, 1));
+//!     println!("{stats}");
+//!     Ok(())
+//! }
+//! ```
+//!
 //! Dropping the last handle of a pool lets what was handed over finish, then ends the workers. When the runtime or the
 //! program ends, workers are killed, with everything that they started and that stayed in their process group.
+//!
+//! [`PoolBuilder::program`] lets the workers run another program, which knows tasks made by
+//! [`#[procpool::task]`](macro@task) by name.
 //!
 //! [`Pool::in_process()`] is the same API on threads: for tests, without the protection.
 //!
@@ -366,7 +398,7 @@
 //! # What it needs
 //!
 //! Linux 5.4 or newer with glibc, and `/proc`. Code in a `dlopen`ed plugin cannot run in a worker: the error says so.
-//! Features: `test-harness` (above), and `anyhow`, with which [`AnyError`] converts to and from `anyhow::Error`.
+//! Features: `test-harness` (above); `tower`, with which a pool is a `tower::Service` (`Pool::service`); and `anyhow`, with which [`AnyError`] converts to and from `anyhow::Error`.
 
 // The macros name the crate by `::procpool`, also in its own tests.
 #[cfg(test)]
@@ -389,9 +421,11 @@ mod worker;
 
 pub use config::{Stdio, Workers};
 pub use current::{Current, current};
-pub use entry::init;
+pub use entry::{init, worker_main};
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
 pub use map::{Fallible, Input, Map, MapFuture, Progress, ProgressStream, Streamed};
+#[cfg(feature = "tower")]
+pub use pool::PoolService;
 pub use pool::{
     AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Permit, Pool, PoolBuilder, Report, Reserve, Run,
     Shutdown, Snapshot, StatePool, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot,
