@@ -48,7 +48,8 @@ test! {
         let (pool, gate) = (pool(2), Gate::new());
         for unordered in [false, true] {
             pool.ready().await.unwrap();
-            let map = pool.map(visit, visits(&gate, 0..100)).window(4).deadline(SOON);
+            // One at a time, so that they begin in their order.
+            let map = pool.map(visit, visits(&gate, 0..100)).chunk(1).window(4).deadline(SOON);
             let mut map = if unordered { map.unordered() } else { map };
             assert!(map.next().now_or_never().is_none());
             let mut visitors = arrivals(&gate, 2).await;
