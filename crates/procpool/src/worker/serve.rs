@@ -11,7 +11,7 @@ use super::start::{EXIT_BROKEN, fail};
 use crate::backend::scheduler::OfferId;
 use crate::current::{self, Running};
 use crate::sys::process;
-use crate::task::{Code, Fault, WireEntry, state, store};
+use crate::task::{Code, CodeName, Fault, Naming, WireEntry, state, store};
 use crate::wire::frame::Kind;
 use crate::wire::message::{EncodedJob, INIT_STEP, PanicReport, ReplyBody, STATE_STEP, Setup, parse_task_head};
 use crate::wire::page::WorkerPage;
@@ -25,6 +25,7 @@ const EXIT_PANICKED: i32 = 101;
 struct Worker {
     link: Link,
     page: &'static WorkerPage,
+    naming: Naming,
     max_message: u64,
     reply: Vec<u8>,
     /// This process, and none that was forked from it.
@@ -33,8 +34,9 @@ struct Worker {
 
 /// Runs the initialiser, then tasks until the parent says that it is enough.
 pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
-    let Setup { name, max_message, init, exit, .. } = setup;
-    let mut worker = Worker { link, page, max_message, reply: Vec::new(), pid: std::process::id() };
+    let Setup { name, max_message, init, exit, exe, .. } = setup;
+    let naming = if exe.is_some() { Naming::ByPlace } else { Naming::ByName };
+    let mut worker = Worker { link, page, naming, max_message, reply: Vec::new(), pid: std::process::id() };
     worker.initialise(init);
     loop {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
@@ -107,7 +109,7 @@ impl Worker {
     /// Runs a job, and leaves what came of it in `reply`.
     fn run(&mut self, entry: &[u8], arguments: &[u8]) {
         self.reply.clear();
-        let failure = match find(entry) {
+        let failure = match find(entry, self.naming) {
             Err(why) => Some(ReplyBody::UnknownCode(why)),
             Ok(code) => self.call(&code, arguments),
         };
@@ -172,7 +174,6 @@ impl Worker {
     }
 }
 
-fn find(entry: &[u8]) -> Result<Code, String> {
-    let entry = WireEntry::from_bytes(entry).ok_or("the name of its code is malformed")?;
-    entry.resolve().map_err(|error| error.to_string())
+fn find(entry: &[u8], naming: Naming) -> Result<Code, String> {
+    CodeName::find(entry, naming).map_err(|error| error.to_string())
 }

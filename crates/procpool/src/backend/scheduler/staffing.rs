@@ -197,7 +197,9 @@ impl<P: Payload> Scheduler<P> {
         turn.act(Action::Warmed { result });
     }
 
-    /// Another size. Idle workers that are too many go at once, the longest idle first: they are the coldest.
+    /// Another size. Of workers that are too many those go first that are not ready: they have done nothing, and would
+    /// only become ready to be told to go. Then idle ones, the longest idle first: they are the coldest. The others go
+    /// when their task is over.
     pub(super) fn resize(&mut self, min: u32, max: u32, turn: &mut Turn<'_, P>) {
         if !self.is_over() {
             turn.tell(Fact::Resized { min, max });
@@ -205,10 +207,14 @@ impl<P: Payload> Scheduler<P> {
         self.config.min_workers = min;
         self.config.max_workers = max;
         while self.workers.tally().kept() > self.max_workers() {
-            let Some((_, worker)) = self.workers.longest_idle() else {
+            if let Some(worker) = self.workers.latest_start() {
+                self.workers.ends(worker, End::Resized);
+                self.kill(worker, turn);
+            } else if let Some((_, worker)) = self.workers.longest_idle() {
+                self.retire(worker, End::Resized, turn);
+            } else {
                 break;
-            };
-            self.retire(worker, End::Resized, turn);
+            }
         }
     }
 

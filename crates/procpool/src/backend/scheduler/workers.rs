@@ -233,6 +233,15 @@ impl Workers {
         idle.min_by_key(|&(since, id)| (since, std::cmp::Reverse(id.slot)))
     }
 
+    /// The shared worker that has come the least far on its way to being ready.
+    pub(super) fn latest_start(&self) -> Option<WorkerId> {
+        let starting = self.iter().filter_map(|(id, worker)| match worker.life {
+            Life::Starting { booted, bound: None } => Some((!booted, worker.since, id)),
+            _ => None,
+        });
+        starting.max().map(|(.., id)| id)
+    }
+
     pub(super) fn tally(&self) -> Tally {
         self.tally
     }

@@ -11,7 +11,7 @@ use crate::backend::scheduler::{Event, WorkerId};
 use crate::backend::worker_name;
 use crate::config::Hook;
 use crate::current::{self, Place};
-use crate::task::{Fault, WireEntry, state, store};
+use crate::task::{CodeName, Fault, state, store};
 use crate::wire::message::{PanicReport, ReplyBody};
 
 pub(super) struct Body {
@@ -99,7 +99,7 @@ impl Body {
     }
 
     /// Decodes, runs and encodes, as a worker process does.
-    fn call(&self, entry: &WireEntry, arguments: &[u8]) -> ReplyBody {
+    fn call(&self, entry: &CodeName, arguments: &[u8]) -> ReplyBody {
         let code = match entry.resolve() {
             Ok(code) => code,
             Err(error) => return ReplyBody::UnknownCode(error.to_string()),

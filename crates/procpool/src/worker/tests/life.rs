@@ -157,14 +157,14 @@ fn what_cannot_be_decoded_encoded_or_found_is_told() {
 
     let offer = parent.offer();
     let parts = crate::task::map_parts(echo, String::new());
-    let mut body = task_head(&parts.entry.to_wire().unwrap(), 1, 1, "test");
+    let mut body = task_head(&parts.entry.to_wire().unwrap().into(), 1, 1, "test");
     body.push(0xff);
     parent.send(Kind::Task, offer.0, &body);
     let undecodable = parent.reply(offer);
     assert!(matches!(undecodable, ReplyBody::Undecodable(_)), "{undecodable:?}");
 
     let offer = parent.offer();
-    body[..WireEntry::LEN].fill(0);
+    body[2..][..WireEntry::LEN].fill(0);
     parent.send(Kind::Task, offer.0, &body);
     let unknown = parent.reply(offer);
     assert!(matches!(unknown, ReplyBody::UnknownCode(_)), "{unknown:?}");
@@ -252,7 +252,7 @@ fn a_state_is_made_after_the_initialiser_and_a_worker_that_lost_it_claims_nothin
     let spoil = |state: &mut Vec<u32>, (): ()| -> () { panic!("{state:?}") };
     let parts = crate::task::use_parts(spoil, (), crate::task::TaskName::fixed("spoil"));
     let offer = parent.offer();
-    parent.send(Kind::Task, offer.0, &task_head(&parts.entry.to_wire().unwrap(), 1, 1, "spoil"));
+    parent.send(Kind::Task, offer.0, &task_head(&parts.entry.to_wire().unwrap().into(), 1, 1, "spoil"));
     let reply = parent.reply(offer);
     assert!(reply.is_last(), "{reply:?}");
     // It lives, and takes back what it is asked to.

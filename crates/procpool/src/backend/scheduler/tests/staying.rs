@@ -41,27 +41,6 @@ fn between_minimum_and_maximum_and_back() {
     assert_eq!(pool.submit(PLAIN), ["spawn 3.1 Shared"]);
 }
 
-/// Behaviour 31.
-#[test]
-fn resizing_under_load_disturbs_no_task_and_keeps_who_stays() {
-    let mut pool = Puppet::with_workers(4, config(4));
-    for _ in 0..2 {
-        pool.submit(PLAIN);
-    }
-    // 0 and 1 are busy; of the idle ones the longest idle goes, and then whoever is free first.
-    assert_eq!(pool.tell(Event::Resize { min: 0, max: 3 }), ["retire 3.0"]);
-    assert_eq!(pool.tell(Event::Resize { min: 0, max: 1 }), ["retire 2.0"]);
-    assert_eq!(pool.submit(PLAIN), NOTHING);
-    assert_eq!(pool.reply(w(1)), ["t5 replied", "retire 1.0"]);
-    assert_eq!(pool.reply(w(0)), ["t4 replied", "offer 0.0 t6"]);
-    for slot in 1..4 {
-        pool.exited(w(slot), None);
-    }
-    assert_eq!(slots(&pool), [0]);
-    assert_eq!(pool.tell(Event::Resize { min: 0, max: 3 }), NOTHING);
-    assert_eq!(pool.submit(PLAIN), ["spawn 1.1 Shared"]);
-}
-
 /// Behaviour 33.
 #[test]
 fn a_worker_ends_after_its_tasks_and_is_replaced_at_once() {
