@@ -238,7 +238,7 @@ test! {
         let error = task.await.unwrap_err();
         assert_eq!((error.kind(), error.started()), (ErrorKind::StartFailed, Started::No));
         assert_eq!(error.exit().and_then(Exit::signal_name), Some("SIGKILL"));
-        assert!(error.to_string().contains("worker-0: its init job took longer than 500ms"), "{error}");
+        assert!(error.to_string().contains("worker-0: its initialisation took longer than 500ms"), "{error}");
         assert!(visitors.iter().all(|visitor| !is_alive(visitor.pid)));
         let report = pool.shutdown().await.unwrap();
         assert_eq!((report.workers_started, report.refused, report.balances()), (3, 1, true));

@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::backend::failure;
 use crate::backend::scheduler::SchedulerConfig;
 use crate::error::{PoolError, PoolErrorKind};
@@ -144,24 +146,30 @@ impl ProcessConfig {
 
 /// A job that workers run at their start or end.
 pub(crate) struct Hook {
-    pub(crate) name: String,
-    field: String,
+    name: String,
+    /// `the init job`: what it is called in errors.
+    title: &'static str,
     code: Entry,
     /// Its name where workers run this executable, or are threads.
     entry: CodeName,
-    arguments: Vec<u8>,
+    arguments: Bytes,
     judge: Box<dyn Fn(ReplyBody) -> Result<(), String> + Send + Sync>,
 }
 
 impl Hook {
     /// Encodes a job, once for all workers.
-    pub(crate) fn new<J>(field: &str, job: J) -> Result<Self, PoolError>
+    pub(crate) fn new<J>(title: &'static str, job: J) -> Result<Self, PoolError>
     where
         J: Job,
         J::Output: InitOutput,
     {
-        let Parts { entry, name, arguments, decode } = job.into_parts();
-        let wrong = |error: &dyn fmt::Display| invalid(format!("{field} job `{}`: {error}", name.as_str()));
+        Hook::of_parts(title, job.into_parts())
+    }
+
+    /// The same, of a job that users cannot write.
+    pub(crate) fn of_parts<R: InitOutput>(title: &'static str, parts: Parts<R>) -> Result<Self, PoolError> {
+        let Parts { entry, name, arguments, decode } = parts;
+        let wrong = |error: &dyn fmt::Display| invalid(format!("{title} `{}`: {error}", name.as_str()));
         let code = entry;
         let entry = code.name(Naming::ByPlace).map_err(|error| wrong(&error))?;
         let mut bytes = Vec::new();
@@ -176,31 +184,32 @@ impl Hook {
                 None => failure.detail.unwrap_or_else(|| format!("{:?}", failure.kind)),
             }),
         };
-        let (name, field) = (name.as_str().to_owned(), field.to_owned());
-        Ok(Hook { name, field, code, entry, arguments: bytes, judge: Box::new(judge) })
+        let name = name.as_str().to_owned();
+        Ok(Hook { name, title, code, entry, arguments: bytes.into(), judge: Box::new(judge) })
     }
 
-    /// Whether the worker's answer says that all went well. Decoding it runs the user's code, here in the parent, on a
+    /// Whether the worker's answer says that all went well; otherwise what to tell people. Decoding it runs the user's code, here in the parent, on a
     /// thread that others depend on: a panic is a verdict, too.
     pub(crate) fn judge(&self, reply: ReplyBody) -> Result<(), String> {
         catch_unwind(AssertUnwindSafe(|| (self.judge)(reply)))
             .unwrap_or_else(|panic| Err(format!("its result could not be looked at: {}", panics::message(panic))))
+            .map_err(|why| format!("{} `{}` failed: {why}", self.title, self.name))
     }
 
     /// The job for workers that find code in this way.
     pub(crate) fn encoded(&self, naming: Naming) -> Result<EncodedJob, PoolError> {
         let entry = self.code.name(naming).map_err(|error| {
-            let Hook { field, name, .. } = self;
-            invalid(format!("{field} job `{name}`: {error}"))
+            let Hook { title, name, .. } = self;
+            invalid(format!("{title} `{name}`: {error}"))
         })?;
-        Ok(EncodedJob { entry: entry.to_bytes(), name: self.name.clone(), arguments: self.arguments.clone() })
+        Ok(EncodedJob { entry: entry.to_bytes(), name: self.name.clone(), arguments: self.arguments.to_vec() })
     }
 
     pub(crate) fn entry(&self) -> &CodeName {
         &self.entry
     }
 
-    pub(crate) fn arguments(&self) -> &[u8] {
+    pub(crate) fn arguments(&self) -> &Bytes {
         &self.arguments
     }
 }

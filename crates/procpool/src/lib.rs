@@ -379,18 +379,18 @@ pub use config::{Stdio, Workers};
 pub use current::{Current, current};
 pub use entry::{init, worker_main};
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
-pub use map::{Map, MapFuture};
+pub use map::{Fallible, Input, Map, MapFuture, Progress, ProgressStream, Streamed};
 pub use pool::{
     AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Permit, Pool, PoolBuilder, Report, Reserve, Run,
-    Shutdown, Snapshot, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot, WorkerState,
-    spawn_blocking_process,
+    Shutdown, Snapshot, StatePool, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot,
+    WorkerState, spawn_blocking_process,
 };
 pub use process::Process;
 pub use procpool_macros::{main, task};
 pub use task::any_error::AnyError;
 pub use task::codec::CodecError;
 pub use task::json::Json;
-pub use task::{Call, InitOutput, Job, Ship, Task};
+pub use task::{Call, InitOutput, Job, Shared, Ship, Task};
 
 /// What the macros expand to. Not part of the API: it changes without notice.
 #[doc(hidden)]

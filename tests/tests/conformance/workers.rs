@@ -179,7 +179,7 @@ pub(crate) async fn init_takes_too_long(backend: Backend) {
     let visitors = gate.arrivals(3).await;
     let error = task.await.unwrap_err();
     assert_eq!((error.kind(), error.started()), (ErrorKind::StartFailed, Started::No));
-    assert!(error.to_string().contains("worker-0: its init job took longer than 500ms"), "{error}");
+    assert!(error.to_string().contains("worker-0: its initialisation took longer than 500ms"), "{error}");
     let report = pool.shutdown().await.unwrap();
     assert_eq!((report.workers_started, report.workers_ended, report.refused), (3, 3, 1));
     drop(visitors);

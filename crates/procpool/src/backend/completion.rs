@@ -14,10 +14,28 @@ use crate::sync::lock;
 /// The encoded result of a task, or why there is none.
 pub(crate) type Outcome = Result<Bytes, RunError>;
 
+/// Told of a task's end just before whoever awaits it. Called with no lock of the backend held.
+pub(crate) trait Observer: Send + Sync {
+    fn ended(&self, how: Ending);
+}
+
+/// How a task ended, as far as an [`Observer`] is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Value,
+    Failure,
+}
+
 /// The waiting side's view of a task.
-#[derive(Debug)]
 pub(crate) struct Completion {
     state: Mutex<State>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl std::fmt::Debug for Completion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Completion").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 enum State {
@@ -41,8 +59,8 @@ impl std::fmt::Debug for State {
 pub(crate) struct Completer(Option<Arc<Completion>>);
 
 /// A fresh pair of views on one task.
-pub(crate) fn completion() -> (Completer, Arc<Completion>) {
-    let completion = Arc::new(Completion { state: Mutex::new(State::Pending(None)) });
+pub(crate) fn completion(observer: Option<Arc<dyn Observer>>) -> (Completer, Arc<Completion>) {
+    let completion = Arc::new(Completion { state: Mutex::new(State::Pending(None)), observer });
     (Completer(Some(Arc::clone(&completion))), completion)
 }
 
@@ -69,6 +87,9 @@ impl Drop for Completer {
 
 impl Completion {
     fn set(&self, outcome: Outcome) {
+        if let Some(observer) = &self.observer {
+            observer.ended(if outcome.is_ok() { Ending::Value } else { Ending::Failure });
+        }
         let before = std::mem::replace(&mut *lock(&self.state), State::Done(outcome));
         if let State::Pending(Some(waker)) = before {
             waker.wake();
@@ -107,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_lost_completer_resolves_with_an_error() {
-        let (completer, completion) = completion();
+        let (completer, completion) = completion(None);
         let mut context = Context::from_waker(noop_waker_ref());
         assert!(completion.poll_take(&mut context).is_pending());
         drop(completer);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::alarms::Alarms;
 use super::completion::Outcome;
 use super::job::{Death, Submission, Work};
 use super::news::{self, News};
@@ -101,6 +102,7 @@ struct State<W: Workers> {
     /// Decisions not carried out yet. Two buffers that swap, so that the hot path allocates neither.
     actions: Vec<Action<Work>>,
     batch: Vec<Action<Work>>,
+    alarms: Alarms,
     record: Record,
     news: News,
     /// Those who wait for a place in the queue.
@@ -117,6 +119,7 @@ struct After<W: Workers> {
     resolved: Vec<(TaskId, Submission, Outcome)>,
     reserved: Vec<(oneshot::Sender<Placed>, Placed)>,
     warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
+    rung: Vec<oneshot::Sender<()>>,
     ended: Vec<(oneshot::Sender<Report>, Report)>,
     /// Readers of events that wait.
     readers: Vec<Waker>,
@@ -129,6 +132,7 @@ impl<W: Workers> After<W> {
             resolved: Vec::new(),
             reserved: Vec::new(),
             warmed: Vec::new(),
+            rung: Vec::new(),
             ended: Vec::new(),
             readers: Vec::new(),
         }
@@ -137,11 +141,13 @@ impl<W: Workers> After<W> {
     fn finish(self) {
         // The wire first: workers begin on their next task while this thread wakes the callers of the last one.
         W::finish(self.later);
-        for (task, job, outcome) in self.resolved {
+        for (task, mut job, outcome) in self.resolved {
             // Subscribers and wakers are foreign code. Where one panics, the thread that was passing by (the keeper,
             // say, on which everybody depends) goes on.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
                 super::outcome::trace(task, &job, &outcome);
+                // Before its caller hears of it, so that what only this task needed is forgotten before the next one.
+                job.shared.clear();
                 job.completer.resolve(outcome);
             })) {
                 panics::discard(panic);
@@ -158,6 +164,9 @@ impl<W: Workers> After<W> {
         }
         for (waiter, result) in self.warmed {
             let _ = waiter.send(result);
+        }
+        for waiter in self.rung {
+            let _ = waiter.send(());
         }
         for (waiter, report) in self.ended {
             let _ = waiter.send(report);
@@ -183,6 +192,7 @@ impl<W: Workers> Engine<W> {
                 workers: workers(epoch_ns),
                 actions: Vec::new(),
                 batch: Vec::new(),
+                alarms: Alarms::default(),
                 record: Record::new(demands.timings),
                 news: News::default(),
                 reserving: HashMap::new(),
@@ -240,7 +250,7 @@ impl<W: Workers> Engine<W> {
     /// When the scheduler wants to be told the time; `armed` is called with it under the lock.
     pub(crate) fn arm(&self, armed: impl FnOnce(&mut W, Option<Now>)) {
         let mut state = lock(&self.state);
-        let deadline = state.scheduler.next_deadline();
+        let deadline = state.next_deadline();
         armed(&mut state.workers, deadline);
     }
 
@@ -268,8 +278,13 @@ impl<W: Workers> State<W> {
             }
             self.batch = batch;
         }
-        let deadline = self.scheduler.next_deadline();
+        self.alarms.due(now, &mut after.rung);
+        let deadline = self.next_deadline();
         self.workers.set_deadline(deadline, &mut after.later);
+    }
+
+    fn next_deadline(&self) -> Option<Now> {
+        self.scheduler.next_deadline().into_iter().chain(self.alarms.next()).min()
     }
 
     fn perform(&mut self, action: Action<Work>, now: Now, after: &mut After<W>) {
@@ -326,6 +341,8 @@ impl<W: Workers> State<W> {
             Action::Closed => {
                 self.closed = true;
                 self.workers.closed(later);
+                // Nobody will look at the clock any more.
+                self.alarms.clear(&mut after.rung);
                 let report = self.report();
                 self.news.tell(&mut after.readers, || Some(PoolEvent::Closed(report)));
                 self.news.end(&mut after.readers);
@@ -381,6 +398,14 @@ impl<W: Workers> Backend for Engine<W> {
 
     fn cancel(&self, task: TaskId, why: CancelReason) {
         self.handle(Event::Cancel { task, why });
+    }
+
+    fn cancel_all(&self, tasks: &mut dyn Iterator<Item = TaskId>, why: CancelReason) {
+        self.update(|state, now| {
+            for task in tasks {
+                state.scheduler.handle(Event::Cancel { task, why }, now, &mut state.actions);
+            }
+        });
     }
 
     fn warm(&self) -> oneshot::Receiver<Result<(), PoolError>> {
@@ -463,6 +488,13 @@ impl<W: Workers> Backend for Engine<W> {
 
     fn batch_hint(&self) -> u32 {
         1
+    }
+
+    fn alarm(&self, after: Duration) -> oneshot::Receiver<()> {
+        self.update(|state, now| match state.closed {
+            true => oneshot::channel().1,
+            false => state.alarms.set(now.after(after)),
+        })
     }
 
     fn watch(&self, future: futures::future::BoxFuture<'static, ()>) {

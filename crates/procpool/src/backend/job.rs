@@ -10,6 +10,7 @@ use super::completion::Completer;
 use super::scheduler::Payload;
 use crate::error::{Exit, Facts, Started, WorkerPanic};
 use crate::process::Watch;
+use crate::task::blob::Blob;
 use crate::task::{CodeName, Step, TaskName};
 use crate::wire::message::{PanicReport, ReplyBody};
 
@@ -30,6 +31,8 @@ pub(crate) struct Submission {
     pub(crate) entry: CodeName,
     /// Kept until the task is over, since it may be handed out again.
     pub(crate) arguments: Bytes,
+    /// The values that the arguments name, alive for as long.
+    pub(crate) shared: Vec<Arc<Blob>>,
     pub(crate) completer: Completer,
     /// Told about the process of its own that this task gets, if it does.
     pub(crate) watch: Option<Arc<Watch>>,

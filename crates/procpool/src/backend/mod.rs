@@ -1,5 +1,6 @@
 //! What runs tasks: the seam between the typed front and the places where work happens.
 
+mod alarms;
 mod completion;
 mod engine;
 mod job;
@@ -13,7 +14,7 @@ mod sentinel;
 pub(crate) mod threads;
 mod view;
 
-pub(crate) use completion::{Completion, completion};
+pub(crate) use completion::{Completion, Ending, Observer, completion};
 pub(crate) use engine::{Batching, Demands, Engine};
 pub(crate) use job::Submission;
 pub(crate) use outcome::failure;

@@ -33,12 +33,15 @@ pub(super) fn outcome(
         }
         Resolution::Cancelled { why, began, killed } => {
             let facts = killed.map_or_else(Facts::default, |(_, death)| death.facts(began.into()));
-            let detail = match why {
-                CancelReason::Dropped => "its future was dropped",
-                CancelReason::Aborted => "it was aborted",
-                CancelReason::Token => "its cancellation token fired",
+            let (kind, detail, deadline) = match why {
+                CancelReason::Dropped => (ErrorKind::Cancelled, Some("its future was dropped"), None),
+                CancelReason::Aborted => (ErrorKind::Cancelled, Some("it was aborted"), None),
+                CancelReason::Token => (ErrorKind::Cancelled, Some("its cancellation token fired"), None),
+                CancelReason::Deadline(whole) => (ErrorKind::TimedOut, None, Some(whole)),
             };
-            (ErrorKind::Cancelled, began.into(), Facts { detail: Some(detail.into()), ..facts })
+            // What the dead worker has to tell comes second to why it was killed.
+            let detail = detail.map(str::to_owned).or(facts.detail);
+            (kind, began.into(), Facts { detail, deadline, ..facts })
         }
         Resolution::TimedOut { limit, killed } => {
             let facts = killed.map_or_else(Facts::default, |(_, death)| death.facts(Started::Yes));

@@ -1,5 +1,7 @@
 //! The seam: what the typed front asks of whatever runs the tasks.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 
 use super::job::Submission;
@@ -29,6 +31,9 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Stops a task, wherever it is. One that has ended is left alone.
     fn cancel(&self, task: TaskId, why: CancelReason);
+
+    /// Stops tasks in this order, as one: what one sets free is not given to another that is to be stopped as well.
+    fn cancel_all(&self, tasks: &mut dyn Iterator<Item = TaskId>, why: CancelReason);
 
     /// Starts workers up to the minimum; answers when they are ready, or why they will not be.
     fn warm(&self) -> oneshot::Receiver<Result<(), PoolError>>;
@@ -63,6 +68,10 @@ pub(crate) trait Backend: Send + Sync {
     /// How many tasks of [`Batch::Auto`](super::scheduler::Batch::Auto) a worker is given at a time just now, at least
     /// 1: whoever feeds the pool keeps a multiple of it on the way. Cheap; takes no lock.
     fn batch_hint(&self) -> u32;
+
+    /// Rings after so long, by the pool's own clock: whether or not its runtime runs, and whatever that offers. Earlier,
+    /// or never, once the pool is closed: who is told still looks at the time.
+    fn alarm(&self, after: Duration) -> oneshot::Receiver<()>;
 
     /// Runs a small future (the watcher of a cancellation token) where this pool lives.
     fn watch(&self, future: futures::future::BoxFuture<'static, ()>);

@@ -45,6 +45,8 @@ pub(crate) struct Facts {
     /// What happened, where kind and the other facts do not say it.
     pub(crate) detail: Option<String>,
     pub(crate) limit: Option<Duration>,
+    /// What its whole `map` was given, where that ended it.
+    pub(crate) deadline: Option<Duration>,
     pub(crate) attempts: u32,
     pub(crate) index: Option<usize>,
     pub(crate) source: Option<Box<dyn Error + Send + Sync>>,
@@ -66,7 +68,8 @@ pub enum ErrorKind {
     Panicked,
     /// The worker ended while it had the task: crashed, was killed from outside, called `exit`, or broke the protocol.
     WorkerDied,
-    /// The task ran longer than its `timeout` and was stopped.
+    /// The task ran longer than its `timeout` and was stopped; or the [`deadline`](crate::Map::deadline) of its `map`
+    /// passed, before it ([`Started::No`]) or while it ran.
     TimedOut,
     /// The task did not start within its `queue_timeout`.
     QueueTimedOut,
@@ -88,7 +91,8 @@ pub enum ErrorKind {
     Closed,
     /// The call itself was wrong, such as options set after the first poll.
     Misuse,
-    /// The iterator that feeds a `map` panicked.
+    /// What feeds a `map` panicked, or ended in an error: [`try_map`](crate::Pool::try_map) (then that is the
+    /// [`source`](Error::source)).
     Input,
 }
 
@@ -320,6 +324,13 @@ impl Facts {
                     None => f.write_str(" ended")?,
                 }
             }
+            ErrorKind::TimedOut if let Some(deadline) = self.deadline => {
+                let what = match started {
+                    Started::No => "was not started",
+                    Started::Yes | Started::Unknown => "was stopped",
+                };
+                write!(f, " {what}: the deadline of {deadline:?} for the whole map has passed")?;
+            }
             ErrorKind::TimedOut => {
                 f.write_str(" ran longer than its limit")?;
                 self.write_limit(f)?;
@@ -344,7 +355,7 @@ impl Facts {
                 Started::Yes | Started::Unknown => " was stopped: the pool was shut down",
             })?,
             ErrorKind::Misuse => f.write_str(" was not run")?,
-            ErrorKind::Input => f.write_str(" has no input: the iterator panicked")?,
+            ErrorKind::Input => f.write_str(" has no input")?,
         }
         if let Some(detail) = &self.detail {
             write!(f, ": {detail}")?;

@@ -58,6 +58,7 @@ pub struct PoolBuilder {
     shutdown_on: Vec<(CancellationToken, Shutdown)>,
     init: Option<Result<Hook, PoolError>>,
     exit: Option<Result<Hook, PoolError>>,
+    state: Option<Hook>,
     kind: Kind,
 }
 
@@ -85,6 +86,7 @@ impl PoolBuilder {
             shutdown_on: Vec::new(),
             init: None,
             exit: None,
+            state: None,
             kind: Kind::Processes,
         }
     }
@@ -147,11 +149,11 @@ impl PoolBuilder {
     where
         J::Output: InitOutput,
     {
-        self.init = Some(Hook::new("init", job));
+        self.init = Some(Hook::new("the init job", job));
         self
     }
 
-    /// How long the `init` job may take. Default: 60 s.
+    /// How long the `init` job and the making of a [state](crate::StatePool) may take, together. Default: 60 s.
     pub fn init_timeout(mut self, timeout: Duration) -> Self {
         self.scheduler.init_limit = timeout;
         self
@@ -163,7 +165,7 @@ impl PoolBuilder {
     where
         J::Output: InitOutput,
     {
-        self.exit = Some(Hook::new("exit", job));
+        self.exit = Some(Hook::new("the exit job", job));
         self
     }
 
@@ -191,7 +193,7 @@ impl PoolBuilder {
     ///
     /// That program knows tasks by name, so tasks of this pool (and its `init` and `exit` jobs) are values of
     /// [`#[procpool::task]`](macro@crate::task) functions; others fail with
-    /// [`UnknownCode`](crate::ErrorKind::UnknownCode) before anything is sent, as do `call!` and `map`. Both programs
+    /// [`UnknownCode`](crate::ErrorKind::UnknownCode) before anything is sent, as do `call!` and `map`, and there is no pool with a state. Both programs
     /// link the crate that defines the tasks, at the same version; what does not match is an error of the task, and says
     /// so. The worker's `main` calls [`init`](crate::init) first, or is nothing but
     /// [`worker_main`](crate::worker_main). This program need not call `init()`.
@@ -271,6 +273,11 @@ impl PoolBuilder {
         self
     }
 
+    pub(super) fn with_state(mut self, state: Hook) -> Self {
+        self.state = Some(state);
+        self
+    }
+
     /// Does not record how long tasks wait and run, which [`Pool::stats`](crate::Pool::stats) then does not tell; it
     /// counts all the same. Saves 56 KiB of memory, and the few nanoseconds that it takes for each task.
     pub fn without_timings(mut self) -> Self {
@@ -324,7 +331,7 @@ impl PoolBuilder {
 
     pub(crate) fn build_on(self, runtime: Handle) -> Result<Pool, PoolError> {
         self.check()?;
-        let PoolBuilder { mut scheduler, workers, kind, timings, shutdown_on, init, exit, .. } = self;
+        let PoolBuilder { mut scheduler, workers, kind, timings, shutdown_on, init, exit, state, .. } = self;
         let workers = workers.unwrap_or_else(default_workers).checked()?;
         (scheduler.min_workers, scheduler.max_workers) = (workers.min(), workers.max());
         if kind == Kind::ProcessesOnly {
@@ -333,10 +340,12 @@ impl PoolBuilder {
         let max_workers = scheduler.max_workers;
         let init = init.transpose()?.map(Arc::new);
         let exit = exit.transpose()?.map(Arc::new);
+        let state = state.map(Arc::new);
         let backend = match kind {
-            Kind::Threads => {
-                start_threads(ThreadsConfig { scheduler, timings, init, exit, max_message: self.max_message }, runtime)?
-            }
+            Kind::Threads => start_threads(
+                ThreadsConfig { scheduler, timings, init, exit, state, max_message: self.max_message },
+                runtime,
+            )?,
             Kind::Processes | Kind::ProcessesOnly => {
                 let program = self.program.map(absolute);
                 let (naming, exe) = match &program {
@@ -353,6 +362,10 @@ impl PoolBuilder {
                         (Naming::ByPlace, Some(exe))
                     }
                 };
+                if let Some(state) = &state {
+                    // Sent later, and only by place: told here where it has to go by name.
+                    state.encoded(naming)?;
+                }
                 let setup = Setup {
                     protocol: PROTOCOL,
                     // Filled in for each worker.
@@ -376,7 +389,7 @@ impl PoolBuilder {
                     max_message: self.max_message,
                     setup,
                 };
-                start_processes(LocalConfig { scheduler, timings, process, init }, runtime)?
+                start_processes(LocalConfig { scheduler, timings, process, init, state }, runtime)?
             }
         };
         for (token, how) in shutdown_on {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::builder::PoolBuilder;
 use super::events::Events;
@@ -46,7 +47,7 @@ pub struct Pool {
 /// What all clones of a [`Pool`] share; the last one gone releases the backend.
 pub(crate) struct PoolHandle {
     backend: Arc<dyn Backend>,
-    max_workers: u32,
+    max_workers: AtomicU32,
 }
 
 impl PoolHandle {
@@ -54,9 +55,9 @@ impl PoolHandle {
         &self.backend
     }
 
-    /// How many workers the pool was made for.
+    /// How many workers the pool may have: what it was made for, or resized to last.
     pub(crate) fn max_workers(&self) -> u32 {
-        self.max_workers
+        self.max_workers.load(Ordering::Relaxed)
     }
 }
 
@@ -68,7 +69,7 @@ impl Drop for PoolHandle {
 
 impl Pool {
     pub(crate) fn from_backend(backend: Arc<dyn Backend>, max_workers: u32) -> Self {
-        Pool { handle: Arc::new(PoolHandle { backend, max_workers }) }
+        Pool { handle: Arc::new(PoolHandle { backend, max_workers: AtomicU32::new(max_workers) }) }
     }
 
     pub(crate) fn handle(&self) -> &Arc<PoolHandle> {
@@ -302,6 +303,8 @@ impl Pool {
     /// ```
     pub fn resize(&self, workers: impl Into<Workers>) -> Result<(), PoolError> {
         let workers = workers.into().checked()?;
+        // Only default windows are made of it, so it does not matter if two resizes cross between here and there.
+        self.handle.max_workers.store(workers.max(), Ordering::Relaxed);
         self.handle.backend.resize(workers.min(), workers.max());
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,8 @@ use super::handle::PoolHandle;
 use super::join_handle::JoinHandle;
 use super::permit::Place;
 use super::submit::{Terms, Ticket, named, submit};
-use crate::backend::scheduler::{Admission, Batch, CancelReason, Placement};
+use crate::backend::scheduler::{Admission, Batch, CancelReason, Placement, TaskId};
+use crate::backend::{Ending, Observer};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::task::Parts;
 
@@ -76,6 +77,17 @@ pub(crate) struct RunOptions {
     pub(crate) grace: Duration,
     pub(crate) tokens: Vec<CancellationToken>,
     pub(crate) batch: Batch,
+    pub(crate) due: Option<Due>,
+    /// Told when it has ended, also if that is before it was handed over.
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+}
+
+/// When calls that share their time are to have ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) at: Instant,
+    /// How long that was from the beginning, for errors.
+    pub(crate) whole: Duration,
 }
 
 impl<R> Run<R> {
@@ -177,6 +189,19 @@ impl<R> Run<R> {
         self
     }
 
+    /// The task, if it has been handed over and has not ended.
+    pub(crate) fn task(&self) -> Option<TaskId> {
+        match &self.state {
+            State::Running(ticket) if !ticket.is_done() => Some(ticket.task()),
+            _ => None,
+        }
+    }
+
+    /// Lets go of the task without stopping it.
+    pub(crate) fn detach(mut self) {
+        self.state = State::Failed(Box::new(None));
+    }
+
     /// Encodes and hands over, as the first poll does.
     pub(crate) fn start(&mut self) {
         if !matches!(self.state, State::Inert(_)) {
@@ -194,7 +219,12 @@ impl<R> Run<R> {
                 }
                 State::Running(ticket)
             }
-            Err(error) => State::Failed(Box::new(Some(error))),
+            Err(error) => {
+                if let Some(observer) = &options.observer {
+                    observer.ended(Ending::Failure);
+                }
+                State::Failed(Box::new(Some(error)))
+            }
         };
     }
 }

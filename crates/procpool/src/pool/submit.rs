@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use futures::future::{Either, select, select_all};
 use tokio_util::sync::CancellationToken;
 
-use super::run::RunOptions;
-use crate::backend::scheduler::{Admission, CancelReason, Placement, TaskId, TaskOptions};
+use super::run::{Due, RunOptions};
+use crate::backend::scheduler::{Admission, CancelReason, Deadline, Placement, TaskId, TaskOptions};
 use crate::backend::{Backend, Completion, Submission, completion};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::process::Watch;
+use crate::task::blob::collecting;
 use crate::task::codec::CodecError;
 use crate::task::{Parts, TaskName};
 
@@ -48,7 +50,8 @@ pub(crate) fn submit<R>(
         failed(ErrorKind::UnknownCode, Facts { detail, source: Some(error.into()), ..Facts::default() })
     })?;
     let mut bytes = Vec::new();
-    arguments.encode(&mut bytes).map_err(|error| {
+    let (encoded, shared) = collecting(|| arguments.encode(&mut bytes));
+    encoded.map_err(|error| {
         let detail = Some(format!("the arguments: {error}"));
         failed(ErrorKind::Encode, Facts { detail, source: Some(error.into()), ..Facts::default() })
     })?;
@@ -58,7 +61,7 @@ pub(crate) fn submit<R>(
         return Err(failed(ErrorKind::TooLarge, Facts { detail, ..Facts::default() }));
     }
 
-    let (completer, completion) = completion();
+    let (completer, completion) = completion(options.observer.clone());
     let span = tracing::debug_span!(target: "procpool::task", "task", name = name.as_str());
     let (alive, over) = match options.tokens.is_empty() {
         true => (None, None),
@@ -67,8 +70,16 @@ pub(crate) fn submit<R>(
             (Some(alive), Some(over))
         }
     };
-    let job =
-        Submission { name: name.clone(), entry, arguments: bytes.into(), completer, watch: terms.watch, alive, span };
+    let job = Submission {
+        name: name.clone(),
+        entry,
+        arguments: bytes.into(),
+        shared,
+        completer,
+        watch: terms.watch,
+        alive,
+        span,
+    };
     let options_for_scheduler = TaskOptions {
         placement: terms.placement,
         admission: terms.admission,
@@ -77,6 +88,9 @@ pub(crate) fn submit<R>(
         run_limit: options.timeout,
         queue_limit: options.queue_timeout,
         grace: options.grace,
+        deadline: options
+            .due
+            .map(|Due { at, whole }| Deadline { left: at.saturating_duration_since(Instant::now()), whole }),
         batch: options.batch,
     };
     let task = backend.submit(job, options_for_scheduler);

@@ -3,6 +3,8 @@
 
 use crate::task::codec::CodecError;
 use crate::task::descriptor::{Descriptor, Function, Kind};
+use crate::task::state::NoState;
+use crate::task::store;
 
 /// How far the run of a task has come; told to the caller of [`Code::run`] so that a death can say what it interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(crate) enum Fault {
     Decode(CodecError),
     /// The function ran, and its result did not encode.
     Encode(CodecError),
+    /// The worker does not have the state that the function needs; it never ran.
+    NoState(NoState),
 }
 
 /// A task's code: found in this process and checked, so that running it is safe.
@@ -60,6 +64,20 @@ impl Code {
     ///
     /// A panic of the task, or of a user's `Serialize` or `Deserialize`, unwinds through here.
     pub(crate) fn run(&self, arguments: &[u8], out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<(), Fault> {
+        /// Also when a decoder panics.
+        struct Close;
+
+        impl Drop for Close {
+            fn drop(&mut self) {
+                store::open(false);
+            }
+        }
+
+        let _close = Close;
+        let step = &mut |reached| {
+            store::open(reached == Step::Decoding);
+            step(reached);
+        };
         // SAFETY: `new` was promised that `function` is the descriptor's.
         unsafe { self.descriptor.run(self.function, arguments, out, step) }
     }

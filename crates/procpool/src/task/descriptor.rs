@@ -2,11 +2,14 @@
 #![expect(unsafe_code, reason = "calls code by its address, once its identity is proven")]
 
 use std::any::TypeId;
+use std::fmt::Display;
 use std::mem::{offset_of, transmute};
+use std::rc::Rc;
 
 use crate::task::argument::CallArguments;
 use crate::task::code::{Fault, Step};
-use crate::task::{Ship, Task, codec};
+use crate::task::stateful::{Made, write_made};
+use crate::task::{Ship, Task, codec, state, store};
 
 /// Marks a descriptor in the image: "procpool" as bytes, and nothing a compiler would place by chance.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"procpool").rotate_left(17) ^ 0x9e37_79b9_7f4a_7c15;
@@ -31,6 +34,12 @@ pub(super) enum Kind {
     Map = 3,
     /// A function of a context and an item.
     MapWith = 4,
+    /// A function that makes the state of a worker.
+    Make = 5,
+    /// A function that makes the state of a worker, or says why it cannot.
+    TryMake = 6,
+    /// A function of a worker's state and an argument.
+    Use = 7,
 }
 
 impl Kind {
@@ -40,6 +49,9 @@ impl Kind {
             2 => Some(Self::Call),
             3 => Some(Self::Map),
             4 => Some(Self::MapWith),
+            5 => Some(Self::Make),
+            6 => Some(Self::TryMake),
+            7 => Some(Self::Use),
             _ => None,
         }
     }
@@ -165,6 +177,20 @@ impl<C: Ship, A: Ship, R: Ship> Of<fn(&C, A) -> R> {
         &Descriptor::new(Kind::MapWith, TypeId::of::<fn(&C, A) -> R>(), run_map_with::<C, A, R>);
 }
 
+impl<A: Ship, S: 'static> Of<fn(A) -> S> {
+    const MAKE: &'static Descriptor = &Descriptor::new(Kind::Make, TypeId::of::<fn(A) -> S>(), run_make::<A, S>);
+}
+
+impl<A: Ship, S: 'static, E: Display + 'static> Of<fn(A) -> Result<S, E>> {
+    const TRY_MAKE: &'static Descriptor =
+        &Descriptor::new(Kind::TryMake, TypeId::of::<fn(A) -> Result<S, E>>(), run_try_make::<A, S, E>);
+}
+
+impl<S: 'static, A: Ship, R: Ship> Of<fn(&mut S, A) -> R> {
+    const USE: &'static Descriptor =
+        &Descriptor::new(Kind::Use, TypeId::of::<fn(&mut S, A) -> R>(), run_use::<S, A, R>);
+}
+
 pub(super) const fn of_task<T: Task>() -> &'static Descriptor {
     Of::<T>::TASK
 }
@@ -182,6 +208,23 @@ pub(super) fn of_map<A: Ship, R: Ship>(function: fn(A) -> R) -> (&'static Descri
 pub(super) fn of_map_with<C: Ship, A: Ship, R: Ship>(function: fn(&C, A) -> R) -> (&'static Descriptor, Function) {
     // SAFETY: function pointers have one layout, and it is called only after `run_map_with` turned it back.
     (Of::<fn(&C, A) -> R>::MAP_WITH, unsafe { transmute::<fn(&C, A) -> R, Function>(function) })
+}
+
+pub(super) fn of_make<A: Ship, S: 'static>(function: fn(A) -> S) -> (&'static Descriptor, Function) {
+    // SAFETY: function pointers have one layout, and it is called only after `run_make` turned it back into its own type.
+    (Of::<fn(A) -> S>::MAKE, unsafe { transmute::<fn(A) -> S, Function>(function) })
+}
+
+pub(super) fn of_try_make<A: Ship, S: 'static, E: Display + 'static>(
+    function: fn(A) -> Result<S, E>,
+) -> (&'static Descriptor, Function) {
+    // SAFETY: function pointers have one layout, and it is called only after `run_try_make` turned it back.
+    (Of::<fn(A) -> Result<S, E>>::TRY_MAKE, unsafe { transmute::<fn(A) -> Result<S, E>, Function>(function) })
+}
+
+pub(super) fn of_use<S: 'static, A: Ship, R: Ship>(function: fn(&mut S, A) -> R) -> (&'static Descriptor, Function) {
+    // SAFETY: function pointers have one layout, and it is called only after `run_use` turned it back.
+    (Of::<fn(&mut S, A) -> R>::USE, unsafe { transmute::<fn(&mut S, A) -> R, Function>(function) })
 }
 
 fn finish<R: Ship>(result: R, out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<(), Fault> {
@@ -233,17 +276,70 @@ unsafe fn run_map<A: Ship, R: Ship>(
 
 unsafe fn run_map_with<C: Ship, A: Ship, R: Ship>(
     function: Function,
-    mut arguments: &[u8],
+    arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
 ) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(&C, A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(&C, A) -> R>(function) };
     step(Step::Decoding);
-    let context = codec::decode_prefix::<C>(&mut arguments).map_err(Fault::Decode)?;
+    let (key, arguments) = arguments.split_first_chunk().unwrap_or((&[0xff; 8], &[]));
+    let decode = |bytes: &[u8]| codec::decode::<C>(bytes).map(Rc::new);
+    let context = store::get(u64::from_le_bytes(*key), decode).map_err(Fault::Decode)?;
     let item = codec::decode::<A>(arguments).map_err(Fault::Decode)?;
     step(Step::Running);
     finish(function(&context, item), out, step)
+}
+
+unsafe fn run_make<A: Ship, S: 'static>(
+    function: Function,
+    arguments: &[u8],
+    out: &mut Vec<u8>,
+    step: &mut dyn FnMut(Step),
+) -> Result<(), Fault> {
+    // SAFETY: the caller passes a function that was a `fn(A) -> S` before it was erased.
+    let function = unsafe { transmute::<Function, fn(A) -> S>(function) };
+    step(Step::Decoding);
+    let argument = codec::decode::<A>(arguments).map_err(Fault::Decode)?;
+    step(Step::Running);
+    state::keep(function(argument));
+    step(Step::Encoding);
+    write_made(Ok(()), out);
+    Ok(())
+}
+
+unsafe fn run_try_make<A: Ship, S: 'static, E: Display + 'static>(
+    function: Function,
+    arguments: &[u8],
+    out: &mut Vec<u8>,
+    step: &mut dyn FnMut(Step),
+) -> Result<(), Fault> {
+    // SAFETY: the caller passes a function that was a `fn(A) -> Result<S, E>` before it was erased.
+    let function = unsafe { transmute::<Function, fn(A) -> Result<S, E>>(function) };
+    step(Step::Decoding);
+    let argument = codec::decode::<A>(arguments).map_err(Fault::Decode)?;
+    step(Step::Running);
+    // Only the words of the error travel, so that it need not serialise either.
+    let made: Made = function(argument).map(state::keep).map_err(|error| error.to_string());
+    step(Step::Encoding);
+    write_made(made, out);
+    Ok(())
+}
+
+unsafe fn run_use<S: 'static, A: Ship, R: Ship>(
+    function: Function,
+    arguments: &[u8],
+    out: &mut Vec<u8>,
+    step: &mut dyn FnMut(Step),
+) -> Result<(), Fault> {
+    // SAFETY: the caller passes a function that was a `fn(&mut S, A) -> R` before it was erased.
+    let function = unsafe { transmute::<Function, fn(&mut S, A) -> R>(function) };
+    step(Step::Decoding);
+    let argument = codec::decode::<A>(arguments).map_err(Fault::Decode)?;
+    step(Step::Running);
+    // The state is here again before the result is encoded: what fails there is not the state's fault.
+    let result = state::lend(|state: &mut S| function(state, argument)).map_err(Fault::NoState)?;
+    finish(result, out, step)
 }
 
 /// A small, fast hash: the same in every process, no defence against an enemy.

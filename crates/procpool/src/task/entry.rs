@@ -1,5 +1,7 @@
 //! The code of a job, in the process that submits it.
 
+use std::fmt::Display;
+
 use crate::task::argument::CallArguments;
 use crate::task::descriptor::{self, Descriptor, Function};
 use crate::task::{CodeName, IdentityError, Naming, Ship, Task, WireEntry, registry};
@@ -30,6 +32,21 @@ impl Entry {
 
     pub(super) fn map_with<C: Ship, A: Ship, R: Ship>(function: fn(&C, A) -> R) -> Self {
         let (descriptor, function) = descriptor::of_map_with(function);
+        Self { descriptor, function: Some(function) }
+    }
+
+    pub(super) fn make<A: Ship, S: 'static>(function: fn(A) -> S) -> Self {
+        let (descriptor, function) = descriptor::of_make(function);
+        Self { descriptor, function: Some(function) }
+    }
+
+    pub(super) fn try_make<A: Ship, S: 'static, E: Display + 'static>(function: fn(A) -> Result<S, E>) -> Self {
+        let (descriptor, function) = descriptor::of_try_make(function);
+        Self { descriptor, function: Some(function) }
+    }
+
+    pub(super) fn use_state<S: 'static, A: Ship, R: Ship>(function: fn(&mut S, A) -> R) -> Self {
+        let (descriptor, function) = descriptor::of_use(function);
         Self { descriptor, function: Some(function) }
     }
 

@@ -1,7 +1,11 @@
 //! Jobs made of a function pointer and an item.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
+use serde::ser::Error;
+
+use crate::task::blob::{self, Blob};
+use crate::task::codec::CodecError;
 use crate::task::entry::Entry;
 use crate::task::job::{Arguments, Parts};
 use crate::task::{Ship, TaskName, codec};
@@ -16,13 +20,20 @@ pub(crate) fn map_parts<A: Ship, R: Ship>(function: fn(A) -> R, item: A) -> Part
     }
 }
 
-/// What `map_with` makes of each item. `context` is a `C` that [`codec::encode`] wrote, once for all items.
-pub(crate) fn map_with_parts<C: Ship, A: Ship, R: Ship>(function: fn(&C, A) -> R, context: Bytes, item: A) -> Parts<R> {
+/// What `map_with` makes of each item. `context` is an encoded `C`: once for all items, and sent once to each worker.
+pub(crate) fn map_with_parts<C: Ship, A: Ship, R: Ship>(
+    function: fn(&C, A) -> R,
+    context: Arc<Blob>,
+    item: A,
+) -> Parts<R> {
     Parts {
         entry: Entry::map_with(function),
         name: TaskName::fixed("map_with"),
         arguments: Arguments::new(move |out| {
-            out.extend_from_slice(&context);
+            if !blob::name(&context) {
+                return Err(CodecError::custom("nobody would send the context along"));
+            }
+            out.extend_from_slice(&context.key().to_le_bytes());
             codec::encode(&item, out)
         }),
         decode: codec::decode,

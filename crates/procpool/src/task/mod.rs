@@ -2,6 +2,7 @@
 
 pub(crate) mod any_error;
 mod argument;
+pub(crate) mod blob;
 mod call;
 mod code;
 mod code_name;
@@ -16,7 +17,11 @@ pub(crate) mod json;
 mod map;
 mod name;
 mod registry;
+mod shared;
 mod ship;
+pub(crate) mod state;
+mod stateful;
+pub(crate) mod store;
 #[expect(clippy::module_inception, reason = "the trait `Task` has a file of its own, named after it")]
 mod task;
 mod wire_entry;
@@ -29,6 +34,7 @@ pub use call::Call;
 pub use init_output::InitOutput;
 pub use job::{Job, Parts};
 pub use registry::{Registration, TASKS};
+pub use shared::Shared;
 pub use ship::Ship;
 pub use task::{Named, Task, assert_named};
 
@@ -40,4 +46,5 @@ pub(crate) use image::build_id;
 pub(crate) use map::{map_parts, map_with_parts};
 pub(crate) use name::TaskName;
 pub(crate) use registry::check_duplicates;
+pub(crate) use stateful::{Made, make_parts, try_make_parts, use_parts};
 pub(crate) use wire_entry::WireEntry;

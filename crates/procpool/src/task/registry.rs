@@ -79,6 +79,10 @@ pub(super) fn of(descriptor: &Descriptor) -> Result<&'static Registration, Ident
             "`map` names its function by its place in this program: put `#[procpool::task]` on the function and use \
              `run_all` with its values, `pool.run_all(items.map(|x| f { x }))`"
         }
+        Kind::Make | Kind::TryMake | Kind::Use => {
+            "a state's functions are named by their place in this program: let a `#[procpool::task]` that is the `init` \
+             job keep the state in a `static` of the other program"
+        }
     };
     Err(IdentityError::NoStableName { advice })
 }

@@ -34,9 +34,15 @@ pub(crate) enum Kind {
     Task = 2,
     /// To the worker: run the exit hook, and end.
     Retire = 3,
+    /// To the worker, once its initialiser has run: make this state.
+    State = 4,
+    /// To the worker: a value that tasks will name by the id, which is a key of its own.
+    Shared = 5,
+    /// To the worker: no task will name this value any more.
+    Forget = 6,
     /// From the worker, first: it is there, and it is the same executable.
     Hello = 16,
-    /// From the worker: its initialiser has run, and this is what came of it.
+    /// From the worker: its initialiser has run (id 0), or its state has been made (id 1), and this is what came of it.
     InitDone = 17,
     /// From the worker: what came of a task.
     Reply = 18,
@@ -44,7 +50,8 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// What a worker accepts.
-    pub(crate) const FROM_PARENT: &'static [Kind] = &[Kind::Setup, Kind::Task, Kind::Retire];
+    pub(crate) const FROM_PARENT: &'static [Kind] =
+        &[Kind::Setup, Kind::Task, Kind::Retire, Kind::State, Kind::Shared, Kind::Forget];
     /// What a parent accepts.
     pub(crate) const FROM_WORKER: &'static [Kind] = &[Kind::Hello, Kind::InitDone, Kind::Reply];
 
@@ -61,7 +68,7 @@ pub(crate) struct Header {
     pub(crate) flags: u8,
     /// How many bytes follow.
     pub(crate) len: u32,
-    /// The offer that the message is about; 0 for messages that are about none.
+    /// The offer that the message is about (the key, for shared values); 0 for messages that are about none.
     pub(crate) id: u64,
 }
 

@@ -206,6 +206,12 @@ pub(crate) struct PanicReport {
     pub(crate) thread: Option<String>,
 }
 
+/// The id of the `InitDone` that tells of the initialiser.
+pub(crate) const INIT_STEP: u64 = 0;
+
+/// The id of the `InitDone` that tells of the state, which comes second, where there is one.
+pub(crate) const STATE_STEP: u64 = 1;
+
 /// What came of a task, or of an initialiser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReplyBody {

@@ -11,9 +11,9 @@ use super::start::{EXIT_BROKEN, fail};
 use crate::backend::scheduler::OfferId;
 use crate::current::{self, Running};
 use crate::sys::process;
-use crate::task::{Code, CodeName, Fault, Naming};
+use crate::task::{Code, CodeName, Fault, Naming, WireEntry, state, store};
 use crate::wire::frame::Kind;
-use crate::wire::message::{EncodedJob, ReplyBody, Setup, parse_task_head};
+use crate::wire::message::{EncodedJob, INIT_STEP, ReplyBody, STATE_STEP, Setup, parse_task_head};
 use crate::wire::page::WorkerPage;
 
 /// A reply's buffer is used again for the next one, unless it has grown beyond this.
@@ -42,7 +42,17 @@ pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
         let Ok(message) = worker.link.receive() else { process::kill_own_group() };
         match message.kind {
-            Kind::Task => worker.task(OfferId(message.id), message.body, &name),
+            Kind::Task => {
+                worker.task(OfferId(message.id), message.body, &name);
+                // A state is made once in a worker's life, under the limits of a start; this life is over. What was
+                // handed over meanwhile is not claimed, and goes to another worker.
+                if state::is_lost() {
+                    worker.retire(exit, &name);
+                }
+            }
+            Kind::State => worker.make_state(&message.body),
+            Kind::Shared => store::put(message.id, message.body),
+            Kind::Forget => store::forget(message.id),
             Kind::Retire => worker.retire(exit, &name),
             _ => fail(&name, "understand its parent", "it sent a message of the wrong kind"),
         }
@@ -60,7 +70,15 @@ impl Worker {
         }
         // A panic that the parent hears of here is no news about the first task.
         self.page.set_step(None);
-        self.send(Kind::InitDone, 0);
+        self.send(Kind::InitDone, INIT_STEP);
+    }
+
+    /// Makes the state that tasks will use. `body` names the code, and then come its arguments.
+    fn make_state(&mut self, body: &[u8]) {
+        let (entry, arguments) = body.split_at_checked(WireEntry::LEN).unwrap_or((body, &[]));
+        self.run(entry, arguments);
+        self.page.set_step(None);
+        self.send(Kind::InitDone, STATE_STEP);
     }
 
     fn task(&mut self, offer: OfferId, body: Bytes, name: &str) {
@@ -128,17 +146,24 @@ impl Worker {
         match outcome {
             Ok(Ok(())) => None,
             Ok(Err(Fault::Decode(error))) => Some(ReplyBody::Undecodable(error.to_string())),
+            Ok(Err(Fault::NoState(why))) => Some(ReplyBody::UnknownCode(why.to_string())),
             Ok(Err(Fault::Encode(error))) => Some(ReplyBody::Unencodable(error.to_string())),
             Err(payload) => Some(ReplyBody::Panicked(panics::report(payload))),
         }
     }
 
-    /// Runs the exit hook and ends: with code 0, unless the hook failed.
+    /// Runs the exit hook, drops the state, and ends: with code 0, unless one of them failed.
     fn retire(&mut self, exit: Option<EncodedJob>, name: &str) -> ! {
-        let Some(job) = exit else { std::process::exit(0) };
+        let code = exit.map_or(0, |job| self.leave(&job, name));
+        let dropped = state::discard();
+        std::process::exit(if dropped.is_err() { EXIT_PANICKED } else { code })
+    }
+
+    /// Runs the exit hook, and says what the process is to end with.
+    fn leave(&mut self, job: &EncodedJob, name: &str) -> i32 {
         self.run(&job.entry, &job.arguments);
         let outcome = ReplyBody::decode(Bytes::from(std::mem::take(&mut self.reply)));
-        let code = match outcome {
+        match outcome {
             // Its words are on stderr: the hook of panics printed them.
             Ok(ReplyBody::Panicked(_)) => EXIT_PANICKED,
             Ok(ReplyBody::Undecodable(why) | ReplyBody::Unencodable(why) | ReplyBody::UnknownCode(why)) => {
@@ -146,8 +171,7 @@ impl Worker {
             }
             Ok(ReplyBody::Value(_) | ReplyBody::TooLarge { .. }) => 0,
             Err(_) => EXIT_BROKEN,
-        };
-        std::process::exit(code)
+        }
     }
 }
 

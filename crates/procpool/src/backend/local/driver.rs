@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::etiquette::Etiquette;
 use super::keeper::{Command, KeeperHandle};
 use super::link::{Link, Received};
+use super::outbox::{Order, Outgoing};
 use super::processes::Processes;
 use crate::backend::job::Death;
 use crate::backend::scheduler::{Event, OfferId};
@@ -12,7 +14,7 @@ use crate::config::Hook;
 use crate::panics;
 use crate::sys::readiness::Readiness;
 use crate::wire::frame::{Kind, Message};
-use crate::wire::message::{ExeIdentity, Hello, PROTOCOL, ReplyBody};
+use crate::wire::message::{ExeIdentity, Hello, INIT_STEP, PROTOCOL, ReplyBody, STATE_STEP};
 
 /// How often [`Receiver::drain`] calls [`Receiver::receive`], which takes up to a megabyte: far more than a socket holds.
 const DRAIN_ROUNDS: usize = 16;
@@ -22,11 +24,17 @@ pub(super) struct Receiver {
     pub(super) engine: Arc<Engine<Processes>>,
     pub(super) keeper: Arc<KeeperHandle>,
     pub(super) init: Option<Arc<Hook>>,
+    pub(super) state: Option<Arc<Hook>>,
     /// What the workers run, if it is this program.
     pub(super) exe: Option<ExeIdentity>,
 }
 
 impl Receiver {
+    /// What a worker of this pool may say.
+    pub(super) fn etiquette(&self) -> Etiquette {
+        if self.state.is_some() { Etiquette::with_state() } else { Etiquette::default() }
+    }
+
     /// Reads what has come from a worker and tells the engine.
     pub(super) fn receive(&self, link: &Arc<Link>) -> Received {
         match link.receive(|message| self.understand(link, message)) {
@@ -57,8 +65,16 @@ impl Receiver {
                 self.engine.handle(Event::Booted { worker });
             }
             Kind::InitDone => {
+                let step = message.id;
                 settle(link);
                 self.judge_init(message)?;
+                // Only now: a state is not made in a worker whose initialiser failed.
+                if let Some(state) = self.state.as_ref().filter(|_| step == INIT_STEP) {
+                    let (head, body) = (state.entry().to_bytes(), state.arguments().clone());
+                    link.push(Order::send(Outgoing { kind: Kind::State, id: 0, head, body }));
+                    link.flush();
+                    return Ok(());
+                }
                 panics::by_the_way(|| {
                     tracing::debug!(
                         target: "procpool::worker", parent: &link.span,
@@ -74,7 +90,7 @@ impl Receiver {
                 self.engine.handle(Event::Replied { worker, offer: OfferId(message.id), reply });
             }
             // The assembler lets through only what a worker may send.
-            Kind::Setup | Kind::Task | Kind::Retire => {}
+            Kind::Setup | Kind::Task | Kind::Retire | Kind::State | Kind::Shared | Kind::Forget => {}
         }
         Ok(())
     }
@@ -97,10 +113,12 @@ impl Receiver {
         Ok(())
     }
 
+    /// Whether the initialiser, or the making of the state, went well.
     fn judge_init(&self, message: Message) -> Result<(), String> {
+        let step = message.id;
         let reply = ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
-        let Some(init) = &self.init else { return Ok(()) };
-        init.judge(reply).map_err(|why| format!("the init job `{}` failed: {why}", init.name))
+        let hook = if step == STATE_STEP { &self.state } else { &self.init };
+        hook.as_ref().map_or(Ok(()), |hook| hook.judge(reply))
     }
 
     fn condemn(&self, link: &Link, fault: String) {

@@ -1,14 +1,17 @@
 //! What a worker may say next. Sans-IO.
 //!
-//! A worker says hello, then what came of its initialiser, then one answer for each task that it was given. Anything
+//! A worker says hello, then what came of its initialiser, then (if it has one) of its state, then one answer for each task that it was given. Anything
 //! else means that it is broken or hostile, and it is killed with the reason in the errors of whoever depended on it.
 
 use crate::wire::frame::Kind;
+use crate::wire::message::{INIT_STEP, STATE_STEP};
 
 /// How far the conversation with one worker is.
 #[derive(Debug, Default)]
 pub(super) struct Etiquette {
     stage: Stage,
+    /// Whether a state is made after the initialiser.
+    with_state: bool,
     answered: Option<u64>,
 }
 
@@ -17,15 +20,23 @@ enum Stage {
     #[default]
     Silent,
     Greeted,
+    Initialised,
     Ready,
 }
 
 impl Etiquette {
+    /// For a worker that makes a state before it is ready.
+    pub(super) fn with_state() -> Self {
+        Etiquette { with_state: true, ..Etiquette::default() }
+    }
+
     /// Takes note of a message, whose `id` names an offer; `offered` is the offer that the worker was given last.
     pub(super) fn admit(&mut self, kind: Kind, id: u64, offered: Option<u64>) -> Result<(), String> {
         self.stage = match (self.stage, kind) {
             (Stage::Silent, Kind::Hello) => Stage::Greeted,
-            (Stage::Greeted, Kind::InitDone) => Stage::Ready,
+            (Stage::Greeted, Kind::InitDone) if id == INIT_STEP && self.with_state => Stage::Initialised,
+            (Stage::Greeted, Kind::InitDone) if id == INIT_STEP => Stage::Ready,
+            (Stage::Initialised, Kind::InitDone) if id == STATE_STEP => Stage::Ready,
             (Stage::Ready, Kind::Reply) if offered != Some(id) => {
                 return Err("it broke the protocol: it answered a task that it was not given".into());
             }
@@ -63,6 +74,14 @@ mod tests {
     #[test]
     fn whatever_else_it_says_is_refused() {
         assert!(Etiquette::default().admit(Kind::InitDone, 0, None).is_err());
+        assert!(ready().admit(Kind::InitDone, 1, None).is_err(), "of a state that it was not asked for");
+        let mut stateful = Etiquette::with_state();
+        stateful.admit(Kind::Hello, 0, None).unwrap();
+        assert!(stateful.admit(Kind::InitDone, 1, None).is_err(), "the state before the initialiser");
+        stateful.admit(Kind::InitDone, 0, None).unwrap();
+        assert!(stateful.admit(Kind::Reply, 7, Some(7)).is_err(), "an answer before it is ready");
+        stateful.admit(Kind::InitDone, 1, None).unwrap();
+        stateful.admit(Kind::Reply, 7, Some(7)).unwrap();
         assert!(Etiquette::default().admit(Kind::Reply, 0, Some(0)).is_err());
         for kind in [Kind::Hello, Kind::InitDone, Kind::Task] {
             assert!(ready().admit(kind, 0, None).is_err(), "{kind:?}");

@@ -252,7 +252,7 @@ impl Keeper {
             stderr: self.config.stderr.into(),
         })?;
         let pid = child.pid();
-        let link = Link::new(worker, pid, page, ours, self.config.max_message);
+        let link = Link::new(worker, pid, page, ours, self.config.max_message, self.receiver.etiquette());
         let link = Arc::new(if self.config.captures() { link.with_output() } else { link });
         let placed = self.place(worker, name, &mut child, &link, page_fd.as_fd());
         let (token, ready, pidfd) = match placed {

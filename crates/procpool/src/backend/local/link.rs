@@ -9,19 +9,20 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use bytes::BytesMut;
 use tokio::sync::Notify;
 
 use super::etiquette::Etiquette;
-use super::outbox::{Order, Outbox, Outgoing};
+use super::outbox::{Follows, Order, Outbox, Outgoing};
 use super::output::Output;
 use crate::backend::scheduler::{OfferId, WorkerId};
 use crate::backend::worker_name;
 use crate::panics;
 use crate::sync::{lock, try_lock};
 use crate::sys::{clock, socket};
+use crate::task::blob::{Blob, Holder, Known};
 use crate::wire::frame::{Assembler, Kind, Message};
 use crate::wire::message::MESSAGE_OVERHEAD;
 use crate::wire::page::ParentPage;
@@ -49,6 +50,8 @@ pub(super) struct Link {
     offered: AtomicU64,
     /// It has shown that it is a worker.
     greeted: AtomicBool,
+    /// The shared values that it was sent.
+    known: Known,
     /// The first thing that went wrong with it; it explains its death.
     fault: Mutex<Option<String>>,
 }
@@ -72,7 +75,14 @@ pub(super) enum Received {
 }
 
 impl Link {
-    pub(super) fn new(worker: WorkerId, pid: u32, page: ParentPage, socket: OwnedFd, max_message: u64) -> Self {
+    pub(super) fn new(
+        worker: WorkerId,
+        pid: u32,
+        page: ParentPage,
+        socket: OwnedFd,
+        max_message: u64,
+        etiquette: Etiquette,
+    ) -> Self {
         let span = panics::by_the_way(|| {
             tracing::debug_span!(
                 target: "procpool::worker",
@@ -94,7 +104,7 @@ impl Link {
             inbox: Mutex::new(Inbox {
                 buffer: BytesMut::new(),
                 assembler: Assembler::new(max_message.saturating_add(MESSAGE_OVERHEAD), Kind::FROM_WORKER),
-                etiquette: Etiquette::default(),
+                etiquette,
                 ended: false,
             }),
             stalled: AtomicBool::new(false),
@@ -102,6 +112,7 @@ impl Link {
             moved_ns: AtomicU64::new(0),
             offered: AtomicU64::new(0),
             greeted: AtomicBool::new(false),
+            known: Known::default(),
             fault: Mutex::default(),
         }
     }
@@ -145,7 +156,7 @@ impl Link {
     pub(super) fn open(&self, setup: Outgoing, page: BorrowedFd<'_>) -> std::io::Result<()> {
         {
             let mut outbox = lock(&self.outbox);
-            outbox.accept(Order::Send(setup));
+            outbox.accept(Order::send(setup));
             let (slices, count) = outbox.slices();
             match socket::send_with_fd(&self.socket, &slices[..count], page) {
                 Ok(written) => outbox.advance(written),
@@ -259,12 +270,20 @@ impl Link {
         self.moved_ns.load(Ordering::Relaxed)
     }
 
+    /// Sends a value that a task will name, unless the worker has it.
+    pub(super) fn share(self: &Arc<Self>, blob: &Blob) {
+        if self.known.learn(blob, || Arc::downgrade(self) as Weak<dyn Holder>) {
+            let (id, body) = (blob.key(), blob.bytes().clone());
+            self.push(Order::send(Outgoing { kind: Kind::Shared, id, head: Vec::new(), body }));
+        }
+    }
+
     /// Gives the worker a task: marks its slot of the page, and sends its frame.
-    pub(super) fn offer(&self, offer: OfferId, task: Outgoing) {
+    pub(super) fn offer(&self, offer: OfferId, follows: Follows, task: Outgoing) {
         self.offered.store(offer.0.wrapping_add(1), Ordering::Release);
         // The slot first: the worker may see the frame at once.
         self.page.offer(offer);
-        self.push(Order::Send(task));
+        self.push(Order::Send(task, follows));
     }
 
     fn offered(&self) -> Option<u64> {
@@ -290,6 +309,15 @@ impl Link {
     }
 }
 
+impl Holder for Link {
+    fn forget(&self, key: u64) {
+        if self.known.unlearn(key) {
+            self.push(Order::Forget { key });
+            self.flush();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read;
@@ -308,7 +336,7 @@ mod tests {
         const ROUNDS: u64 = 2000;
         let (ours, theirs) = socket::pair().unwrap();
         let (page, _) = ParentPage::create().unwrap();
-        let link = Link::new(WorkerId { slot: 0, generation: 0 }, 1, page, ours, u64::MAX);
+        let link = Link::new(WorkerId { slot: 0, generation: 0 }, 1, page, ours, u64::MAX, Etiquette::default());
         let mut worker = UnixStream::from(theirs);
         worker.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let over = AtomicBool::new(false);
@@ -323,7 +351,7 @@ mod tests {
             let mut outcome = Ok(());
             for id in 0..ROUNDS {
                 let body = vec![7; LEN].into();
-                link.push(Order::Send(Outgoing { kind: Kind::Task, id, head: Vec::new(), body }));
+                link.push(Order::send(Outgoing { kind: Kind::Task, id, head: Vec::new(), body }));
                 link.flush();
                 outcome = worker.read_exact(&mut vec![0; PAYLOAD + PAYLOAD.div_ceil(MAX_FRAGMENT) * HEADER_LEN]);
                 if outcome.is_err() {

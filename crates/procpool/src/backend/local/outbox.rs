@@ -31,11 +31,31 @@ pub(crate) struct Outgoing {
 /// An instruction for the stream.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Send(Outgoing),
-    /// What has not left yet of the message with this id need not leave.
+    Send(Outgoing, Follows),
+    /// What has not left yet of the task with this id need not leave.
     Abort {
         id: u64,
     },
+    /// The worker needs this shared value no longer, or never did.
+    Forget {
+        key: u64,
+    },
+}
+
+/// What a message must not overtake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follows {
+    /// It may pass between the fragments of others.
+    Nothing,
+    /// The shared values before it.
+    Shared,
+}
+
+impl Order {
+    /// Sends a message that depends on no other.
+    pub(crate) fn send(message: Outgoing) -> Order {
+        Order::Send(message, Follows::Nothing)
+    }
 }
 
 /// The bytes on their way to one worker.
@@ -63,16 +83,18 @@ struct Big {
 impl Outbox {
     pub(crate) fn accept(&mut self, order: Order) {
         match order {
-            Order::Send(message) => self.send(message),
-            Order::Abort { id } => self.abort(id),
+            Order::Send(message, follows) => self.send(message, follows),
+            Order::Abort { id } => drop(self.abort(Kind::Task, id)),
+            Order::Forget { key } => self.forget(key),
         }
     }
 
-    fn send(&mut self, message: Outgoing) {
+    fn send(&mut self, message: Outgoing, follows: Follows) {
         let Outgoing { kind, id, head, body } = message;
         let len = head.len() + body.len();
         let fragments = Fragments::new(kind, id, len);
-        if len <= SMALL {
+        // Behind a big one it is cut as a big one, too, of one fragment.
+        if len <= SMALL && (follows == Follows::Nothing || self.big.is_empty()) {
             for (prefix, _) in fragments {
                 self.staged.extend_from_slice(&prefix);
             }
@@ -83,12 +105,21 @@ impl Outbox {
         }
     }
 
-    fn abort(&mut self, id: u64) {
-        let Some(position) = self.big.iter().position(|big| big.id == id) else { return };
+    /// Takes back what has not left of a big message; says whether there was any.
+    fn abort(&mut self, kind: Kind, id: u64) -> bool {
+        let Some(position) = self.big.iter().position(|big| (big.kind, big.id) == (kind, id)) else { return false };
         if let Some(big) = self.big.remove(position)
             && big.started
         {
             self.staged.extend_from_slice(&abort(big.kind, id));
+        }
+        true
+    }
+
+    /// What the worker has never had whole it need not be told to forget; it would be told too early.
+    fn forget(&mut self, key: u64) {
+        if !self.abort(Kind::Shared, key) {
+            self.send(Outgoing { kind: Kind::Forget, id: key, head: Vec::new(), body: Bytes::new() }, Follows::Nothing);
         }
     }
 
@@ -205,7 +236,7 @@ mod tests {
             for len in sizes {
                 let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
                 let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
-                outbox.accept(Order::Send(outgoing(7, len)));
+                outbox.accept(Order::send(outgoing(7, len)));
                 let mut seen = Vec::new();
                 while !outbox.is_empty() {
                     pump(&mut outbox, step, &mut wire);
@@ -220,9 +251,9 @@ mod tests {
     fn small_messages_pass_between_the_fragments_of_a_big_one() {
         let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
         let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
-        outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
+        outbox.accept(Order::send(outgoing(1, 100 * MAX_FRAGMENT)));
         pump(&mut outbox, MAX_FRAGMENT, &mut wire);
-        outbox.accept(Order::Send(outgoing(2, 10)));
+        outbox.accept(Order::send(outgoing(2, 10)));
         let mut seen = Vec::new();
         while !outbox.is_empty() {
             pump(&mut outbox, MAX_FRAGMENT, &mut wire);
@@ -235,8 +266,8 @@ mod tests {
     fn what_is_aborted_half_way_does_not_leave_and_the_next_one_arrives() {
         let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
         let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
-        outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
-        outbox.accept(Order::Send(outgoing(2, 5 * MAX_FRAGMENT)));
+        outbox.accept(Order::send(outgoing(1, 100 * MAX_FRAGMENT)));
+        outbox.accept(Order::send(outgoing(2, 5 * MAX_FRAGMENT)));
         pump(&mut outbox, 3 * MAX_FRAGMENT, &mut wire);
         outbox.accept(Order::Abort { id: 1 });
         let mut total = wire.len();
@@ -255,11 +286,11 @@ mod tests {
         for len in (200_000..700_000).step_by(997).chain([4 * MAX_FRAGMENT - 12]) {
             let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
             let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
-            outbox.accept(Order::Send(outgoing(1, len)));
+            outbox.accept(Order::send(outgoing(1, len)));
             pump(&mut outbox, len / 2, &mut wire);
             outbox.slices();
             outbox.accept(Order::Abort { id: 1 });
-            outbox.accept(Order::Send(outgoing(2, 5)));
+            outbox.accept(Order::send(outgoing(2, 5)));
             while !outbox.is_empty() {
                 pump(&mut outbox, usize::MAX, &mut wire);
             }
@@ -271,7 +302,7 @@ mod tests {
     #[test]
     fn aborting_what_has_not_begun_or_has_left_says_nothing() {
         let mut outbox = Outbox::default();
-        outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
+        outbox.accept(Order::send(outgoing(1, 100 * MAX_FRAGMENT)));
         outbox.accept(Order::Abort { id: 1 });
         outbox.accept(Order::Abort { id: 9 });
         assert!(outbox.is_empty());

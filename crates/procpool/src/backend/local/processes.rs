@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::keeper::{Command, KeeperHandle};
 use super::link::Link;
-use super::outbox::{Order, Outgoing};
+use super::outbox::{Follows, Order, Outgoing};
 use super::output::Owner;
 use crate::backend::engine::{Offered, Workers};
 use crate::backend::scheduler::{Evidence, Now, OfferId, Overdue, WorkerId};
@@ -123,7 +123,11 @@ impl Workers for Processes {
             output.begin(Owner { task: task.task, name: job.name.clone(), span: job.span.clone() });
         }
         let head = task_head(&task.job.entry, task.attempt, task.task.0, task.job.name.as_str());
-        link.offer(offer, Outgoing { kind: Kind::Task, id: offer.0, head, body: task.job.arguments.clone() });
+        for blob in &task.job.shared {
+            link.share(blob);
+        }
+        let follows = if task.job.shared.is_empty() { Follows::Nothing } else { Follows::Shared };
+        link.offer(offer, follows, Outgoing { kind: Kind::Task, id: offer.0, head, body: task.job.arguments.clone() });
         later.flush.push(link);
     }
 
@@ -163,7 +167,7 @@ impl Workers for Processes {
 
     fn retire(&mut self, worker: WorkerId, later: &mut Later) {
         if let Some(link) = self.link(worker).cloned() {
-            link.push(Order::Send(Outgoing { kind: Kind::Retire, id: 0, head: Vec::new(), body: bytes::Bytes::new() }));
+            link.push(Order::send(Outgoing { kind: Kind::Retire, id: 0, head: Vec::new(), body: bytes::Bytes::new() }));
             later.flush.push(link);
         }
     }

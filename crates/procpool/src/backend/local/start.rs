@@ -21,6 +21,7 @@ pub(crate) struct LocalConfig {
     pub(crate) timings: Timings,
     pub(crate) process: ProcessConfig,
     pub(crate) init: Option<Arc<Hook>>,
+    pub(crate) state: Option<Arc<Hook>>,
 }
 
 /// Starts the keeper; workers follow when they are needed. The pool lives on `runtime`, and ends with it.
@@ -28,7 +29,7 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
     let os = |what: &'static str| {
         move |error: std::io::Error| PoolError::new(PoolErrorKind::Os, format!("{what}: {error}")).with_source(error)
     };
-    let LocalConfig { scheduler, timings, process, init } = config;
+    let LocalConfig { scheduler, timings, process, init, state } = config;
     // Asked here, where it is the caller's error, and not on the keeper's thread at the first worker.
     let (probe, _) = socket::pair().map_err(os("cannot make a pair of sockets"))?;
     {
@@ -48,7 +49,7 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
     let engine =
         Arc::new(Engine::new(scheduler, demands, runtime, |epoch_ns| Processes::new(Arc::clone(&keeper), epoch_ns)));
     let exe = process.setup.exe.clone();
-    let receiver = Arc::new(Receiver { engine: Arc::clone(&engine), keeper, init, exe });
+    let receiver = Arc::new(Receiver { engine: Arc::clone(&engine), keeper, init, state, exe });
     let thread = Keeper::new(receiver, Arc::new(process)).map_err(os("cannot make an epoll instance"))?;
     let ended = Arc::new(Notify::new());
     let told = Arc::clone(&ended);

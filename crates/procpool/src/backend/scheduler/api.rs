@@ -111,8 +111,19 @@ pub(crate) struct TaskOptions {
     pub(crate) queue_limit: Option<Duration>,
     /// How long a stopped task may go on after its cancel flag is set.
     pub(crate) grace: Duration,
+    /// When it is over, wherever it is then and however often it was tried.
+    pub(crate) deadline: Option<Deadline>,
     /// Whether it may be handed to a worker that is still busy with another.
     pub(crate) batch: Batch,
+}
+
+/// The end of the time that a task shares with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    /// What is left of it when the task is submitted.
+    pub(crate) left: Duration,
+    /// What all of them together were given; told in errors.
+    pub(crate) whole: Duration,
 }
 
 /// How many tasks a worker may have in hand when it gets this one, itself included. A matter of transport only: what
@@ -137,6 +148,8 @@ pub(crate) enum CancelReason {
     Aborted,
     /// Its cancellation token fired.
     Token,
+    /// Its [`Deadline`] has passed; so much was given to the whole.
+    Deadline(Duration),
 }
 
 /// What is known about one offer, read from the shared page. Evidence, never authority.
@@ -252,7 +265,7 @@ impl Display for Overdue {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Overdue::Hello(limit) => write!(f, "it was not up within {limit:?} of its start"),
-            Overdue::Init(limit) => write!(f, "its init job took longer than {limit:?}"),
+            Overdue::Init(limit) => write!(f, "its initialisation took longer than {limit:?}"),
             Overdue::Claim(limit) => write!(f, "it did not take the task within {limit:?}"),
             Overdue::Exit(limit) => write!(f, "it did not end within {limit:?}"),
         }

@@ -111,6 +111,7 @@ impl<P: Payload> Scheduler<P> {
             attempt: 1,
             offers: 0,
             queue_timer: None,
+            deadline_timer: None,
             lost: None,
         };
         let refusal = match self.refusal() {
@@ -145,6 +146,9 @@ impl<P: Payload> Scheduler<P> {
     fn accept(&mut self, id: TaskId, mut task: Task<P>, turn: &mut Turn<'_, P>) {
         if let Some(limit) = task.options.queue_limit {
             self.timers.arm(&mut task.queue_timer, turn.now.after(limit), Timer::Queue(id));
+        }
+        if let Some(deadline) = task.options.deadline {
+            self.timers.arm(&mut task.deadline_timer, turn.now.after(deadline.left), Timer::Deadline(id));
         }
         let dedicated = task.options.placement == Placement::Dedicated;
         self.tasks.insert(id, task);
@@ -191,6 +195,7 @@ impl<P: Payload> Scheduler<P> {
             Timer::Worker(worker) => self.worker_due(worker, turn),
             Timer::Queue(task) => self.queue_due(task, turn),
             Timer::Reservation(reservation) => self.reservation_due(reservation, turn),
+            Timer::Deadline(task) => self.deadline_due(task, turn),
             Timer::Claims => self.claims_due(turn),
             Timer::Idle => self.idle_due(turn),
             // Settling starts the next worker, if anybody wants one.
@@ -226,6 +231,7 @@ impl<P: Payload> Scheduler<P> {
     /// The one way for a task to end.
     pub(super) fn end(&mut self, id: TaskId, mut task: Task<P>, resolution: Resolution<P>, turn: &mut Turn<'_, P>) {
         self.timers.disarm(&mut task.queue_timer, Timer::Queue(id));
+        self.timers.disarm(&mut task.deadline_timer, Timer::Deadline(id));
         let count = match &resolution {
             Resolution::Replied { .. } => &mut self.counts.replied,
             Resolution::Cancelled { .. } => &mut self.counts.cancelled,

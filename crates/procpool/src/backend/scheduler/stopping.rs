@@ -176,6 +176,17 @@ impl<P: Payload> Scheduler<P> {
         }
     }
 
+    /// The time that a task shares with others is up.
+    pub(super) fn deadline_due(&mut self, id: TaskId, turn: &mut Turn<'_, P>) {
+        let Some(task) = self.tasks.get_mut(&id) else {
+            return;
+        };
+        task.deadline_timer = None;
+        if let Some(deadline) = task.options.deadline {
+            self.cancel(id, CancelReason::Deadline(deadline.whole), turn);
+        }
+    }
+
     /// Ends an offered task unless it has been claimed.
     pub(super) fn withdraw(&mut self, worker: WorkerId, why: Withdraw, turn: &mut Turn<'_, P>) {
         let Some(entry) = self.workers.get_mut(worker) else {

@@ -25,6 +25,8 @@ pub(super) struct Task<P: Payload> {
     pub(super) offers: u32,
     /// The setting of its [`Timer::Queue`](super::timers::Timer::Queue).
     pub(super) queue_timer: Option<Now>,
+    /// The setting of its [`Timer::Deadline`](super::timers::Timer::Deadline).
+    pub(super) deadline_timer: Option<Now>,
     /// How its last attempt ended, if it is in a further one. Boxed: nearly no task has it.
     pub(super) lost: Option<Box<Lost<P>>>,
 }

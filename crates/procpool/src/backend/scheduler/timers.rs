@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Queue(TaskId),
     /// Somebody has waited long enough for a place in the queue.
     Reservation(ReservationId),
+    /// The time that the task shares with others is up.
+    Deadline(TaskId),
     /// Some offer may have gone unclaimed for too long. One for all workers.
     Claims,
     /// Some worker may have been idle for too long. One for all workers.

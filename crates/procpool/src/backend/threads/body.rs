@@ -11,7 +11,7 @@ use crate::backend::scheduler::{Event, WorkerId};
 use crate::backend::worker_name;
 use crate::config::Hook;
 use crate::current::{self, Place};
-use crate::task::{CodeName, Fault};
+use crate::task::{CodeName, Fault, state, store};
 use crate::wire::message::{PanicReport, ReplyBody};
 
 pub(super) struct Body {
@@ -20,6 +20,7 @@ pub(super) struct Body {
     pub(super) desk: Arc<Desk>,
     pub(super) init: Option<Arc<Hook>>,
     pub(super) exit: Option<Arc<Hook>>,
+    pub(super) state: Option<Arc<Hook>>,
     pub(super) max_message: u64,
 }
 
@@ -29,18 +30,20 @@ impl Body {
         // Initialiser and exit hook, too, are a worker's.
         let _place = current::enter(self.place(None));
         self.engine.handle(Event::Booted { worker });
-        let verdict = match &self.init {
-            Some(init) => init.judge(self.call(init.entry(), init.arguments())),
-            None => Ok(()),
-        };
+        let mut steps = [&self.init, &self.state].into_iter().flatten();
+        let verdict = steps.try_for_each(|hook| hook.judge(self.call(hook.entry(), hook.arguments())));
         let mut death = Death { worker: worker_name(worker), ..Death::default() };
-        match (verdict, &self.init) {
-            (Err(why), Some(init)) => death.detail = Some(format!("the init job `{}` failed: {why}", init.name)),
-            _ => {
+        match verdict {
+            Err(why) => death.detail = Some(why),
+            Ok(()) => {
                 self.engine.handle(Event::Ready { worker });
                 self.work();
             }
         }
+        // On this thread, and not when its thread-locals go, where a panic would end the program. Its message is told
+        // by the program's hook of panics.
+        let _ = state::discard();
+        store::clear();
         if self.desk.is_abandoned() {
             // The pool has forgotten this thread.
             return;
@@ -51,14 +54,23 @@ impl Body {
     fn work(&self) {
         while let Some(order) = self.desk.next() {
             match order {
-                Order::Run(assignment) => self.perform(&assignment),
-                Order::Retire => {
-                    if let Some(exit) = &self.exit {
-                        drop(self.call(exit.entry(), exit.arguments()));
+                Order::Run(assignment) => {
+                    self.perform(&assignment);
+                    // As in a process: with its state, a worker's life is over.
+                    if state::is_lost() {
+                        return self.leave();
                     }
-                    return;
                 }
+                Order::Share(key, bytes) => store::put(key, bytes),
+                Order::Forget(key) => store::forget(key),
+                Order::Retire => return self.leave(),
             }
+        }
+    }
+
+    fn leave(&self) {
+        if let Some(exit) = &self.exit {
+            drop(self.call(exit.entry(), exit.arguments()));
         }
     }
 
@@ -101,6 +113,7 @@ impl Body {
             }
             Ok(Ok(())) => ReplyBody::Value(result.into()),
             Ok(Err(Fault::Decode(error))) => ReplyBody::Undecodable(error.to_string()),
+            Ok(Err(Fault::NoState(why))) => ReplyBody::UnknownCode(why.to_string()),
             Ok(Err(Fault::Encode(error))) => ReplyBody::Unencodable(error.to_string()),
             Err(panic) => ReplyBody::Panicked(PanicReport {
                 message: crate::panics::message(panic),

@@ -63,6 +63,7 @@ pub(super) struct Clock {
     pub(super) handle: Arc<ClockHandle>,
     pub(super) init: Option<Arc<Hook>>,
     pub(super) exit: Option<Arc<Hook>>,
+    pub(super) state: Option<Arc<Hook>>,
     pub(super) max_message: u64,
 }
 
@@ -100,6 +101,7 @@ impl Clock {
             desk,
             init: self.init.clone(),
             exit: self.exit.clone(),
+            state: self.state.clone(),
             max_message: self.max_message,
         };
         // Before the thread runs, or its first words would come from a worker that does not exist.

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 
 use crate::backend::scheduler::{Evidence, Now, OfferId};
 use crate::sync::lock;
 use crate::task::CodeName;
+use crate::task::blob::{Blob, Holder, Known};
 
 /// The states of an offer, as in the page that a worker process shares with its parent.
 const OFFERED: u64 = 0;
@@ -28,11 +29,17 @@ pub(super) struct Desk {
     /// Set for the offer that is asked to stop; read by `current().is_cancelled()`.
     pub(super) cancelled: Arc<AtomicBool>,
     abandoned: AtomicBool,
+    /// The shared values that it was given.
+    known: Known,
 }
 
 #[derive(Debug)]
 pub(super) enum Order {
     Run(Assignment),
+    /// A value that tasks will name by this key.
+    Share(u64, Bytes),
+    /// No task will name it any more.
+    Forget(u64),
     Retire,
 }
 
@@ -56,6 +63,7 @@ impl Desk {
             claimed_at: Mutex::default(),
             cancelled: Arc::default(),
             abandoned: AtomicBool::new(false),
+            known: Known::default(),
         }
     }
 
@@ -64,6 +72,13 @@ impl Desk {
         self.cancelled.store(false, Ordering::Release);
         self.offer.store(assignment.offer.0 << 2 | OFFERED, Ordering::Release);
         self.order(Order::Run(assignment));
+    }
+
+    /// Leaves a value that a task will name, unless the thread has it.
+    pub(super) fn share(self: &Arc<Self>, blob: &Blob) {
+        if self.known.learn(blob, || Arc::downgrade(self) as Weak<dyn Holder>) {
+            self.order(Order::Share(blob.key(), blob.bytes().clone()));
+        }
     }
 
     /// Leaves an order. Memory only: [`ring`](Self::ring) when no lock is held.
@@ -142,5 +157,14 @@ impl Desk {
 
     pub(super) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire)
+    }
+}
+
+impl Holder for Desk {
+    fn forget(&self, key: u64) {
+        if self.known.unlearn(key) {
+            self.order(Order::Forget(key));
+            self.ring();
+        }
     }
 }

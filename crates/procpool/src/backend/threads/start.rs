@@ -19,16 +19,17 @@ pub(crate) struct ThreadsConfig {
     pub(crate) timings: Timings,
     pub(crate) init: Option<Arc<Hook>>,
     pub(crate) exit: Option<Arc<Hook>>,
+    pub(crate) state: Option<Arc<Hook>>,
     pub(crate) max_message: u64,
 }
 
 /// Starts the clock; workers follow when they are needed. The pool lives on `runtime`, and ends with it.
 pub(crate) fn start(config: ThreadsConfig, runtime: Handle) -> Result<Arc<dyn Backend>, PoolError> {
-    let ThreadsConfig { scheduler, timings, init, exit, max_message } = config;
+    let ThreadsConfig { scheduler, timings, init, exit, state, max_message } = config;
     let handle = Arc::new(ClockHandle::default());
     let demands = Demands { max_message, naming: Naming::ByPlace, batching: Batching::Allowed, timings };
     let engine = Arc::new(Engine::new(scheduler, demands, runtime, |_| Threads::new(Arc::clone(&handle))));
-    let clock = Clock { engine: Arc::clone(&engine), handle, init, exit, max_message };
+    let clock = Clock { engine: Arc::clone(&engine), handle, init, exit, state, max_message };
     let ended = Arc::new(Notify::new());
     let told = Arc::clone(&ended);
     std::thread::Builder::new()

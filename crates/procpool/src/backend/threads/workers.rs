@@ -69,6 +69,9 @@ impl Workers for Threads {
             entry: task.job.entry,
             arguments: task.job.arguments.clone(),
         };
+        for blob in &task.job.shared {
+            desk.share(blob);
+        }
         desk.offer(assignment, task.now);
         later.ring.push(Arc::clone(desk));
     }

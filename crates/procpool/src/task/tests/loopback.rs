@@ -1,12 +1,16 @@
 //! Runs a job as a worker would, in this process: encode, name, find, run, decode.
 
+use std::sync::Arc;
+
+use crate::task::blob::{Blob, collecting};
 use crate::task::codec::CodecError;
-use crate::task::{Fault, Job, Parts, Step, WireEntry};
+use crate::task::{Fault, Job, Parts, Step, WireEntry, store};
 
 /// What a parent would send.
 pub(super) struct Sent<R> {
     pub(super) entry: WireEntry,
     pub(super) arguments: Vec<u8>,
+    pub(super) shared: Vec<Arc<Blob>>,
     pub(super) name: String,
     pub(super) location: Option<String>,
     decode: fn(&[u8]) -> Result<R, CodecError>,
@@ -16,10 +20,12 @@ impl<R> Sent<R> {
     pub(super) fn parts(parts: Parts<R>) -> Self {
         let entry = parts.entry.to_wire().expect("the code lies in this executable");
         let mut arguments = Vec::new();
-        parts.arguments.encode(&mut arguments).expect("works");
+        let (encoded, shared) = collecting(|| parts.arguments.encode(&mut arguments));
+        encoded.expect("works");
         Self {
             entry,
             arguments,
+            shared,
             name: parts.name.to_string(),
             location: parts.name.location().map(ToString::to_string),
             decode: parts.decode,
@@ -32,6 +38,9 @@ impl<R> Sent<R> {
 
     /// Runs it as a worker that has only the bytes.
     pub(super) fn run(&self) -> R {
+        for blob in &self.shared {
+            store::put(blob.key(), blob.bytes().clone());
+        }
         let entry = WireEntry::from_bytes(&self.entry.to_bytes()).expect("the bytes are whole");
         let mut reply = b"before".to_vec();
         let mut steps = Vec::new();

@@ -1,9 +1,8 @@
 //! Functions of an item, and of a context and an item.
 
-use bytes::Bytes;
-
 use super::loopback::Sent;
 use crate::Ship;
+use crate::task::blob::Blob;
 use crate::task::{codec, map_parts, map_with_parts};
 
 fn map<A: Ship, R: Ship, I: IntoIterator<Item = A>>(function: fn(A) -> R, items: I) -> Vec<R> {
@@ -15,10 +14,8 @@ fn map_with<C: Ship, A: Ship, R: Ship>(
     function: fn(&C, A) -> R,
     items: impl IntoIterator<Item = A>,
 ) -> Vec<R> {
-    let mut bytes = Vec::new();
-    codec::encode(&context, &mut bytes).expect("works");
-    let bytes = Bytes::from(bytes);
-    items.into_iter().map(|item| Sent::parts(map_with_parts(function, bytes.clone(), item)).run()).collect()
+    let context = Blob::encoded(|out| codec::encode(&context, out)).expect("works");
+    items.into_iter().map(|item| Sent::parts(map_with_parts(function, context.clone(), item)).run()).collect()
 }
 
 fn power(x: u64) -> u128 {

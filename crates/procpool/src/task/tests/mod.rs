@@ -6,4 +6,5 @@ mod damage;
 mod loopback;
 mod maps;
 mod processes;
+mod states;
 mod tasks;

@@ -83,6 +83,28 @@ fn run_time_counts_from_the_claim() {
     assert_eq!(pool.ready(WorkerId { slot: 0, generation: 1 }), ["offer 0.1 t2"]);
 }
 
+#[test]
+fn a_deadline_ends_tasks_wherever_they_are() {
+    let mut pool = Puppet::with_workers(1, config(1));
+    let deadline = |left| TaskOptions { deadline: Some(Deadline { left: ms(left), whole: ms(500) }), ..PLAIN };
+    pool.submit(TaskOptions { retries: 1, ..deadline(300) });
+    pool.submit(deadline(200));
+    pool.submit(PLAIN);
+    // The second one waits for the worker that the first one has.
+    assert_eq!(pool.tick(200), ["t2 cancelled, began No"]);
+    assert_eq!(pool.tick(100), ["revoke 0.0"]);
+    assert_eq!(pool.evidence(w(0), pool.claimed()), ["set cancel 0.0", "inspect 0.0"]);
+    assert_eq!(pool.evidence(w(0), pool.claimed()), ["kill 0.0"]);
+    let claimed = Some(pool.claimed());
+    assert_eq!(pool.exited(w(0), claimed), ["t1 cancelled, began Yes, 0.0 SIGSEGV", "spawn 0.1 Shared"]);
+    // One that ends in time leaves no timer behind (what is left is the claim watch).
+    pool.cancel(3);
+    pool.ready(WorkerId { slot: 0, generation: 1 });
+    pool.submit(deadline(100));
+    assert_eq!(pool.reply(WorkerId { slot: 0, generation: 1 }), ["t4 replied"]);
+    assert_eq!(pool.scheduler.next_deadline(), Some(Now(ms(500))));
+}
+
 /// Behaviour F, second half: the shell reads sockets before it tells the time.
 #[test]
 fn an_answer_that_waited_in_the_socket_beats_the_time_limit() {

@@ -286,8 +286,14 @@ impl Ledger {
                 assert_eq!(reply.0, id, "somebody else's answer");
                 assert!(record.runs > 0);
             }
-            Resolution::Cancelled { began, killed, .. } => {
-                assert!(record.cancel_asked);
+            Resolution::Cancelled { why, began, killed } => {
+                match (why, options.deadline) {
+                    (CancelReason::Deadline(whole), Some(deadline)) => {
+                        assert_eq!(*whole, deadline.whole);
+                        assert!(now >= record.submitted.after(deadline.left), "its deadline had not passed");
+                    }
+                    _ => assert!(record.cancel_asked),
+                }
                 truth(began);
                 killed.iter().for_each(|(worker, _)| gone(worker));
             }

@@ -42,6 +42,7 @@ pub(super) const PLAIN: TaskOptions = TaskOptions {
     run_limit: None,
     queue_limit: None,
     grace: Duration::ZERO,
+    deadline: None,
     batch: Batch::One,
 };
 

@@ -45,6 +45,8 @@ pub(super) fn world(mut source: Source) -> World {
 
 fn options(world: &mut World, admission: Admission) -> TaskOptions {
     let s = &mut world.source;
+    let left = if s.chance(6) { Some(s.of(&[ms(150), ms(30), ms(0)])) } else { None };
+    let deadline = left.map(|left| Deadline { left, whole: ms(7) });
     TaskOptions {
         placement: if s.chance(10) { Placement::Dedicated } else { Placement::Shared },
         admission,
@@ -53,6 +55,7 @@ fn options(world: &mut World, admission: Admission) -> TaskOptions {
         run_limit: s.of(&[None, Some(ms(15)), Some(ms(50)), Some(Duration::MAX), Some(ms(0))]),
         queue_limit: s.of(&[None, None, None, None, Some(ms(5)), Some(ms(40)), Some(ms(200)), Some(ms(0))]),
         grace: s.of(&[ms(0), ms(0), ms(10), ms(60)]),
+        deadline,
         batch: Batch::One,
     }
 }

@@ -199,7 +199,7 @@ fn start_and_initialiser_have_their_own_limits() {
     assert_eq!(pool.tick(100), ["spawn 0.1 Shared"]);
     let second = WorkerId { slot: 0, generation: 1 };
     pool.tell(Event::Booted { worker: second });
-    assert_eq!(pool.tick(2_000), ["kill 0.1, its init job took longer than 2s"]);
+    assert_eq!(pool.tick(2_000), ["kill 0.1, its initialisation took longer than 2s"]);
     pool.exited(second, None);
     assert_eq!(pool.tick(200), ["spawn 0.2 Shared"]);
 }

@@ -1,0 +1,451 @@
+//! The stream of results: items in, calls on their way, results out.
+
+use std::error::Error;
+use std::fmt;
+use std::future::IntoFuture;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures::stream::{FusedStream, Stream};
+use tokio_util::sync::CancellationToken;
+
+use super::future::MapFuture;
+use super::group::{Group, Watched};
+use super::input::Input;
+use super::limits::{Halt, Limits};
+use super::maker::Maker;
+use super::progress::{Progress, ProgressStream};
+use super::running::{Numbered, Running};
+use super::tracker::Tracker;
+use super::window::Window;
+use crate::backend::scheduler::Batch;
+use crate::error::{ErrorKind, Facts, RunError, Started};
+use crate::panics;
+use crate::pool::{Due, PoolHandle, Run, RunOptions, share};
+use crate::task::blob::Blob;
+use crate::task::codec::encode;
+use crate::task::{Job, Parts, Ship, map_parts, map_with_parts};
+
+/// How many items are encoded and handed over before whoever polls gets a turn at other things.
+const BURST: usize = 32;
+
+/// One call for each item of an iterator or a stream: made by [`Pool::map`](crate::Pool::map) and its kin.
+///
+/// Awaited, it gives a `Vec` of all results in the order of the items, or the first error, whose
+/// [`index`](RunError::index) says which item failed; the calls behind it are then cancelled. As a [`Stream`] it gives
+/// a `Result` an item and goes on past errors, so `.collect::<Vec<_>>().await` is all results and all errors.
+///
+/// Items are taken lazily: at most a [`window`](Self::window) of them are on their way at a time, results that have not
+/// been taken included. So the input may be endless, memory stays flat, and a slow consumer slows the workers down. The
+/// input is asked only while the `Map` is polled; what is on its way goes on without. In order, results wait behind
+/// one that takes long, and when they fill the window so do the workers: take [`unordered`](Self::unordered), or a
+/// wider window. An input that is not ready holds back no result.
+///
+/// Options count for each item, [`deadline`](Self::deadline) for all together. Set them first: later they make it end
+/// with an error of kind [`Misuse`](ErrorKind::Misuse). To hand it to `tokio::spawn` or a `JoinSet`, call
+/// [`into_future`](Self::into_future).
+///
+/// # Errors
+/// Those of [`Run`], with an [`index`](RunError::index). A panic of the input, or its error where it can fail
+/// ([`Pool::try_map`](crate::Pool::try_map)), is an error of kind [`Input`](ErrorKind::Input) in the place of the next
+/// item, and the end.
+///
+/// # Panics
+/// Only where an item's own `Serialize`, a result's own `Deserialize` or what was given to
+/// [`on_progress`](Self::on_progress) panics.
+///
+/// # Cancel safety
+/// Dropping it cancels what is on its way. A dropped `next()` loses nothing.
+///
+/// ```no_run
+/// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
+/// # fn power(x: u64) -> u128 { (x as u128).pow(x as u32) }
+/// use futures::StreamExt;
+///
+/// assert_eq!(pool.map(power, [4, 2, 3]).await?, [256, 4, 27]);
+/// let mut results = pool.map(power, 0..).take(10);
+/// while let Some(result) = results.next().await {
+///     println!("{}", result?);
+/// }
+/// # Ok(()) }
+/// ```
+#[must_use = "a `Map` does nothing until it is awaited or polled as a stream"]
+pub struct Map<I, R>
+where
+    I: Input,
+{
+    pool: Arc<PoolHandle>,
+    /// `None` once it has ended.
+    input: Option<I>,
+    make: Maker<I::Item, R>,
+    /// What the calls are named after.
+    name: &'static str,
+    location: &'static Location<'static>,
+    /// Whether it has been polled.
+    begun: bool,
+    next_index: usize,
+    running: Running<R>,
+    /// Why there are no more items, told after the results before it.
+    broken: Option<RunError>,
+    pub(super) options: RunOptions,
+    pub(super) window: Window,
+    /// How many items a worker is given at a time, if that has been said.
+    pub(super) chunk: Option<usize>,
+    pub(super) deadline: Option<Duration>,
+    pub(super) tokens: Vec<CancellationToken>,
+    pub(super) on_progress: Option<OnProgress>,
+    limits: Limits,
+    /// What is on its way, where tokens are to stop it.
+    group: Option<Watched>,
+    tracker: Arc<Tracker>,
+    /// What `on_progress` was told last.
+    told: (u64, u64),
+}
+
+pub(super) type OnProgress = Box<dyn FnMut(&Progress) + Send>;
+
+/// Why no further item was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fill {
+    /// The window is full.
+    Full,
+    /// The input is pending.
+    Waiting,
+    /// It is the turn of others.
+    Paused,
+    /// There are no more items.
+    Ended,
+}
+
+impl<I: Input, R> Map<I, R> {
+    #[track_caller]
+    fn new(pool: Arc<PoolHandle>, input: I, name: &'static str, make: Maker<I::Item, R>) -> Self {
+        let total = match input.hint() {
+            (least, Some(most)) if least == most => Some(least),
+            _ => None,
+        };
+        Map {
+            pool,
+            input: Some(input),
+            make,
+            name,
+            location: Location::caller(),
+            begun: false,
+            next_index: 0,
+            running: Running::Ordered(Default::default()),
+            broken: None,
+            options: RunOptions { batch: Batch::Auto, ..RunOptions::default() },
+            window: Window::Auto,
+            chunk: None,
+            deadline: None,
+            tokens: Vec::new(),
+            on_progress: None,
+            limits: Limits::default(),
+            group: None,
+            tracker: Arc::new(Tracker::new(total)),
+            told: (0, 0),
+        }
+    }
+
+    /// As a stream: gives results as they come, whatever their order. (Awaited, the `Vec` is then in that order, too,
+    /// and the first error is the one that came first.)
+    pub fn unordered(mut self) -> Self {
+        self.running.make_unordered();
+        self
+    }
+
+    /// The progress as a stream of its own, for another task: see [`ProgressStream`]. Several may watch.
+    ///
+    /// ```no_run
+    /// # async fn f(pool: procpool::Pool) -> Result<(), procpool::RunError> {
+    /// use futures::StreamExt;
+    /// let map = pool.map(|x: u64| x * x, 0..1000);
+    /// let done = map.progress().map(|now| now.done);
+    /// # drop(done);
+    /// # Ok(()) }
+    /// ```
+    pub fn progress(&self) -> ProgressStream {
+        self.tracker.stream()
+    }
+
+    /// The future of all results; what `.await` calls. Also here by name, since with `StreamExt` in scope the trait's
+    /// method is ambiguous.
+    pub fn into_future(self) -> MapFuture<I, R> {
+        MapFuture::new(self)
+    }
+
+    /// Whether options still count.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// No item is taken any more, and this is told after the results before it. The first reason counts.
+    pub(super) fn break_with(&mut self, error: RunError) {
+        self.input = None;
+        if self.broken.is_none() {
+            self.tracker.broken_at(self.next_index);
+            self.broken = Some(error.of_task(self.name, Some(self.location)));
+        }
+    }
+
+    /// What the caller did wrong.
+    pub(super) fn misuse(&mut self, detail: String) {
+        let facts = Facts { detail: Some(detail), ..Facts::default() };
+        self.break_with(RunError::new(ErrorKind::Misuse, Started::No, facts));
+    }
+
+    /// Cancels what is on its way and lets go of everything.
+    pub(super) fn cancel(&mut self) {
+        self.input = None;
+        self.broken = None;
+        self.running.cancel(&**self.pool.backend());
+        self.tracker.end();
+    }
+
+    fn begin(&mut self) {
+        if self.begun {
+            return;
+        }
+        self.begun = true;
+        let now = Instant::now();
+        self.tracker.begin(now);
+        // A moment that the clock does not reach is no limit.
+        self.options.due = self.deadline.and_then(|whole| Some(Due { at: now.checked_add(whole)?, whole }));
+        self.options.observer = Some(Arc::clone(&self.tracker) as _);
+        let tokens = std::mem::take(&mut self.tokens);
+        self.limits = Limits::new(self.options.due, tokens.clone());
+        if !tokens.is_empty() && self.limits.reached().is_none() {
+            self.group = Some(Group::watched(self.pool.backend(), tokens));
+        }
+    }
+
+    /// Hands items over until the window is full; at most `burst` of them.
+    fn fill(&mut self, burst: &mut usize, context: &mut Context<'_>) -> Fill {
+        let window = self.window.size(&self.pool, self.chunk);
+        loop {
+            if self.input.is_none() {
+                return Fill::Ended;
+            }
+            if let Some(halt) = self.limits.reached() {
+                self.halt(halt, context);
+                return Fill::Ended;
+            }
+            if self.running.len() >= window {
+                return Fill::Full;
+            }
+            if *burst == 0 {
+                return Fill::Paused;
+            }
+            match self.poll_input(context) {
+                Poll::Ready(Some(item)) => {
+                    *burst -= 1;
+                    self.hand_over(item);
+                }
+                Poll::Ready(None) => return Fill::Ended,
+                Poll::Pending => {
+                    let Some(halt) = self.limits.poll_reached(&**self.pool.backend(), context) else {
+                        return Fill::Waiting;
+                    };
+                    self.halt(halt, context);
+                    return Fill::Ended;
+                }
+            }
+        }
+    }
+
+    /// The next item. At the input's end, and when it fails, it is let go.
+    fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Option<I::Item>> {
+        let Some(input) = &mut self.input else { return Poll::Ready(None) };
+        // The input is the caller's code; its panic becomes an error in its place, and the pool lives on.
+        match catch_unwind(AssertUnwindSafe(|| input.poll_item(context))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Some(Ok(item)))) => return Poll::Ready(Some(item)),
+            Ok(Poll::Ready(None)) => {
+                self.input = None;
+                self.tracker.taken_all(self.next_index);
+            }
+            Ok(Poll::Ready(Some(Err(error)))) => self.input_failed(error.to_string(), Some(error)),
+            Err(panic) => self.input_failed(format!("it panicked: {}", panics::message(panic)), None),
+        }
+        Poll::Ready(None)
+    }
+
+    fn input_failed(&mut self, detail: String, source: Option<Box<dyn Error + Send + Sync>>) {
+        let facts = Facts { detail: Some(detail), source, ..Facts::default() };
+        let error = RunError::new(ErrorKind::Input, Started::No, facts);
+        self.break_with(error.with_index(self.next_index));
+    }
+
+    fn hand_over(&mut self, item: I::Item) {
+        let mut parts = self.make.make(item);
+        if parts.name.location().is_none() {
+            parts.name = parts.name.at(self.location);
+        }
+        let run = Run::with(Arc::clone(&self.pool), parts, self.options.clone());
+        let tracker = Arc::clone(&self.tracker);
+        let mut numbered = Numbered { index: self.next_index, run, tracker, group: None };
+        self.next_index += 1;
+        numbered.run.start();
+        if let Some((group, _)) = &self.group
+            && let Some(task) = numbered.run.task()
+        {
+            group.enter(&**self.pool.backend(), task);
+            numbered.group = Some((Arc::clone(group), task));
+        }
+        self.running.push(numbered);
+    }
+
+    /// A limit of the whole map has been reached. What is on its way ends by itself. If there are further items, the
+    /// first of them is where the map ends; to learn whether there are, the input is asked once more where its hint
+    /// does not say it, and what it then gives is dropped.
+    fn halt(&mut self, halt: Halt, context: &mut Context<'_>) {
+        let more = match self.input.as_ref().map(Input::hint) {
+            None | Some((_, Some(0))) => false,
+            Some((1.., _)) => true,
+            Some((0, _)) => !matches!(self.poll_input(context), Poll::Ready(None)),
+        };
+        if more {
+            self.break_with(halt.error().with_index(self.next_index));
+        } else if self.input.take().is_some() {
+            self.tracker.taken_all(self.next_index);
+        }
+    }
+
+    /// Tells `on_progress` what is new. Called before a result is taken, so that its panic loses none.
+    fn report(&mut self, context: &Context<'_>) {
+        if let Some(tell) = &mut self.on_progress {
+            let progress = self.tracker.poll_progress(context);
+            let news = (progress.done, progress.failed);
+            if news != self.told {
+                self.told = news;
+                tell(&progress);
+            }
+        }
+    }
+}
+
+impl<I, A, R> Map<I, R>
+where
+    I: Input<Item = A>,
+    A: Ship,
+    R: Ship,
+{
+    #[track_caller]
+    pub(crate) fn over(pool: Arc<PoolHandle>, f: fn(A) -> R, input: I) -> Self {
+        Map::new(pool, input, "map", Maker::Boxed(Box::new(move |item| map_parts(f, item))))
+    }
+
+    #[track_caller]
+    pub(crate) fn over_with<C: Ship>(pool: Arc<PoolHandle>, context: &C, f: fn(&C, A) -> R, input: I) -> Self {
+        match share(&**pool.backend(), "map_with", |out| encode(context, out)) {
+            Ok(context) => {
+                Map::over_parts(pool, "map_with", move |item| map_with_parts(f, Arc::clone(&context), item), input)
+            }
+            // Told in the place of the first item; no item is taken.
+            Err(error) => {
+                let mut map =
+                    Map::over_parts(pool, "map_with", move |item| map_with_parts(f, Blob::empty(), item), input);
+                map.break_with(error);
+                map
+            }
+        }
+    }
+}
+
+impl<I: Input, R> Map<I, R> {
+    /// Over items that this function makes calls of.
+    #[track_caller]
+    pub(crate) fn over_parts(
+        pool: Arc<PoolHandle>,
+        what: &'static str,
+        make: impl FnMut(I::Item) -> Parts<R> + Send + 'static,
+        input: I,
+    ) -> Self {
+        Map::new(pool, input, what, Maker::Boxed(Box::new(make)))
+    }
+}
+
+impl<I, J> Map<I, J::Output>
+where
+    I: Input<Item = J>,
+    J: Job,
+{
+    #[track_caller]
+    pub(crate) fn over_jobs(pool: Arc<PoolHandle>, jobs: I) -> Self {
+        Map::new(pool, jobs, "run_all", Maker::Plain(Job::into_parts))
+    }
+}
+
+// The input is never pinned.
+impl<I: Input, R> Unpin for Map<I, R> {}
+
+impl<I: Input, R> Stream for Map<I, R> {
+    type Item = Result<R, RunError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        // Results that are always there must not keep everybody else from running.
+        let turn = std::task::ready!(tokio::task::coop::poll_proceed(context));
+        this.begin();
+        let mut burst = BURST;
+        let fill = this.fill(&mut burst, context);
+        this.report(context);
+        let next = match this.running.poll_next(context) {
+            Poll::Ready(None) if fill == Fill::Ended => this.broken.take().map(Err),
+            Poll::Pending | Poll::Ready(None) => {
+                if fill == Fill::Paused {
+                    context.waker().wake_by_ref();
+                }
+                return Poll::Pending;
+            }
+            Poll::Ready(result) => {
+                // The place that came free is filled before the consumer works on the result.
+                this.fill(&mut burst, context);
+                result
+            }
+        };
+        if next.is_none() {
+            this.tracker.end();
+        }
+        turn.made_progress();
+        Poll::Ready(next)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let ahead = self.running.len() + usize::from(self.broken.is_some());
+        let most = self.input.as_ref().map_or(Some(0), |input| input.hint().1);
+        // One more than the items: a panic of the input is a result, too.
+        (ahead, most.and_then(|most| most.checked_add(ahead)?.checked_add(1)))
+    }
+}
+
+impl<I: Input, R> FusedStream for Map<I, R> {
+    fn is_terminated(&self) -> bool {
+        self.input.is_none() && self.broken.is_none() && self.running.len() == 0
+    }
+}
+
+impl<I: Input, R> IntoFuture for Map<I, R> {
+    type Output = Result<Vec<R>, RunError>;
+    type IntoFuture = MapFuture<I, R>;
+
+    fn into_future(self) -> MapFuture<I, R> {
+        Map::into_future(self)
+    }
+}
+
+impl<I: Input, R> Drop for Map<I, R> {
+    fn drop(&mut self) {
+        self.running.cancel(&**self.pool.backend());
+        self.tracker.end();
+    }
+}
+
+impl<I: Input, R> fmt::Debug for Map<I, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Map").field("started", &self.next_index).field("running", &self.running.len()).finish()
+    }
+}

@@ -1,0 +1,134 @@
+//! Encoded values that a worker is sent once, however many tasks name them.
+//!
+//! Only the key of a blob is in a task's arguments. Whoever encodes those notes which blobs they name
+//! ([`collecting`]), and the task keeps these alive until it is over. A worker that is given a task is sent the blobs
+//! that it does not have yet; when the last task and the last handle of a blob are gone, it is told to forget it.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use bytes::Bytes;
+
+use crate::sync::lock;
+use crate::task::codec::CodecError;
+
+/// An encoded value with a key that is never used twice in this process.
+pub(crate) struct Blob {
+    key: u64,
+    bytes: Bytes,
+    /// The blobs that are named in this one.
+    needs: Vec<Arc<Blob>>,
+    holders: Mutex<Vec<Weak<dyn Holder>>>,
+}
+
+/// Who has been sent blobs.
+pub(crate) trait Holder: Send + Sync {
+    /// Nobody will name this blob any more. Called wherever its last owner goes, also where a panic unwinds.
+    fn forget(&self, key: u64);
+}
+
+impl Blob {
+    /// Encodes with `encode`, and notes what that names.
+    pub(crate) fn encoded(
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+    ) -> Result<Arc<Blob>, CodecError> {
+        let mut bytes = Vec::new();
+        let (encoded, needs) = collecting(|| encode(&mut bytes));
+        encoded?;
+        Ok(Arc::new(Blob::of(bytes.into(), needs)))
+    }
+
+    /// One that holds nothing.
+    pub(crate) fn empty() -> Arc<Blob> {
+        Arc::new(Blob::of(Bytes::new(), Vec::new()))
+    }
+
+    fn of(bytes: Bytes, needs: Vec<Arc<Blob>>) -> Blob {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Blob { key: NEXT.fetch_add(1, Ordering::Relaxed), bytes, needs, holders: Mutex::default() }
+    }
+
+    pub(crate) fn key(&self) -> u64 {
+        self.key
+    }
+
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+impl Drop for Blob {
+    fn drop(&mut self) {
+        for holder in self.holders.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            if let Some(holder) = holder.upgrade() {
+                holder.forget(self.key);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blob").field("key", &self.key).field("len", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+/// The blobs that one worker has.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<HashSet<u64>>);
+
+impl Known {
+    /// Whether a blob is new to the worker, which is known to have it from now on. `holder` will be told to forget it.
+    pub(crate) fn learn(&self, blob: &Blob, holder: impl FnOnce() -> Weak<dyn Holder>) -> bool {
+        let new = lock(&self.0).insert(blob.key);
+        if new {
+            let mut holders = lock(&blob.holders);
+            // Workers come and go while a value stays.
+            holders.retain(|holder| holder.strong_count() > 0);
+            holders.push(holder());
+        }
+        new
+    }
+
+    /// Whether the worker had it.
+    pub(crate) fn unlearn(&self, key: u64) -> bool {
+        lock(&self.0).remove(&key)
+    }
+}
+
+thread_local! {
+    /// The blobs that are named in what this thread encodes; `None` where what is encoded goes elsewhere.
+    static NAMED: RefCell<Option<Vec<Arc<Blob>>>> = const { RefCell::new(None) };
+}
+
+/// Encodes something that goes to workers, and gives the blobs that it names, each after those that it needs.
+pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Arc<Blob>>) {
+    /// What was encoded before goes on after this, also when this panics.
+    struct Restore(Option<Vec<Arc<Blob>>>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            NAMED.set(self.0.take());
+        }
+    }
+
+    let _restore = Restore(NAMED.replace(Some(Vec::new())));
+    let result = encode();
+    (result, NAMED.take().unwrap_or_default())
+}
+
+/// Notes that a blob is named. False where nobody would send it along.
+pub(super) fn name(blob: &Arc<Blob>) -> bool {
+    NAMED.with_borrow_mut(|named| {
+        let Some(named) = named else { return false };
+        for needed in blob.needs.iter().chain([blob]) {
+            if !named.iter().any(|known| known.key == needed.key) {
+                named.push(Arc::clone(needed));
+            }
+        }
+        true
+    })
+}
