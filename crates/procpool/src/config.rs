@@ -184,12 +184,11 @@ impl Hook {
                 None => failure.detail.unwrap_or_else(|| format!("{:?}", failure.kind)),
             }),
         };
-        let name = name.as_str().to_owned();
-        Ok(Hook { name, title, code, entry, arguments: bytes.into(), judge: Box::new(judge) })
+        Ok(Hook { name: name.as_str().to_owned(), title, code, entry, arguments: bytes.into(), judge: Box::new(judge) })
     }
 
-    /// Whether the worker's answer says that all went well; otherwise what to tell people. Decoding it runs the user's code, here in the parent, on a
-    /// thread that others depend on: a panic is a verdict, too.
+    /// Whether the worker's answer says that all went well; otherwise what to tell people. Decoding it runs the user's
+    /// code, here in the parent, on a thread that others depend on: a panic is a verdict, too.
     pub(crate) fn judge(&self, reply: ReplyBody) -> Result<(), String> {
         catch_unwind(AssertUnwindSafe(|| (self.judge)(reply)))
             .unwrap_or_else(|panic| Err(format!("its result could not be looked at: {}", panics::message(panic))))
@@ -198,11 +197,9 @@ impl Hook {
 
     /// The job for workers that find code in this way.
     pub(crate) fn encoded(&self, naming: Naming) -> Result<EncodedJob, PoolError> {
-        let entry = self.code.name(naming).map_err(|error| {
-            let Hook { title, name, .. } = self;
-            invalid(format!("{title} `{name}`: {error}"))
-        })?;
-        Ok(EncodedJob { entry: entry.to_bytes(), name: self.name.clone(), arguments: self.arguments.to_vec() })
+        let Hook { title, name, .. } = self;
+        let entry = self.code.name(naming).map_err(|error| invalid(format!("{title} `{name}`: {error}")))?;
+        Ok(EncodedJob { entry: entry.to_bytes(), name: name.clone(), arguments: self.arguments.to_vec() })
     }
 
     pub(crate) fn entry(&self) -> &CodeName {

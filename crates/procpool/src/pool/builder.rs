@@ -348,6 +348,12 @@ impl PoolBuilder {
             )?,
             Kind::Processes | Kind::ProcessesOnly => {
                 let program = self.program.map(absolute);
+                if program.is_some() && state.is_some() {
+                    return Err(invalid(
+                        "a pool with a state cannot have a program: the functions of the state are named by their place \
+                         in this one",
+                    ));
+                }
                 let (naming, exe) = match &program {
                     Some(program) => {
                         check_program(program)?;

@@ -204,6 +204,8 @@ pub(crate) struct PanicReport {
     pub(crate) backtrace: Option<String>,
     /// The thread's name.
     pub(crate) thread: Option<String>,
+    /// The worker's state was lost with it: the worker claims nothing more.
+    pub(crate) state_lost: bool,
 }
 
 /// The id of the `InitDone` that tells of the initialiser.
@@ -262,6 +264,7 @@ impl ReplyBody {
                     location: keep(&report.location, MAX_TEXT),
                     backtrace: keep(&report.backtrace, MAX_BACKTRACE),
                     thread: keep(&report.thread, MAX_NAME),
+                    state_lost: report.state_lost,
                 };
                 out.push(PANICKED);
                 // Strings always encode; should they not, the message is what matters.
@@ -282,6 +285,11 @@ impl ReplyBody {
                 out.extend_from_slice(&limit.to_le_bytes());
             }
         }
+    }
+
+    /// Whether the worker says that it takes no more tasks.
+    pub(crate) fn is_last(&self) -> bool {
+        matches!(self, ReplyBody::Panicked(report) if report.state_lost)
     }
 
     /// Reads what a worker sent. A value shares the body's memory.
@@ -336,6 +344,7 @@ mod tests {
             location: Some("a.rs:1:2".to_owned()),
             backtrace: None,
             thread: Some("main".to_owned()),
+            state_lost: true,
         };
         for body in [
             ReplyBody::Value(Bytes::from_static(b"")),
@@ -369,6 +378,7 @@ mod tests {
             location: Some(long.clone()),
             backtrace: Some(long.clone()),
             thread: Some(long.clone()),
+            state_lost: true,
         };
         for body in [ReplyBody::Panicked(report), ReplyBody::Unencodable(long)] {
             let mut out = Vec::new();

@@ -13,7 +13,7 @@ use crate::current::{self, Running};
 use crate::sys::process;
 use crate::task::{Code, CodeName, Fault, Naming, WireEntry, state, store};
 use crate::wire::frame::Kind;
-use crate::wire::message::{EncodedJob, INIT_STEP, ReplyBody, STATE_STEP, Setup, parse_task_head};
+use crate::wire::message::{EncodedJob, INIT_STEP, PanicReport, ReplyBody, STATE_STEP, Setup, parse_task_head};
 use crate::wire::page::WorkerPage;
 
 /// A reply's buffer is used again for the next one, unless it has grown beyond this.
@@ -42,14 +42,10 @@ pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
         let Ok(message) = worker.link.receive() else { process::kill_own_group() };
         match message.kind {
-            Kind::Task => {
-                worker.task(OfferId(message.id), message.body, &name);
-                // A state is made once in a worker's life, under the limits of a start; this life is over. What was
-                // handed over meanwhile is not claimed, and goes to another worker.
-                if state::is_lost() {
-                    worker.retire(exit, &name);
-                }
-            }
+            // A state is made once in a worker's life, under the limits of a start; this life is over, and the parent was
+            // told with the panic. What it has handed over meanwhile is not claimed, and taken back.
+            Kind::Task if state::is_lost() => {}
+            Kind::Task => worker.task(OfferId(message.id), message.body, &name),
             Kind::State => worker.make_state(&message.body),
             Kind::Shared => store::put(message.id, message.body),
             Kind::Forget => store::forget(message.id),
@@ -148,7 +144,10 @@ impl Worker {
             Ok(Err(Fault::Decode(error))) => Some(ReplyBody::Undecodable(error.to_string())),
             Ok(Err(Fault::NoState(why))) => Some(ReplyBody::UnknownCode(why.to_string())),
             Ok(Err(Fault::Encode(error))) => Some(ReplyBody::Unencodable(error.to_string())),
-            Err(payload) => Some(ReplyBody::Panicked(panics::report(payload))),
+            Err(payload) => {
+                let report = panics::report(payload);
+                Some(ReplyBody::Panicked(PanicReport { state_lost: state::is_lost(), ..report }))
+            }
         }
     }
 

@@ -87,6 +87,9 @@ impl Receiver {
                 settle(link);
                 let reply =
                     ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
+                if reply.is_last() {
+                    self.engine.handle(Event::Worn { worker });
+                }
                 self.engine.handle(Event::Replied { worker, offer: OfferId(message.id), reply });
             }
             // The assembler lets through only what a worker may send.

@@ -48,10 +48,10 @@ pub(super) struct Link {
     moved_ns: AtomicU64,
     /// The number of the last offer, plus one; 0 before the first.
     offered: AtomicU64,
-    /// It has shown that it is a worker.
-    greeted: AtomicBool,
     /// The shared values that it was sent.
     known: Known,
+    /// It has shown that it is a worker.
+    greeted: AtomicBool,
     /// The first thing that went wrong with it; it explains its death.
     fault: Mutex<Option<String>>,
 }
@@ -111,8 +111,8 @@ impl Link {
             stalled_now: Notify::new(),
             moved_ns: AtomicU64::new(0),
             offered: AtomicU64::new(0),
-            greeted: AtomicBool::new(false),
             known: Known::default(),
+            greeted: AtomicBool::new(false),
             fault: Mutex::default(),
         }
     }

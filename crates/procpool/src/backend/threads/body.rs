@@ -54,23 +54,18 @@ impl Body {
     fn work(&self) {
         while let Some(order) = self.desk.next() {
             match order {
-                Order::Run(assignment) => {
-                    self.perform(&assignment);
-                    // As in a process: with its state, a worker's life is over.
-                    if state::is_lost() {
-                        return self.leave();
-                    }
-                }
+                // As in a process: with its state, a worker's life is over, and it waits to be told so.
+                Order::Run(_) if state::is_lost() => {}
+                Order::Run(assignment) => self.perform(&assignment),
                 Order::Share(key, bytes) => store::put(key, bytes),
                 Order::Forget(key) => store::forget(key),
-                Order::Retire => return self.leave(),
+                Order::Retire => {
+                    if let Some(exit) = &self.exit {
+                        drop(self.call(exit.entry(), exit.arguments()));
+                    }
+                    return;
+                }
             }
-        }
-    }
-
-    fn leave(&self) {
-        if let Some(exit) = &self.exit {
-            drop(self.call(exit.entry(), exit.arguments()));
         }
     }
 
@@ -85,6 +80,9 @@ impl Body {
         };
         self.desk.done(*offer);
         if !self.desk.is_abandoned() {
+            if reply.is_last() {
+                self.engine.handle(Event::Worn { worker: self.worker });
+            }
             self.engine.handle(Event::Replied { worker: self.worker, offer: *offer, reply });
         }
     }
@@ -120,6 +118,7 @@ impl Body {
                 location: None,
                 backtrace: None,
                 thread: std::thread::current().name().map(str::to_owned),
+                state_lost: state::is_lost(),
             }),
         }
     }
