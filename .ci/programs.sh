@@ -175,6 +175,13 @@ test_harness() {
     expect "what is wrong" grep -q '^3 + x: ' "$out"
 }
 
+# A map with a slow consumer: memory stays where it was. (The whole ten million take minutes.)
+flat_memory() {
+    local out="$work/flat_memory.txt"
+    example flat_memory --items 300000 | tee "$out"
+    expect "memory before, on the way and at the end" test "$(grep -c 'MiB' "$out")" = 12
+}
+
 check_bench() {
     if command -v python3 >/dev/null; then
         python3 - "$1" <<'PYTHON'

@@ -17,6 +17,7 @@ mod obstacles;
 mod part;
 mod processes;
 mod random;
+pub mod registered;
 mod run;
 pub mod tasks;
 pub mod traps;

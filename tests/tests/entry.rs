@@ -75,7 +75,7 @@ test! {
 fn forgetful_crate() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let crate_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("without-init");
-    std::fs::create_dir_all(crate_dir.join("src")).unwrap();
+    std::fs::create_dir_all(crate_dir.join("src/bin")).unwrap();
     let library = tests.parent().unwrap().join("crates/procpool");
     let manifest = format!(
         "[package]\nname = \"without-init\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
@@ -91,6 +91,9 @@ fn forgetful_crate() -> PathBuf {
     };
     write("Cargo.toml", &manifest);
     write("src/main.rs", include_str!("entry/without_init.rs"));
+    write("src/lib.rs", include_str!("entry/shared_tasks.rs"));
+    write("src/bin/worker.rs", include_str!("entry/worker.rs"));
+    write("src/bin/forgetful_worker.rs", include_str!("entry/forgetful_worker.rs"));
     // The versions that are here already: nothing is fetched.
     std::fs::copy(tests.parent().unwrap().join("Cargo.lock"), crate_dir.join("Cargo.lock")).unwrap();
     crate_dir
@@ -109,7 +112,8 @@ fn behaviour_41_without_init() {
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let run = Command::new(crate_dir.join("target/debug/without-init")).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    assert_eq!((run.status.code(), &*stdout), (Some(0), "no process was started\n"), "{stderr}");
+    let expected = "no process was started\nanother program worked\nno worker of a worker was started\n";
+    assert_eq!((run.status.code(), &*stdout), (Some(0), expected), "{stderr}");
 }
 
 part! {
@@ -182,14 +186,13 @@ test! {
             assert!(was_ordinary(&with_marker(&marker, stdin).output().unwrap()));
         }
 
-        // Such a socket, but a marker that nobody wrote, or another version.
+        // Such a socket, but a marker that nobody wrote.
         let (_ours, theirs) = UnixStream::pair().unwrap();
         let theirs = OwnedFd::from(theirs);
         let markers = [
             word.to_owned(),
             format!("{word} {protocol}"),
             format!("{word} {protocol} {parent}"),
-            format!("{word} 0 {parent} {name}"),
             format!("{word} {protocol} 1 {name}"),
             format!("{word} {protocol} 0 {name}"),
             format!("{word} {protocol} -1 {name}"),
@@ -199,6 +202,12 @@ test! {
             let output = with_marker(&marker, theirs.try_clone().unwrap().into()).output().unwrap();
             assert!(was_ordinary(&output), "{marker}");
         }
+
+        // A supervisor of another version, as it seems: told so, and no ordinary start of a program that was not meant.
+        let other = format!("{word} 0 {parent} {name}");
+        let output = with_marker(&other, theirs.try_clone().unwrap().into()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(70) && text.contains("it speaks protocol 0, not 1"), "{text}");
 
         // Made by one process, handed on by another.
         let status = start_in_between(&format!("{word} {protocol} {{me}} {name}"));

@@ -40,6 +40,12 @@ over_every_backend! {
         panics_are_errors
         too_large
         tasks_know_who_they_are;
+    maps:
+        any_input
+        what_is_wrong_with_the_input
+        deadline
+        cancelled_half_way
+        progress;
     queue:
         queue_limit
         waiting_limit

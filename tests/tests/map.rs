@@ -67,6 +67,29 @@ test! {
 }
 
 test! {
+    async fn behaviour_09_returned_error_is_a_value_of_its_item() {
+        fn half(x: u64) -> Result<u64, String> {
+            if x.is_multiple_of(2) { Ok(x / 2) } else { Err(format!("{x} is odd")) }
+        }
+        let pool = pool();
+        let halves = pool.map(half, 0..4).await.unwrap();
+        assert_eq!(halves, [Ok(0), Err("1 is odd".to_owned()), Ok(1), Err("3 is odd".to_owned())]);
+        let report = pool.shutdown().await.unwrap();
+        assert_eq!((report.succeeded, report.failed), (4, 0));
+    }
+}
+
+test! {
+    async fn a_future_that_has_ended_says_so() {
+        let pool = pool();
+        let mut map = pool.map(refuse_three, 0..10).into_future();
+        assert_eq!((&mut map).await.unwrap_err().index(), Some(3));
+        assert_eq!(map.await.unwrap_err().kind(), ErrorKind::Misuse);
+        pool.shutdown().await.unwrap();
+    }
+}
+
+test! {
     async fn behaviour_23_first_error_cancels_what_is_on_its_way() {
         let (pool, gate) = (Pool::builder().workers(3).build().unwrap(), Gate::new());
         fn visit_or_fail((path, word): (String, u64)) -> u64 {

@@ -10,6 +10,7 @@ use procpool::{ErrorKind, Exit, Pool, Process, Started, Stdio, call};
 use procpool_tests::tasks::{Identity, abort, boom, leave, pid, power, same, spin, visit_and_spin, wait_at, who};
 use procpool_tests::traps::{Trick, WhenDecoded, WhenEncoded};
 use procpool_tests::{Gate, Part, Signal, children_of, ended, is_alive, parent_of, part, send, test, until, visit};
+use tokio_util::sync::CancellationToken;
 
 test! {
     processes async fn behaviour_43_exit_codes() {
@@ -394,5 +395,25 @@ test! {
             assert!(!Process::spawn(call!(was_here())).unwrap().join().await.unwrap(), "nobody was there before");
         }
         until("they are reaped", || children_of(std::process::id()).is_empty());
+    }
+}
+
+test! {
+    processes async fn a_token_kills_a_process_while_there_is_one() {
+        let (gate, stop) = (Gate::new(), CancellationToken::new());
+        // One that has ended is left alone.
+        let quick = Process::spawn(call!(power(4))).unwrap().cancel_on(&stop);
+        quick.wait().await;
+        let path = gate.path();
+        let process = Process::spawn(call!(visit_and_spin(path))).unwrap().cancel_on(&stop);
+        let path = gate.path();
+        let detached = Process::spawn(call!(visit_and_spin(path))).unwrap().cancel_on(&stop).id();
+        let visitors = gate.arrivals(2).await;
+        stop.cancel();
+        let error = process.join().await.unwrap_err();
+        assert!(error.is_cancelled() && error.to_string().contains("its cancellation token fired"), "{error}");
+        ended(detached).await;
+        assert_eq!(quick.join().await.unwrap(), 256);
+        drop(visitors);
     }
 }

@@ -7,6 +7,9 @@ use serde::Serialize;
 pub(crate) enum System {
     #[serde(rename = "procpool")]
     Procpool,
+    /// A pool that does not record how long tasks take: what the statistics cost.
+    #[serde(rename = "procpool_without_timings")]
+    WithoutTimings,
     #[serde(rename = "tokio_spawn_blocking")]
     SpawnBlocking,
     /// What the machine itself needs: no library can be faster by the same means.
@@ -18,6 +21,7 @@ impl System {
     pub(crate) fn name(self) -> &'static str {
         match self {
             System::Procpool => "procpool",
+            System::WithoutTimings => "procpool_without_timings",
             System::SpawnBlocking => "tokio_spawn_blocking",
             System::Limit => "limit",
         }

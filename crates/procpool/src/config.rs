@@ -13,7 +13,7 @@ use crate::backend::scheduler::{OfferId, SchedulerConfig};
 use crate::error::{PoolError, PoolErrorKind};
 use crate::panics;
 use crate::sys::process;
-use crate::task::{InitOutput, Job, Parts, WireEntry};
+use crate::task::{CodeName, Entry, InitOutput, Job, Naming, Parts};
 use crate::wire::message::{EncodedJob, ReplyBody, Setup};
 
 /// The most workers a pool can have.
@@ -77,7 +77,7 @@ impl From<RangeInclusive<usize>> for Workers {
 ///
 /// A line is what ends in `\n` or `\r\n`, and what is left when its task or its worker ends. Of longer lines an event
 /// has the first 1,024 bytes; bytes that are not UTF-8 are replaced; escape sequences stay. A worker that prints faster
-/// than this program reads waits, as at any pipe. A pool that captures hands each worker one task at a time, or a line
+/// than this program reads waits, as at any pipe. (A subscriber of tracing that blocks holds up the pool.) A pool that captures hands each worker one task at a time, or a line
 /// could not be told to be this task's or the next one's.
 ///
 /// ```no_run
@@ -126,6 +126,8 @@ pub(crate) fn invalid(message: impl Into<String>) -> PoolError {
 /// How worker processes are made.
 #[derive(Clone)]
 pub(crate) struct ProcessConfig {
+    /// What workers run, if it is not this executable.
+    pub(crate) program: Option<PathBuf>,
     pub(crate) env: process::EnvChanges,
     pub(crate) current_dir: Option<PathBuf>,
     pub(crate) stdout: Stdio,
@@ -147,7 +149,9 @@ pub(crate) struct Hook {
     name: String,
     /// `the init job`: what it is called in errors.
     title: &'static str,
-    entry: WireEntry,
+    code: Entry,
+    /// Its name where workers run this executable, or are threads.
+    entry: CodeName,
     arguments: Bytes,
     judge: Box<dyn Fn(ReplyBody) -> Result<(), String> + Send + Sync>,
 }
@@ -166,7 +170,8 @@ impl Hook {
     pub(crate) fn of_parts<R: InitOutput>(title: &'static str, parts: Parts<R>) -> Result<Self, PoolError> {
         let Parts { entry, name, arguments, decode } = parts;
         let wrong = |error: &dyn fmt::Display| invalid(format!("{title} `{}`: {error}", name.as_str()));
-        let entry = entry.to_wire().map_err(|error| wrong(&error))?;
+        let code = entry;
+        let entry = code.name(Naming::ByPlace).map_err(|error| wrong(&error))?;
         let mut bytes = Vec::new();
         arguments.encode(&mut bytes).map_err(|error| wrong(&error))?;
         let judge = move |reply| match failure(reply) {
@@ -179,7 +184,7 @@ impl Hook {
                 None => failure.detail.unwrap_or_else(|| format!("{:?}", failure.kind)),
             }),
         };
-        Ok(Hook { name: name.as_str().to_owned(), title, entry, arguments: bytes.into(), judge: Box::new(judge) })
+        Ok(Hook { name: name.as_str().to_owned(), title, code, entry, arguments: bytes.into(), judge: Box::new(judge) })
     }
 
     /// Whether the worker's answer says that all went well; otherwise what to tell people. Decoding it runs the user's code, here in the parent, on a
@@ -190,15 +195,14 @@ impl Hook {
             .map_err(|why| format!("{} `{}` failed: {why}", self.title, self.name))
     }
 
-    pub(crate) fn encoded(&self) -> EncodedJob {
-        EncodedJob {
-            entry: self.entry.to_bytes().to_vec(),
-            name: self.name.clone(),
-            arguments: self.arguments.to_vec(),
-        }
+    /// The job for workers that find code in this way.
+    pub(crate) fn encoded(&self, naming: Naming) -> Result<EncodedJob, PoolError> {
+        let Hook { title, name, .. } = self;
+        let entry = self.code.name(naming).map_err(|error| invalid(format!("{title} `{name}`: {error}")))?;
+        Ok(EncodedJob { entry: entry.to_bytes(), name: name.clone(), arguments: self.arguments.to_vec() })
     }
 
-    pub(crate) fn entry(&self) -> &WireEntry {
+    pub(crate) fn entry(&self) -> &CodeName {
         &self.entry
     }
 

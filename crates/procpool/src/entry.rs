@@ -5,6 +5,7 @@
 //! name its parent, and descriptor 0 must be a unix socket made by that parent and by the same user, which nobody else
 //! can pretend.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::sys::socket::{self, PeerCred};
@@ -47,8 +48,38 @@ pub fn init() {
         Verdict::Ordinary => {}
         Verdict::Orphan => process::kill_own_group(),
         Verdict::Worker => worker::run(worker::Start { name: marker.name, parent: marker.parent }),
+        Verdict::OtherProtocol => {
+            worker::refuse(&worker::Start { name: marker.name, parent: marker.parent }, marker.protocol)
+        }
     }
 }
+
+/// The whole `main` of a program that is only ever a worker, for [`PoolBuilder::program`](crate::PoolBuilder::program).
+/// Started by hand it says what it is for, and ends with code 64 (a usage error).
+///
+/// ```no_run
+/// // use tasks as _; // the crate with the `#[procpool::task]` functions, which would not be linked otherwise
+///
+/// fn main() {
+///     procpool::worker_main()
+/// }
+/// ```
+#[expect(clippy::needless_doctest_main, reason = "where it is called in main is what the example shows")]
+pub fn worker_main() -> ! {
+    init();
+    let program = std::env::args_os().next().unwrap_or_default();
+    // Nobody to read it is no reason to end in another way.
+    let _ = writeln!(
+        std::io::stderr(),
+        "{} does the work of another program, which starts it: see procpool's `Pool::builder().program(..)`. By itself \
+         it does nothing.",
+        program.display()
+    );
+    std::process::exit(EXIT_USAGE)
+}
+
+/// `EX_USAGE` of sysexits.h.
+const EXIT_USAGE: i32 = 64;
 
 #[cfg(any(test, feature = "test-harness"))]
 crate::sys::constructor::before_main!(init);
@@ -56,6 +87,11 @@ crate::sys::constructor::before_main!(init);
 /// Whether [`init`] was called in this process; where it was not, workers would run the program instead.
 pub(crate) fn was_called() -> bool {
     CALLED.load(Ordering::Relaxed)
+}
+
+/// Whether whoever started this process meant it to be a worker.
+pub(crate) fn has_marker() -> bool {
+    std::env::args_os().next().is_some_and(|arg| arg.to_str().and_then(Marker::parse).is_some())
 }
 
 /// How many pools lie above this process: 0 in an ordinary program, 1 in its workers.
@@ -105,6 +141,8 @@ enum Verdict {
     /// A supervisor did start this worker, but is gone: running the program instead would leave a copy of a service
     /// that was just killed.
     Orphan,
+    /// A supervisor of another version did start this worker, for which this program is too old or too new.
+    OtherProtocol,
     Worker,
 }
 
@@ -122,10 +160,12 @@ impl Marker {
     fn judge(&self, found: &Circumstances) -> Verdict {
         let supervised =
             found.peer.is_some_and(|peer| peer.pid != 0 && peer.pid == self.parent && peer.uid == found.user);
-        if found.privileged || !supervised || self.protocol != PROTOCOL {
+        if found.privileged || !supervised {
             Verdict::Ordinary
         } else if found.parent != self.parent {
             Verdict::Orphan
+        } else if self.protocol != PROTOCOL {
+            Verdict::OtherProtocol
         } else {
             Verdict::Worker
         }
@@ -172,7 +212,7 @@ mod tests {
         for circumstances in others {
             assert_eq!(marker.judge(&circumstances), Verdict::Ordinary, "{circumstances:?}");
         }
-        assert_eq!(Marker { protocol: 99, ..marker.clone() }.judge(&good), Verdict::Ordinary);
+        assert_eq!(Marker { protocol: 99, ..marker.clone() }.judge(&good), Verdict::OtherProtocol);
         assert_eq!(marker.judge(&Circumstances { parent: 1, ..good }), Verdict::Orphan);
         let nobody = Circumstances { parent: 0, peer: Some(PeerCred { pid: 0, uid: 5 }), ..good };
         assert_eq!(Marker { parent: 0, ..marker }.judge(&nobody), Verdict::Ordinary);

@@ -163,9 +163,12 @@
 //! [`map`](Pool::map) calls a function for each item of an iterator, which may be endless: items are taken as there is
 //! room in a window. Awaited, it gives a `Vec` in order, or the first error; as a `Stream` it gives a `Result` an item.
 //! What every call needs goes into [`map_with`](Pool::map_with); anything else is [`run_all`](Pool::run_all) with an
-//! iterator of jobs.
+//! iterator of jobs. Items also come from streams ([`map_stream`](Pool::map_stream)) and from inputs that can fail
+//! ([`try_map`](Pool::try_map)). A [`Map`] has the options of a `Run` for each item, and some of its own.
 //!
 //! ```standalone_crate
+//! use std::time::Duration;
+//!
 //! use futures::StreamExt;
 //! use procpool::{Pool, call};
 //!
@@ -187,6 +190,18 @@
 //!     while let Some(square) = squares.next().await {
 //!         println!("{}", square?);
 //!     }
+//!
+//!     let words = futures::stream::iter(["one", "two", "three"]).map(String::from);
+//!     let lengths = pool
+//!         .map_stream(|word: String| word.len(), words)
+//!         .unordered() // results as they come
+//!         .window(100) // items on their way, results that were not taken included
+//!         .timeout(Duration::from_secs(1)) // for each item
+//!         .deadline(Duration::from_secs(60)) // for all of them
+//!         .on_progress(|p| eprintln!("{} done, {} failed, {:.0} a second", p.done, p.failed, p.rate()))
+//!         .collect::<Vec<_>>() // every result and every error; awaited as it is, it stops at the first error
+//!         .await;
+//!     assert_eq!(lengths.len(), 3);
 //!     Ok(())
 //! }
 //! ```
@@ -274,8 +289,40 @@
 //! }
 //! ```
 //!
+//! [`stats`](Pool::stats) tells what a pool has done, in numbers that agree with the final report, and
+//! [`events`](Pool::events) is a stream of what happens: workers that start, get ready and end, and why.
+//!
+//! ```standalone_crate
+//! use futures::StreamExt;
+//! use procpool::{Event, Pool, WorkerEnd, call};
+//!
+//! fn crash() {
+//!     std::process::abort();
+//! }
+//!
+//! #[procpool::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let pool = Pool::builder().workers(1).build()?;
+//!     let mut events = pool.events();
+//!     assert!(pool.run(call!(crash())).await.is_err());
+//!     pool.shutdown().await?;
+//!     while let Some(event) = events.next().await {
+//!         if let Event::WorkerEnded { worker, why: WorkerEnd::Died, detail, .. } = event {
+//!             println!("{worker}: {detail}");
+//!         }
+//!     }
+//!     let stats = pool.stats();
+//!     assert_eq!((stats.report.crashed, stats.ended.died, stats.run.count()), (1, 1, 1));
+//!     println!("{stats}");
+//!     Ok(())
+//! }
+//! ```
+//!
 //! Dropping the last handle of a pool lets what was handed over finish, then ends the workers. When the runtime or the
 //! program ends, workers are killed, with everything that they started and that stayed in their process group.
+//!
+//! [`PoolBuilder::program`] lets the workers run another program, which knows tasks made by
+//! [`#[procpool::task]`](macro@task) by name.
 //!
 //! [`Pool::in_process()`] is the same API on threads: for tests, without the protection.
 //!
@@ -351,7 +398,7 @@
 //! # What it needs
 //!
 //! Linux 5.4 or newer with glibc, and `/proc`. Code in a `dlopen`ed plugin cannot run in a worker: the error says so.
-//! Features: `test-harness` (above), and `anyhow`, with which [`AnyError`] converts to and from `anyhow::Error`.
+//! Features: `test-harness` (above); `tower`, with which a pool is a `tower::Service` (`Pool::service`); and `anyhow`, with which [`AnyError`] converts to and from `anyhow::Error`.
 
 // The macros name the crate by `::procpool`, also in its own tests.
 #[cfg(test)]
@@ -374,9 +421,11 @@ mod worker;
 
 pub use config::{Stdio, Workers};
 pub use current::{Current, current};
-pub use entry::init;
+pub use entry::{init, worker_main};
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
 pub use map::{Fallible, Input, Map, MapFuture, Progress, ProgressStream, Streamed};
+#[cfg(feature = "tower")]
+pub use pool::PoolService;
 pub use pool::{
     AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Permit, Pool, PoolBuilder, Report, Reserve, Run,
     Shutdown, Snapshot, StatePool, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot,

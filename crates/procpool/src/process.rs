@@ -1,10 +1,12 @@
 //! One process for one call.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::backend::scheduler::{Admission, Placement};
 use crate::error::{Exit, PoolError, PoolErrorKind, RunError};
@@ -96,6 +98,22 @@ impl<R> Process<R> {
     /// [`is_cancelled`](RunError::is_cancelled), or the result, if the call was faster.
     pub fn kill(&self) {
         self.handle.abort();
+    }
+
+    /// Kills it, as [`kill`](Self::kill) does, when this token is cancelled; also when this handle is gone by then. Given
+    /// several times, any of the tokens does.
+    ///
+    /// ```no_run
+    /// # fn f(stop: tokio_util::sync::CancellationToken) -> Result<(), procpool::PoolError> {
+    /// # fn serve() {}
+    /// let process = procpool::Process::spawn(procpool::call!(serve()))?.cancel_on(&stop);
+    /// # drop(process); Ok(()) }
+    /// ```
+    #[must_use = "it gives the handle back"]
+    pub fn cancel_on(self, token: impl Borrow<CancellationToken>) -> Self {
+        let watch = Arc::clone(&self.watch);
+        self.handle.stop_on(token.borrow().clone(), async move { watch.exit().await });
+        self
     }
 
     /// Asks it to end: sends SIGTERM, which ends it unless its code handles that signal.

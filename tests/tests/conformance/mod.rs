@@ -1,6 +1,7 @@
 //! What every backend does, one subject a file.
 
 mod backend;
+pub(crate) mod maps;
 pub(crate) mod places;
 pub(crate) mod queue;
 pub(crate) mod stopping;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Instant;
 
 use futures::future::join_all;
-use procpool::call;
+use procpool::{Pool, call};
 
 use super::Workload;
 use crate::Error;
@@ -43,15 +43,16 @@ impl Workload for Throughput {
             let mut add = |system, value| {
                 book.add(Key { workload: NAME, variant, system, metric: "per_second", unit: "1/s" }, value);
             };
-            add(System::Procpool, procpool(home, self.tasks)?);
+            add(System::Procpool, procpool(home, &home.pool, self.tasks)?);
+            add(System::WithoutTimings, procpool(home, &home.untimed, self.tasks)?);
             add(System::SpawnBlocking, spawn_blocking(home, self.tasks)?);
         }
         Ok(())
     }
 }
 
-fn procpool(home: &Home, tasks: u64) -> Result<f64, Error> {
-    let pool = home.pool.clone();
+fn procpool(home: &Home, pool: &Pool, tasks: u64) -> Result<f64, Error> {
+    let pool = pool.clone();
     all_at_once(home, tasks, move |x| pool.run(call!(tiny(x))))
 }
 

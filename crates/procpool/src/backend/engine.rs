@@ -31,6 +31,7 @@ use crate::pool::{Event as PoolEvent, Events, Report, Shutdown, Snapshot, Stats}
 use crate::process::Watch;
 use crate::sync::lock;
 use crate::sys::clock;
+use crate::task::Naming;
 
 /// A kind of worker: processes, or threads. Called under the engine's lock, so nothing here may block or call the
 /// kernel; what must is put into `later`.
@@ -73,6 +74,8 @@ pub(crate) struct Offered<'a> {
 pub(crate) struct Demands {
     /// The most bytes that its arguments may take.
     pub(crate) max_message: u64,
+    /// How its code is named.
+    pub(crate) naming: Naming,
     pub(crate) batching: Batching,
     pub(crate) timings: Timings,
 }
@@ -160,13 +163,15 @@ impl<W: Workers> After<W> {
         }
         // A waiter that has gone away does not want to know.
         for (waiter, result) in self.reserved {
-            let _ = waiter.send(result);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(waiter.send(result)))) {
+                panics::discard(panic);
+            }
         }
         for (waiter, result) in self.warmed {
             let _ = waiter.send(result);
         }
         for waiter in self.rung {
-            let _ = waiter.send(());
+            let _ = panics::by_the_way(|| waiter.send(()));
         }
         for (waiter, report) in self.ended {
             let _ = waiter.send(report);
@@ -482,6 +487,10 @@ impl<W: Workers> Backend for Engine<W> {
 
     fn max_message(&self) -> u64 {
         self.demands.max_message
+    }
+
+    fn naming(&self) -> Naming {
+        self.demands.naming
     }
 
     fn batch_hint(&self) -> u32 {

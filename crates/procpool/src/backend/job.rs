@@ -11,7 +11,7 @@ use super::scheduler::Payload;
 use crate::error::{Exit, Facts, Started, WorkerPanic};
 use crate::process::Watch;
 use crate::task::blob::Blob;
-use crate::task::{Step, TaskName, WireEntry};
+use crate::task::{CodeName, Step, TaskName};
 use crate::wire::message::{PanicReport, ReplyBody};
 
 /// The payload types of every backend's scheduler.
@@ -28,7 +28,7 @@ impl Payload for Work {
 #[derive(Debug)]
 pub(crate) struct Submission {
     pub(crate) name: TaskName,
-    pub(crate) entry: WireEntry,
+    pub(crate) entry: CodeName,
     /// Kept until the task is over, since it may be handed out again.
     pub(crate) arguments: Bytes,
     /// The values that the arguments name, alive for as long.

@@ -8,6 +8,7 @@ use super::job::Submission;
 use super::scheduler::{CancelReason, Patience, ReservationId, TaskId, TaskOptions};
 use crate::error::{PoolError, RunError};
 use crate::pool::{Events, Report, Shutdown, Snapshot, Stats};
+use crate::task::Naming;
 
 /// What [`Backend::reserve`] gave.
 pub(crate) enum Reserving {
@@ -60,6 +61,9 @@ pub(crate) trait Backend: Send + Sync {
 
     /// The most bytes that the arguments of one task may take.
     fn max_message(&self) -> u64;
+
+    /// How the code of tasks is named.
+    fn naming(&self) -> Naming;
 
     /// How many tasks of [`Batch::Auto`](super::scheduler::Batch::Auto) a worker is given at a time just now, at least
     /// 1: whoever feeds the pool keeps a multiple of it on the way. Cheap; takes no lock.

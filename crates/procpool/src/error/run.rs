@@ -266,7 +266,7 @@ impl RunError {
     }
 
     /// The last lines that the worker wrote to stderr since it was given the task (at most 20, of at most 1,024 bytes),
-    /// when the pool captures them ([`Stdio::Capture`](crate::Stdio::Capture)) and the worker died.
+    /// when the pool captures them ([`Stdio::Capture`](crate::Stdio::Capture) or `Tee`) and the worker died.
     #[must_use]
     pub fn stderr(&self) -> &[String] {
         &self.0.facts.stderr

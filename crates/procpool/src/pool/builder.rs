@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::handle::Pool;
+use super::program::{absolute, check_entry, check_program};
 use super::report::Shutdown;
 use crate::backend::local::{LocalConfig, start as start_processes};
 use crate::backend::scheduler::SchedulerConfig;
@@ -20,7 +21,7 @@ use crate::config::{Hook, ProcessConfig, Stdio, Workers, default_scheduler, defa
 use crate::entry;
 use crate::error::{PoolError, PoolErrorKind};
 use crate::sys::process::EnvChanges;
-use crate::task::{InitOutput, Job, check_duplicates};
+use crate::task::{InitOutput, Job, Naming};
 use crate::wire::message::{ExeIdentity, PROTOCOL, Setup, SignalPolicy};
 
 /// Settings of a pool: made by [`Pool::builder`](crate::Pool::builder). Everything has a default; what is wrong is
@@ -47,6 +48,7 @@ pub struct PoolBuilder {
     workers: Option<Workers>,
     scheduler: SchedulerConfig,
     max_message: u64,
+    program: Option<PathBuf>,
     env: EnvChanges,
     current_dir: Option<PathBuf>,
     stdout: Stdio,
@@ -74,6 +76,7 @@ impl PoolBuilder {
             workers: None,
             scheduler: default_scheduler(1),
             max_message: defaults::MAX_MESSAGE,
+            program: None,
             env: EnvChanges::default(),
             current_dir: None,
             stdout: Stdio::default(),
@@ -186,6 +189,40 @@ impl PoolBuilder {
         self
     }
 
+    /// Another program for the workers to run: smaller than this one, with other rights, linked in another way.
+    ///
+    /// That program knows tasks by name, so tasks of this pool (and its `init` and `exit` jobs) are values of
+    /// [`#[procpool::task]`](macro@crate::task) functions; others fail with
+    /// [`UnknownCode`](crate::ErrorKind::UnknownCode) before anything is sent, as do `call!` and `map`. Both programs
+    /// link the crate that defines the tasks, at the same version; what does not match is an error of the task, and says
+    /// so. The worker's `main` calls [`init`](crate::init) first, or is nothing but
+    /// [`worker_main`](crate::worker_main). This program need not call `init()`.
+    ///
+    /// The path is that of [`std::process::Command`]: a bare name is looked up in `PATH`, a relative path starts at this
+    /// program's directory (also with [`current_dir`](Self::current_dir)). It is executed itself: a script that starts
+    /// the worker is not one. What cannot be started, or is no worker, gives
+    /// [`StartFailed`](crate::ErrorKind::StartFailed).
+    ///
+    /// ```no_run
+    /// // In the crate `tasks`, which both programs use.
+    /// #[procpool::task]
+    /// pub fn thumbnail(image: Vec<u8>, width: u32) -> Vec<u8> {
+    ///     image.into_iter().take(width as usize).collect()
+    /// }
+    ///
+    /// // In the worker's `src/main.rs`: `use tasks as _; fn main() { procpool::worker_main() }`
+    ///
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// // In this program.
+    /// let pool = procpool::Pool::builder().program("/usr/lib/gallery/worker").build()?;
+    /// let small = pool.run(thumbnail { image: vec![1, 2, 3], width: 2 }).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
+        self.program = Some(path.into());
+        self
+    }
+
     /// Sets an environment variable in the workers. By default they inherit the parent's environment.
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.changes.push((key.into(), Some(value.into())));
@@ -230,7 +267,7 @@ impl PoolBuilder {
     }
 
     /// Threads of this process instead of child processes: see [`Pool::in_process`](crate::Pool::in_process).
-    /// Settings that only make sense for processes (environment, directory, stdout and stderr, core dumps) have no effect.
+    /// Settings that only make sense for processes (program, environment, directory, stdout and stderr, core dumps) have no effect.
     pub fn in_process(mut self) -> Self {
         self.kind = Kind::Threads;
         self
@@ -310,11 +347,27 @@ impl PoolBuilder {
                 runtime,
             )?,
             Kind::Processes | Kind::ProcessesOnly => {
-                Self::check_entry()?;
-                let exe = ExeIdentity::of_this_process().map_err(|error| {
-                    let message = format!("cannot look at this program's executable: {error}");
-                    PoolError::new(PoolErrorKind::Os, message).with_source(error)
-                })?;
+                let program = self.program.map(absolute);
+                if program.is_some() && state.is_some() {
+                    return Err(invalid(
+                        "a pool with a state cannot have a program: the functions of the state are named by their place \
+                         in this one",
+                    ));
+                }
+                let (naming, exe) = match &program {
+                    Some(program) => {
+                        check_program(program)?;
+                        (Naming::ByName, None)
+                    }
+                    None => {
+                        check_entry()?;
+                        let exe = ExeIdentity::of_this_process().map_err(|error| {
+                            let message = format!("cannot look at this program's executable: {error}");
+                            PoolError::new(PoolErrorKind::Os, message).with_source(error)
+                        })?;
+                        (Naming::ByPlace, Some(exe))
+                    }
+                };
                 let setup = Setup {
                     protocol: PROTOCOL,
                     // Filled in for each worker.
@@ -323,13 +376,14 @@ impl PoolBuilder {
                     generation: 0,
                     depth: entry::depth() + 1,
                     max_message: self.max_message,
-                    init: init.as_ref().map(|hook| hook.encoded()),
-                    exit: exit.as_ref().map(|hook| hook.encoded()),
+                    init: init.as_ref().map(|hook| hook.encoded(naming)).transpose()?,
+                    exit: exit.as_ref().map(|hook| hook.encoded(naming)).transpose()?,
                     core_dumps: self.core_dumps,
                     signals: if kind == Kind::Processes { SignalPolicy::Ignore } else { SignalPolicy::Default },
                     exe,
                 };
                 let process = ProcessConfig {
+                    program,
                     env: self.env,
                     current_dir: self.current_dir,
                     stdout: self.stdout,
@@ -344,32 +398,6 @@ impl PoolBuilder {
             backend.watch(Box::pin(close_on(Arc::clone(&backend), token, how)));
         }
         Ok(Pool::from_backend(backend, max_workers))
-    }
-
-    /// Whether this program can start workers at all.
-    pub(crate) fn check_entry() -> Result<(), PoolError> {
-        if !entry::was_called() {
-            return Err(PoolError::new(
-                PoolErrorKind::NotInitialised,
-                "procpool was not initialised: put #[procpool::main] on main, or call procpool::init() as its first \
-                 statement (in tests, add the dev-dependency feature `test-harness`). Workers run this same \
-                 executable, and without that they would run its main",
-            ));
-        }
-        if let Err(duplicate) = check_duplicates() {
-            return Err(PoolError::new(PoolErrorKind::DuplicateTask, duplicate.to_string()).with_source(duplicate));
-        }
-        if entry::depth() >= entry::MAX_DEPTH {
-            return Err(PoolError::new(
-                PoolErrorKind::TooDeep,
-                format!(
-                    "pools are nested {} deep in tasks of pools; the limit is {}",
-                    entry::depth() + 1,
-                    entry::MAX_DEPTH
-                ),
-            ));
-        }
-        Ok(())
     }
 
     fn check(&self) -> Result<(), PoolError> {

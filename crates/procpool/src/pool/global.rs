@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::runtime::{Builder, Handle};
 
-use super::builder::PoolBuilder;
 use super::handle::Pool;
 use super::join_handle::JoinHandle;
+use super::program::check_entry;
 use crate::backend::Backend;
 use crate::error::{ErrorKind, Facts, PoolError, PoolErrorKind, RunError, Started};
 use crate::sync::lock;
@@ -53,7 +53,7 @@ fn service(
         return Ok(pool.clone());
     }
     // Before a thread is started for nothing.
-    PoolBuilder::check_entry()?;
+    check_entry()?;
     let runtime = services.runtime()?;
     let pool = make(runtime)?;
     Ok(pick(&mut services).insert(pool).clone())

@@ -360,6 +360,14 @@ impl Pool {
         self.handle.backend.events()
     }
 
+    /// The pool as a `tower::Service` whose requests are jobs of one type, which is seen from its use. Needs the feature `tower`. See
+    /// [`PoolService`](crate::PoolService).
+    #[cfg(feature = "tower")]
+    #[must_use]
+    pub fn service<J: Job>(&self) -> super::service::PoolService<J> {
+        super::service::PoolService::new(self.clone())
+    }
+
     /// Takes no more tasks, finishes those that were handed over, runs the exit hooks and ends the workers.
     ///
     /// # Errors

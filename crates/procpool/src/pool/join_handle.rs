@@ -6,6 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures::future::{Either, select};
+use tokio_util::sync::CancellationToken;
+
 use super::submit::Ticket;
 use crate::backend::Backend;
 use crate::backend::scheduler::{CancelReason, TaskId};
@@ -52,6 +55,18 @@ impl<R> JoinHandle<R> {
     pub fn abort(&self) {
         if let State::Running(ticket) = &self.state {
             ticket.cancel(CancelReason::Aborted);
+        }
+    }
+
+    /// Stops the task when the token fires, if that is before `over`.
+    pub(crate) fn stop_on(&self, token: CancellationToken, over: impl Future + Send + 'static) {
+        if let State::Running(ticket) = &self.state {
+            let (backend, task) = (Arc::clone(ticket.backend()), ticket.task());
+            ticket.backend().watch(Box::pin(async move {
+                if let Either::Left(_) = select(Box::pin(token.cancelled_owned()), Box::pin(over)).await {
+                    backend.cancel(task, CancelReason::Token);
+                }
+            }));
         }
     }
 

@@ -8,8 +8,11 @@ mod histogram;
 mod inputs;
 mod join_handle;
 mod permit;
+mod program;
 mod report;
 mod run;
+#[cfg(feature = "tower")]
+mod service;
 mod shared;
 mod snapshot;
 mod state_pool;
@@ -29,6 +32,8 @@ pub use permit::{Permit, Reserve};
 pub use report::{Report, Shutdown};
 pub use run::Run;
 pub(crate) use run::{Due, RunOptions};
+#[cfg(feature = "tower")]
+pub use service::PoolService;
 pub(crate) use shared::share;
 pub use snapshot::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerState};
 pub use state_pool::StatePool;

@@ -45,7 +45,7 @@ pub(crate) fn submit<R>(
         let detail = Some("its cancellation token had fired already".into());
         return Err(failed(ErrorKind::Cancelled, Facts { detail, ..Facts::default() }));
     }
-    let entry = entry.to_wire().map_err(|error| {
+    let entry = entry.name(backend.naming()).map_err(|error| {
         let detail = Some(error.to_string());
         failed(ErrorKind::UnknownCode, Facts { detail, source: Some(error.into()), ..Facts::default() })
     })?;

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::io::Errno;
@@ -46,6 +46,8 @@ pub(crate) enum Stream {
 pub(crate) struct WorkerCommand {
     /// The worker's end of its socketpair; becomes its descriptor 0.
     pub(crate) socket: OwnedFd,
+    /// What it executes, if it is not this executable.
+    pub(crate) program: Option<PathBuf>,
     /// The marker, see [`entry`](crate::entry).
     pub(crate) arg0: String,
     pub(crate) env: EnvChanges,
@@ -79,7 +81,7 @@ pub(crate) enum ExitFacts {
 
 /// Starts a worker, in a process group of its own. Blocks until the new process has begun to execute.
 pub(crate) fn spawn(worker: WorkerCommand) -> io::Result<Child> {
-    let mut command = Command::new(EXECUTABLE);
+    let mut command = Command::new(worker.program.as_deref().unwrap_or_else(|| Path::new(EXECUTABLE)));
     command.arg0(&worker.arg0).stdin(Stdio::from(worker.socket)).process_group(0);
     if worker.env.clear {
         command.env_clear();
@@ -257,6 +259,13 @@ pub(crate) fn executable_id() -> io::Result<(u64, u64)> {
     Ok((file.dev(), file.ino()))
 }
 
+/// Whether this path names this process's executable.
+pub(crate) fn is_own_executable(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let other = std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    other.is_ok_and(|other| executable_id().is_ok_and(|own| own == other))
+}
+
 /// The parent's number; 0 when it lives in another pid namespace.
 pub(crate) fn parent_id() -> u32 {
     rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs())
@@ -327,6 +336,7 @@ mod tests {
             ours,
             WorkerCommand {
                 socket: theirs,
+                program: None,
                 arg0,
                 env: EnvChanges::default(),
                 cwd: None,

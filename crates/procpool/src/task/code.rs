@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "pairs a descriptor with the function of its type")]
 
 use crate::task::codec::CodecError;
-use crate::task::descriptor::{Descriptor, Function};
+use crate::task::descriptor::{Descriptor, Function, Kind};
 use crate::task::state::NoState;
 use crate::task::store;
 
@@ -36,6 +36,15 @@ pub(crate) struct Code {
 }
 
 impl Code {
+    /// The code of a task, which has no function beside it.
+    ///
+    /// `descriptor` must be one of a task's: it would be called with a function that is none otherwise, so it panics.
+    pub(super) fn of_task(descriptor: &'static Descriptor) -> Self {
+        assert_eq!(descriptor.kind(), Kind::Task, "only tasks are registered");
+        // SAFETY: just checked to be that of a task, which ignores the function.
+        unsafe { Self::new(descriptor, None) }
+    }
+
     /// # Safety
     ///
     /// `function` had the type that `descriptor` stands for before it was erased; it is `None` only for a task.

@@ -124,6 +124,15 @@ const _: () =
     assert!(size_of::<TypeId>().is_multiple_of(size_of::<u32>()) && align_of::<TypeId>() >= align_of::<u32>());
 
 impl Descriptor {
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// That of the task, for a descriptor of kind [`Kind::Task`].
+    pub(super) fn type_id(&self) -> TypeId {
+        self.type_id
+    }
+
     const fn new(kind: Kind, type_id: TypeId, run: Run) -> Self {
         Self { magic: MAGIC, version: VERSION, kind, type_id, run }
     }

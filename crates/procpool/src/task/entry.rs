@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use crate::task::argument::CallArguments;
 use crate::task::descriptor::{self, Descriptor, Function};
-use crate::task::{IdentityError, Ship, Task, WireEntry};
+use crate::task::{CodeName, IdentityError, Naming, Ship, Task, WireEntry, registry};
 
 /// A task's code, before it is named for another process.
 ///
@@ -48,6 +48,18 @@ impl Entry {
     pub(super) fn use_state<S: 'static, A: Ship, R: Ship>(function: fn(&mut S, A) -> R) -> Self {
         let (descriptor, function) = descriptor::of_use(function);
         Self { descriptor, function: Some(function) }
+    }
+
+    /// What this code is called in another process.
+    ///
+    /// # Errors
+    ///
+    /// As [`to_wire`](Self::to_wire); by name: it is not that of a registered task.
+    pub(crate) fn name(self, naming: Naming) -> Result<CodeName, IdentityError> {
+        match naming {
+            Naming::ByPlace => self.to_wire().map(CodeName::Place),
+            Naming::ByName => registry::of(self.descriptor).map(CodeName::Stable),
+        }
     }
 
     /// The name of this code for another process that runs the same executable.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::task::registry::DuplicateTask;
+
 /// A task's code could not be named, or the name found nothing that may be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,6 +32,22 @@ pub(crate) enum IdentityError {
     OtherCode,
     /// The function's offset points outside the executable's code, or is there for a task or missing for a function.
     FunctionOutOfBounds,
+    /// The workers run another program, where only registered tasks are known.
+    NoStableName {
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// No task of this program has this stable name.
+    UnknownName {
+        name: String,
+        /// How many it has, and what some of them are called.
+        count: usize,
+        some: String,
+    },
+    /// The task of this name has other arguments or another result here.
+    OtherSchema { name: &'static str, asked: u64, found: u64, place: &'static str },
+    /// Two tasks of this program have the same stable name.
+    Duplicate(DuplicateTask),
 }
 
 impl fmt::Display for IdentityError {
@@ -54,6 +72,35 @@ impl fmt::Display for IdentityError {
                 write!(f, "no task's code lies at the place that was named{other}")
             }
             Self::OtherCode => write!(f, "the code of another task lies at the place that was named{other}"),
+            Self::NoStableName { advice } => {
+                write!(
+                    f,
+                    "the workers run another program (`PoolBuilder::program`) and find code by stable names only; {advice}"
+                )
+            }
+            Self::UnknownName { name, count: 0, .. } => {
+                write!(
+                    f,
+                    "the workers' program has no task `{name}`, nor any other: name the crate of its tasks in it, \
+                     `use its_name as _;`, or it is not linked"
+                )
+            }
+            Self::UnknownName { name, count, some } => {
+                let more = if *count > 1 { "among others " } else { "" };
+                write!(
+                    f,
+                    "the workers' program has no task `{name}` (it has {count}, {more}`{some}`): name the crate of that \
+                     task in it, `use its_name as _;`, or build both programs from the same version of it"
+                )
+            }
+            Self::OtherSchema { name, asked, found, place } => {
+                write!(
+                    f,
+                    "the task `{name}` has other arguments or another result in the workers' program, at {place} (schema \
+                     {found:016x}, here {asked:016x}): one of the two is built from another version of its crate"
+                )
+            }
+            Self::Duplicate(duplicate) => write!(f, "in the workers' program {duplicate}"),
             Self::FunctionOutOfBounds => {
                 write!(f, "the task's function is not within the executable's code{other}")
             }

@@ -5,6 +5,7 @@ mod argument;
 pub(crate) mod blob;
 mod call;
 mod code;
+mod code_name;
 pub(crate) mod codec;
 mod descriptor;
 mod entry;
@@ -38,6 +39,8 @@ pub use ship::Ship;
 pub use task::{Named, Task, assert_named};
 
 pub(crate) use code::{Code, Fault, Step};
+pub(crate) use code_name::{CodeName, Naming};
+pub(crate) use entry::Entry;
 pub(crate) use identity_error::IdentityError;
 pub(crate) use image::build_id;
 pub(crate) use map::{map_parts, map_with_parts};

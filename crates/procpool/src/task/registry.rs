@@ -1,9 +1,14 @@
 //! The tasks that have a stable name.
 
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 use linkme::distributed_slice;
 
-use crate::task::Named;
-use crate::task::descriptor::{self, Descriptor};
+use crate::task::code::Code;
+use crate::task::descriptor::{self, Descriptor, Kind};
+use crate::task::{IdentityError, Named};
 
 /// Every `#[procpool::task]` of the crates that are linked into the program.
 ///
@@ -15,10 +20,6 @@ pub static TASKS: [Registration] = [..];
 /// A task that has a stable name.
 #[doc(hidden)]
 #[derive(Debug)]
-#[expect(
-    dead_code,
-    reason = "schema and code are read where tasks cross to another binary; the names are checked today"
-)]
 pub struct Registration {
     name: &'static str,
     schema: u64,
@@ -31,8 +32,87 @@ impl Registration {
     /// is where.
     #[must_use]
     pub const fn of<T: Named>(schema: u64, place: &'static str) -> Self {
+        assert!(T::STABLE_NAME.len() <= MAX_NAME, "the stable name of a task has more than 1024 bytes");
         Self { name: T::STABLE_NAME, schema, place, descriptor: descriptor::of_task::<T>() }
     }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) fn schema(&self) -> u64 {
+        self.schema
+    }
+
+    pub(super) fn code(&self) -> Code {
+        Code::of_task(self.descriptor)
+    }
+}
+
+/// The longest stable name, in bytes: it travels with each task.
+const MAX_NAME: usize = 1024;
+
+/// How many names an error shows.
+const SHOWN: usize = 8;
+
+/// The registered task that this is the code of.
+///
+/// # Errors
+///
+/// It is not registered; what to do about it depends on what it is.
+pub(super) fn of(descriptor: &Descriptor) -> Result<&'static Registration, IdentityError> {
+    static BY_TYPE: OnceLock<HashMap<TypeId, &'static Registration>> = OnceLock::new();
+    let advice = match descriptor.kind() {
+        Kind::Task => {
+            let known = BY_TYPE.get_or_init(|| TASKS.iter().map(|task| (task.descriptor.type_id(), task)).collect());
+            if let Some(task) = known.get(&descriptor.type_id()) {
+                return Ok(task);
+            }
+            "put `#[procpool::task]` on a function that is not generic and pass the value that it makes; for a generic \
+             task or a type that implements `Task` by hand, on a concrete wrapper"
+        }
+        Kind::Call => {
+            "`call!` names its function by its place in this program: put `#[procpool::task]` on the function and pass \
+             its value, `pool.run(f { .. })`"
+        }
+        Kind::Map | Kind::MapWith => {
+            "`map` names its function by its place in this program: put `#[procpool::task]` on the function and use \
+             `run_all` with its values, `pool.run_all(items.map(|x| f { x }))`"
+        }
+        Kind::Make | Kind::TryMake | Kind::Use => {
+            "the functions of a worker's state are named by their place in this program: a pool with a state runs this \
+             program"
+        }
+    };
+    Err(IdentityError::NoStableName { advice })
+}
+
+/// The code of a registered task, by the name and schema that another process has for it.
+///
+/// # Errors
+///
+/// This program has no such task, or one with other arguments or another result, or two of that name.
+pub(super) fn find(name: &str, schema: u64) -> Result<Code, IdentityError> {
+    static BY_NAME: OnceLock<Result<HashMap<&'static str, &'static Registration>, DuplicateTask>> = OnceLock::new();
+    let known =
+        BY_NAME.get_or_init(|| check_duplicates().map(|()| TASKS.iter().map(|task| (task.name, task)).collect()));
+    let known = known.as_ref().map_err(|duplicate| IdentityError::Duplicate(duplicate.clone()))?;
+    let Some(task) = known.get(name) else {
+        let mut others: Vec<&str> = known.keys().copied().collect();
+        others.sort_unstable();
+        let count = others.len();
+        others.truncate(SHOWN);
+        return Err(IdentityError::UnknownName { name: name.to_owned(), count, some: others.join("`, `") });
+    };
+    if task.schema != schema {
+        return Err(IdentityError::OtherSchema {
+            name: task.name,
+            asked: schema,
+            found: task.schema,
+            place: task.place,
+        });
+    }
+    Ok(task.code())
 }
 
 /// Two tasks have the same stable name.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::task::WireEntry;
+use crate::task::{CodeName, WireEntry};
 
 /// The version of everything in this module, in [`frame`](super::frame) and in [`page`](super::page).
 pub(crate) const PROTOCOL: u32 = 1;
@@ -52,10 +52,10 @@ pub(crate) enum SignalPolicy {
     Default,
 }
 
-/// A job without its types, ready to be run by another process of the same executable.
+/// A job without its types, ready to be run by another process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EncodedJob {
-    /// [`WireEntry::to_bytes`].
+    /// [`CodeName::to_bytes`].
     pub(crate) entry: Vec<u8>,
     pub(crate) name: String,
     pub(crate) arguments: Vec<u8>,
@@ -97,11 +97,13 @@ pub(crate) struct Setup {
     /// Whether crashes may leave core dumps.
     pub(crate) core_dumps: bool,
     pub(crate) signals: SignalPolicy,
-    /// The parent's file. The worker compares before it runs `init`; the parent compares again, with its `Hello`.
-    pub(crate) exe: ExeIdentity,
+    /// The parent's file, unless its workers run another. The worker compares before it runs `init`; the parent compares
+    /// again, with its `Hello`.
+    pub(crate) exe: Option<ExeIdentity>,
 }
 
-/// The first message from a worker.
+/// The first message from a worker. Magic number and protocol come first in every version, so that two programs with
+/// different ones can tell each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
     /// [`HELLO_MAGIC`].
@@ -129,23 +131,29 @@ impl Hello {
         postcard::to_stdvec(self).map_err(|error| WireError::new("hello", error))
     }
 
-    /// The reverse. A wrong magic number is an error; a wrong protocol is for the caller to explain.
+    /// The reverse, of a hello whose [`protocol_of`](Self::protocol_of) is ours.
     pub(crate) fn decode(body: &[u8]) -> Result<Hello, WireError> {
-        match postcard::from_bytes(body) {
-            Ok(Hello { magic, .. }) if magic != HELLO_MAGIC => Err(WireError::new("hello", "it is not one")),
-            Ok(hello) => Ok(hello),
+        postcard::from_bytes(body).map_err(|error| WireError::new("hello", error))
+    }
+
+    /// The protocol that a hello speaks, which may be another version than ours and go on in another way. A wrong magic
+    /// number is an error.
+    pub(crate) fn protocol_of(body: &[u8]) -> Result<u32, WireError> {
+        match postcard::take_from_bytes::<(u64, u32)>(body) {
+            Ok(((HELLO_MAGIC, protocol), _)) => Ok(protocol),
+            Ok(_) => Err(WireError::new("hello", "it is not one")),
             Err(error) => Err(WireError::new("hello", error)),
         }
     }
 }
 
-/// The fixed part of a task's head: entry, attempt, task, length of the name.
-const HEAD_LEN: usize = WireEntry::LEN + 4 + 8 + 2;
+/// The fixed part of a task's head: length of the code's name, attempt, task, length of the task's name.
+const HEAD_LEN: usize = 2 + 4 + 8 + 2;
 
 /// What precedes the arguments in the body of a `Task`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TaskHead<'a> {
-    /// [`WireEntry::to_bytes`].
+    /// [`CodeName::to_bytes`].
     pub(crate) entry: &'a [u8],
     /// 1 for the first.
     pub(crate) attempt: u32,
@@ -154,10 +162,14 @@ pub(crate) struct TaskHead<'a> {
 }
 
 /// Writes what precedes the arguments in the body of a `Task`. A name that is too long is cut.
-pub(crate) fn task_head(entry: &WireEntry, attempt: u32, task: u64, name: &str) -> Vec<u8> {
+pub(crate) fn task_head(entry: &CodeName, attempt: u32, task: u64, name: &str) -> Vec<u8> {
     let name = cut(name, MAX_NAME);
-    let mut head = Vec::with_capacity(HEAD_LEN + name.len());
-    head.extend_from_slice(&entry.to_bytes());
+    let mut head = Vec::with_capacity(HEAD_LEN + WireEntry::LEN + name.len());
+    head.extend_from_slice(&[0; 2]);
+    entry.write(&mut head);
+    // Stable names have a limit, which fits.
+    let length = (head.len() - 2) as u16;
+    head[..2].copy_from_slice(&length.to_le_bytes());
     head.extend_from_slice(&attempt.to_le_bytes());
     head.extend_from_slice(&task.to_le_bytes());
     // At most MAX_NAME, so it fits.
@@ -169,7 +181,9 @@ pub(crate) fn task_head(entry: &WireEntry, attempt: u32, task: u64, name: &str) 
 /// Reads the body of a `Task`: the head, and where the arguments begin.
 pub(crate) fn parse_task_head(body: &[u8]) -> Result<(TaskHead<'_>, usize), WireError> {
     let short = || WireError::new("task", "it ends too early");
-    let (entry, rest) = body.split_at_checked(WireEntry::LEN).ok_or_else(short)?;
+    let (length, rest) = body.split_first_chunk().ok_or_else(short)?;
+    let entry_length = usize::from(u16::from_le_bytes(*length));
+    let (entry, rest) = rest.split_at_checked(entry_length).ok_or_else(short)?;
     let (attempt, rest) = rest.split_first_chunk().ok_or_else(short)?;
     let (task, rest) = rest.split_first_chunk().ok_or_else(short)?;
     let (length, rest) = rest.split_first_chunk().ok_or_else(short)?;
@@ -177,7 +191,7 @@ pub(crate) fn parse_task_head(body: &[u8]) -> Result<(TaskHead<'_>, usize), Wire
     let name = rest.get(..length).ok_or_else(short)?;
     let name = std::str::from_utf8(name).map_err(|error| WireError::new("task", error))?;
     let head = TaskHead { entry, attempt: u32::from_le_bytes(*attempt), task: u64::from_le_bytes(*task), name };
-    Ok((head, HEAD_LEN + length))
+    Ok((head, HEAD_LEN + entry_length + length))
 }
 
 /// A panic, as the worker's hook saw it.
@@ -190,6 +204,8 @@ pub(crate) struct PanicReport {
     pub(crate) backtrace: Option<String>,
     /// The thread's name.
     pub(crate) thread: Option<String>,
+    /// The worker's state was lost with it: the worker claims nothing more.
+    pub(crate) state_lost: bool,
 }
 
 /// The id of the `InitDone` that tells of the initialiser.
@@ -248,6 +264,7 @@ impl ReplyBody {
                     location: keep(&report.location, MAX_TEXT),
                     backtrace: keep(&report.backtrace, MAX_BACKTRACE),
                     thread: keep(&report.thread, MAX_NAME),
+                    state_lost: report.state_lost,
                 };
                 out.push(PANICKED);
                 // Strings always encode; should they not, the message is what matters.
@@ -268,6 +285,11 @@ impl ReplyBody {
                 out.extend_from_slice(&limit.to_le_bytes());
             }
         }
+    }
+
+    /// Whether the worker says that it takes no more tasks.
+    pub(crate) fn is_last(&self) -> bool {
+        matches!(self, ReplyBody::Panicked(report) if report.state_lost)
     }
 
     /// Reads what a worker sent. A value shares the body's memory.
@@ -322,6 +344,7 @@ mod tests {
             location: Some("a.rs:1:2".to_owned()),
             backtrace: None,
             thread: Some("main".to_owned()),
+            state_lost: true,
         };
         for body in [
             ReplyBody::Value(Bytes::from_static(b"")),
@@ -337,6 +360,17 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_of_another_version_says_which() {
+        let hello = Hello { magic: HELLO_MAGIC, protocol: 7, pid: 1, exe: ExeIdentity::default() }.encode().unwrap();
+        assert_eq!(Hello::protocol_of(&hello), Ok(7));
+        let beginning = postcard::to_stdvec(&(HELLO_MAGIC, 300u32)).unwrap();
+        assert_eq!(Hello::protocol_of(&[&beginning[..], b"what is said in version 300"].concat()), Ok(300));
+        for wrong in [&hello[1..], &hello[..9], b""] {
+            assert!(Hello::protocol_of(wrong).is_err());
+        }
+    }
+
+    #[test]
     fn what_is_no_value_stays_within_its_bounds() {
         let long = "ä".repeat(100_000);
         let report = PanicReport {
@@ -344,6 +378,7 @@ mod tests {
             location: Some(long.clone()),
             backtrace: Some(long.clone()),
             thread: Some(long.clone()),
+            state_lost: true,
         };
         for body in [ReplyBody::Panicked(report), ReplyBody::Unencodable(long)] {
             let mut out = Vec::new();
@@ -371,6 +406,7 @@ mod tests {
                 prop_assert!(head.name.len() <= bytes.len());
             }
             let _ = Setup::decode(&bytes);
+            let _ = Hello::protocol_of(&bytes);
             let _ = Hello::decode(&bytes);
         }
     }

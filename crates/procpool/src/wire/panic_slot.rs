@@ -80,7 +80,7 @@ pub(super) fn read(slot: &[AtomicU64]) -> Option<PanicReport> {
     let location = text(&mut rest);
     let thread = text(&mut rest);
     let backtrace = text(&mut rest);
-    Some(PanicReport { message, location, backtrace, thread })
+    Some(PanicReport { message, location, backtrace, thread, state_lost: false })
 }
 
 fn text(rest: &mut &[u8]) -> Option<String> {

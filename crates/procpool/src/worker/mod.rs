@@ -19,4 +19,4 @@ mod watcher;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use start::{Start, run};
+pub(crate) use start::{Start, refuse, run};

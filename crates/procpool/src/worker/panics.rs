@@ -43,7 +43,13 @@ fn note(page: &WorkerPage, info: &PanicHookInfo<'_>) {
     // A worker that started in a constructor runs tasks on a thread that std has not named.
     let thread = thread.name().or_else(|| crate::sys::process::is_main_thread().then_some("main"));
     page.write_panic(&PanicParts { message, location: location.as_deref(), backtrace: backtrace.as_deref(), thread });
-    let report = PanicReport { message: message.to_owned(), location, backtrace, thread: thread.map(str::to_owned) };
+    let report = PanicReport {
+        message: message.to_owned(),
+        location,
+        backtrace,
+        thread: thread.map(str::to_owned),
+        ..PanicReport::default()
+    };
     // A panic in a thread's last moments finds no place to write to; nobody will ask for it there.
     let _ = LAST.try_with(|last| last.try_borrow_mut().map(|mut last| *last = Some(report)));
 }

@@ -11,9 +11,9 @@ use super::start::{EXIT_BROKEN, fail};
 use crate::backend::scheduler::OfferId;
 use crate::current::{self, Running};
 use crate::sys::process;
-use crate::task::{Code, Fault, WireEntry, state, store};
+use crate::task::{Code, CodeName, Fault, Naming, WireEntry, state, store};
 use crate::wire::frame::Kind;
-use crate::wire::message::{EncodedJob, INIT_STEP, ReplyBody, STATE_STEP, Setup, parse_task_head};
+use crate::wire::message::{EncodedJob, INIT_STEP, PanicReport, ReplyBody, STATE_STEP, Setup, parse_task_head};
 use crate::wire::page::WorkerPage;
 
 /// A reply's buffer is used again for the next one, unless it has grown beyond this.
@@ -25,6 +25,7 @@ const EXIT_PANICKED: i32 = 101;
 struct Worker {
     link: Link,
     page: &'static WorkerPage,
+    naming: Naming,
     max_message: u64,
     reply: Vec<u8>,
     /// This process, and none that was forked from it.
@@ -33,21 +34,18 @@ struct Worker {
 
 /// Runs the initialiser, then tasks until the parent says that it is enough.
 pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
-    let Setup { name, max_message, init, exit, .. } = setup;
-    let mut worker = Worker { link, page, max_message, reply: Vec::new(), pid: std::process::id() };
+    let Setup { name, max_message, init, exit, exe, .. } = setup;
+    let naming = if exe.is_some() { Naming::ByPlace } else { Naming::ByName };
+    let mut worker = Worker { link, page, naming, max_message, reply: Vec::new(), pid: std::process::id() };
     worker.initialise(init);
     loop {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
         let Ok(message) = worker.link.receive() else { process::kill_own_group() };
         match message.kind {
-            Kind::Task => {
-                worker.task(OfferId(message.id), message.body, &name);
-                // A state is made once in a worker's life, under the limits of a start; this life is over. What was
-                // handed over meanwhile is not claimed, and goes to another worker.
-                if state::is_lost() {
-                    worker.retire(exit, &name);
-                }
-            }
+            // A state is made once in a worker's life, under the limits of a start; this life is over, and the parent was
+            // told with the panic. What it has handed over meanwhile is not claimed, and taken back.
+            Kind::Task if state::is_lost() => {}
+            Kind::Task => worker.task(OfferId(message.id), message.body, &name),
             Kind::State => worker.make_state(&message.body),
             Kind::Shared => store::put(message.id, message.body),
             Kind::Forget => store::forget(message.id),
@@ -111,7 +109,7 @@ impl Worker {
     /// Runs a job, and leaves what came of it in `reply`.
     fn run(&mut self, entry: &[u8], arguments: &[u8]) {
         self.reply.clear();
-        let failure = match find(entry) {
+        let failure = match find(entry, self.naming) {
             Err(why) => Some(ReplyBody::UnknownCode(why)),
             Ok(code) => self.call(&code, arguments),
         };
@@ -146,7 +144,10 @@ impl Worker {
             Ok(Err(Fault::Decode(error))) => Some(ReplyBody::Undecodable(error.to_string())),
             Ok(Err(Fault::NoState(why))) => Some(ReplyBody::UnknownCode(why.to_string())),
             Ok(Err(Fault::Encode(error))) => Some(ReplyBody::Unencodable(error.to_string())),
-            Err(payload) => Some(ReplyBody::Panicked(panics::report(payload))),
+            Err(payload) => {
+                let report = panics::report(payload);
+                Some(ReplyBody::Panicked(PanicReport { state_lost: state::is_lost(), ..report }))
+            }
         }
     }
 
@@ -173,7 +174,6 @@ impl Worker {
     }
 }
 
-fn find(entry: &[u8]) -> Result<Code, String> {
-    let entry = WireEntry::from_bytes(entry).ok_or("the name of its code is malformed")?;
-    entry.resolve().map_err(|error| error.to_string())
+fn find(entry: &[u8], naming: Naming) -> Result<Code, String> {
+    CodeName::find(entry, naming).map_err(|error| error.to_string())
 }

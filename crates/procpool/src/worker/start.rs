@@ -84,7 +84,7 @@ pub(crate) fn run(start: Start) -> ! {
 fn greet(link: &Link, setup: &Setup) {
     let name = &setup.name;
     let exe = ExeIdentity::of_this_process().unwrap_or_else(|error| fail(name, "identify its executable", error));
-    let same = exe == setup.exe;
+    let same = setup.exe.as_ref().is_none_or(|parents| *parents == exe);
     let hello = Hello { magic: HELLO_MAGIC, protocol: PROTOCOL, pid: std::process::id(), exe };
     let body = hello.encode().unwrap_or_else(|error| fail(name, "say hello", error));
     if link.send(Kind::Hello, 0, &body).is_err() {
@@ -93,6 +93,18 @@ fn greet(link: &Link, setup: &Setup) {
     if !same {
         fail(name, "work for its parent", "it runs another executable");
     }
+}
+
+/// Tells a parent of another version so, and ends: neither understands what else the other says.
+pub(crate) fn refuse(start: &Start, protocol: u32) -> ! {
+    let name = &start.name;
+    let exe = ExeIdentity::default();
+    let hello = Hello { magic: HELLO_MAGIC, protocol: PROTOCOL, pid: std::process::id(), exe };
+    if let (Ok(socket), Ok(body)) = (stdio::take_stdin(), hello.encode()) {
+        // It may have gone: the line below is for whoever is left.
+        let _ = Link::new(Arc::new(socket)).send(Kind::Hello, 0, &body);
+    }
+    fail(name, "understand its parent", format!("it speaks protocol {protocol}, not {PROTOCOL}"))
 }
 
 /// Runs in a signal handler: loads, stores, nothing else.

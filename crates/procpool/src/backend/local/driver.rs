@@ -25,7 +25,8 @@ pub(super) struct Receiver {
     pub(super) keeper: Arc<KeeperHandle>,
     pub(super) init: Option<Arc<Hook>>,
     pub(super) state: Option<Arc<Hook>>,
-    pub(super) exe: ExeIdentity,
+    /// What the workers run, if it is this program.
+    pub(super) exe: Option<ExeIdentity>,
 }
 
 impl Receiver {
@@ -59,6 +60,7 @@ impl Receiver {
         let worker = link.worker;
         match message.kind {
             Kind::Hello => {
+                link.greet();
                 self.judge_hello(link, &message).map_err(|fault| format!("its hello is wrong: {fault}"))?;
                 self.engine.handle(Event::Booted { worker });
             }
@@ -85,6 +87,9 @@ impl Receiver {
                 settle(link);
                 let reply =
                     ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
+                if reply.is_last() {
+                    self.engine.handle(Event::Worn { worker });
+                }
                 self.engine.handle(Event::Replied { worker, offer: OfferId(message.id), reply });
             }
             // The assembler lets through only what a worker may send.
@@ -95,14 +100,17 @@ impl Receiver {
 
     /// Whether the worker runs the same program and speaks the same protocol: otherwise offsets mean something else.
     fn judge_hello(&self, link: &Link, message: &Message) -> Result<(), String> {
-        let hello = Hello::decode(&message.body).map_err(|fault| fault.to_string())?;
-        if hello.protocol != PROTOCOL {
-            return Err(format!("it speaks protocol {}, this side {PROTOCOL}", hello.protocol));
+        let protocol = Hello::protocol_of(&message.body).map_err(|fault| fault.to_string())?;
+        if protocol != PROTOCOL {
+            return Err(format!(
+                "it speaks protocol {protocol}, this side {PROTOCOL}: build both with the same version of procpool"
+            ));
         }
+        let hello = Hello::decode(&message.body).map_err(|fault| fault.to_string())?;
         if hello.pid != link.pid {
             return Err(format!("it says that it is process {}", hello.pid));
         }
-        if hello.exe != self.exe {
+        if self.exe.as_ref().is_some_and(|exe| *exe != hello.exe) {
             return Err("it runs another executable".into());
         }
         Ok(())

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -223,7 +224,10 @@ impl Keeper {
             panics::by_the_way(
                 || tracing::warn!(target: "procpool::worker", worker = name, %error, "worker cannot be spawned"),
             );
-            let detail = format!("its process could not be started: {error}");
+            let detail = match &self.config.program {
+                Some(program) => format!("the program `{}` could not be started: {error}", program.display()),
+                None => format!("its process could not be started: {error}"),
+            };
             if let Some(watch) = watch {
                 watch.failed(detail.clone());
             }
@@ -240,6 +244,7 @@ impl Keeper {
         let (page, page_fd) = ParentPage::create()?;
         let mut child = process::spawn(WorkerCommand {
             socket: theirs,
+            program: self.config.program.clone(),
             arg0: entry::marker(name),
             env: self.config.env.clone(),
             cwd: self.config.current_dir.clone(),
@@ -357,6 +362,11 @@ impl Keeper {
             (ward.killed == Killed::HungUp && killed)
                 .then(|| "it closed its connection to the pool, so it was killed".to_owned())
         });
+        // A program of this crate's says hello before it can be at fault for anything else.
+        let detail = match &self.config.program {
+            Some(program) if !ward.link.has_greeted() => Some(imposter(program, detail)),
+            _ => detail,
+        };
         let name = worker_name(worker);
         panics::by_the_way(|| {
             tracing::debug!(
@@ -378,6 +388,13 @@ impl Keeper {
             watch.exited(exit);
         }
     }
+}
+
+/// Why a worker never said hello, where the user chose what it runs: most likely it is none.
+fn imposter(program: &Path, fault: Option<String>) -> String {
+    let program = program.display();
+    let fault = fault.unwrap_or_else(|| "it ended before it said hello".to_owned());
+    format!("{fault}; does the program `{program}` call procpool::init() (or worker_main()) first in main?")
 }
 
 /// Kills a worker and its group. It may have ended meanwhile, which is no harm; anything else is told to tracing.

@@ -6,6 +6,7 @@
 //! written by the worker's driver task when there is room.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -49,6 +50,8 @@ pub(super) struct Link {
     given: Mutex<VecDeque<u64>>,
     /// The shared values that it was sent.
     known: Known,
+    /// It has shown that it is a worker.
+    greeted: AtomicBool,
     /// The first thing that went wrong with it; it explains its death.
     fault: Mutex<Option<String>>,
 }
@@ -109,6 +112,7 @@ impl Link {
             moved_ns: AtomicU64::new(0),
             given: Mutex::default(),
             known: Known::default(),
+            greeted: AtomicBool::new(false),
             fault: Mutex::default(),
         }
     }
@@ -154,8 +158,14 @@ impl Link {
             let mut outbox = lock(&self.outbox);
             outbox.accept(Order::Send(setup));
             let (slices, count) = outbox.slices();
-            let written = socket::send_with_fd(&self.socket, &slices[..count], page)?;
-            outbox.advance(written);
+            match socket::send_with_fd(&self.socket, &slices[..count], page) {
+                Ok(written) => outbox.advance(written),
+                // It has ended already, which is noticed on the reading side.
+                Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                    *outbox = Outbox::default();
+                }
+                Err(error) => return Err(error),
+            }
         }
         self.flush();
         Ok(())
@@ -287,6 +297,15 @@ impl Link {
         let mut given = lock(&self.given);
         let position = given.iter().position(|given| *given == offer);
         position.and_then(|position| given.remove(position)).is_some()
+    }
+
+    /// It has said hello.
+    pub(super) fn greet(&self) {
+        self.greeted.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_greeted(&self) -> bool {
+        self.greeted.load(Ordering::Acquire)
     }
 
     /// Remembers what went wrong; the first one wins.

@@ -314,4 +314,54 @@ mod tests {
         outbox.accept(Order::Abort { id: 9 });
         assert!(outbox.is_empty());
     }
+    fn shared(id: u64, len: usize) -> Outgoing {
+        Outgoing { kind: Kind::Shared, ..outgoing(id, len) }
+    }
+
+    /// All that arrives when the socket takes `step` bytes at a time.
+    fn deliver(outbox: &mut Outbox, step: usize, wire: &mut BytesMut) -> Vec<(Kind, u64)> {
+        let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
+        let mut seen = Vec::new();
+        loop {
+            seen.extend(read(wire, &mut assembler).into_iter().map(|message| (message.kind, message.id)));
+            if outbox.is_empty() {
+                return seen;
+            }
+            pump(outbox, step, wire);
+        }
+    }
+
+    #[test]
+    fn a_small_task_does_not_overtake_the_big_value_that_it_names() {
+        for len in [10, SMALL, 5 * MAX_FRAGMENT] {
+            let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
+            outbox.accept(Order::Send(shared(1, len)));
+            outbox.accept(Order::Send(outgoing(1, 10)));
+            outbox.accept(Order::Send(outgoing(2, 10)));
+            let seen = deliver(&mut outbox, 1000, &mut wire);
+            let at = |message| seen.iter().position(|seen| *seen == message).unwrap();
+            assert!(at((Kind::Shared, 1)) < at((Kind::Task, 1)), "{len} bytes: {seen:?}");
+            assert_eq!(seen.len(), 3);
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_on_its_way_is_taken_back_or_forgotten_after_it() {
+        for pumped in [0, 3 * MAX_FRAGMENT, usize::MAX] {
+            let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
+            // A task of the same number is another matter.
+            outbox.accept(Order::Send(outgoing(1, 5 * MAX_FRAGMENT)));
+            outbox.accept(Order::Send(shared(1, 50 * MAX_FRAGMENT)));
+            while pumped == usize::MAX && !outbox.is_empty() {
+                pump(&mut outbox, pumped, &mut wire);
+            }
+            pump(&mut outbox, pumped, &mut wire);
+            outbox.accept(Order::Forget { key: 1 });
+            let seen = deliver(&mut outbox, usize::MAX, &mut wire);
+            match pumped {
+                usize::MAX => assert_eq!(seen, [(Kind::Task, 1), (Kind::Shared, 1), (Kind::Forget, 1)]),
+                _ => assert_eq!(seen, [(Kind::Task, 1)]),
+            }
+        }
+    }
 }

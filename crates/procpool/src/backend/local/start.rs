@@ -13,6 +13,7 @@ use crate::backend::{Backend, Batching, Demands, Engine, Timings, tie_to_runtime
 use crate::config::{Hook, ProcessConfig};
 use crate::error::{PoolError, PoolErrorKind};
 use crate::sys::{readiness, socket};
+use crate::task::Naming;
 
 /// What a pool of processes is made from.
 pub(crate) struct LocalConfig {
@@ -43,7 +44,8 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
     }
     let keeper = Arc::new(KeeperHandle::new().map_err(os("cannot make an eventfd"))?);
     let batching = if process.captures() { Batching::OneAtATime } else { Batching::Allowed };
-    let demands = Demands { max_message: process.max_message, batching, timings };
+    let naming = if process.program.is_some() { Naming::ByName } else { Naming::ByPlace };
+    let demands = Demands { max_message: process.max_message, naming, batching, timings };
     let engine =
         Arc::new(Engine::new(scheduler, demands, runtime, |epoch_ns| Processes::new(Arc::clone(&keeper), epoch_ns)));
     let exe = process.setup.exe.clone();

@@ -38,6 +38,8 @@ struct Queue {
     /// Lines that had no room. While it is not 0, nothing is taken before half of the room is free again, so that one
     /// note tells of many lines.
     dropped: u64,
+    /// What was taken last is the beginning of a very long line.
+    within_line: bool,
     /// Nobody can read it any more.
     broken: bool,
     ended: bool,
@@ -108,12 +110,15 @@ impl Queue {
     fn tell_of_dropped(&mut self) {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
-            self.push(format!("procpool: {dropped} lines of workers dropped here: nobody read them\n").into_bytes());
+            let start = if self.within_line { "\n" } else { "" };
+            let note = format!("{start}procpool: {dropped} lines of workers dropped here: nobody read them\n");
+            self.push(note.into_bytes());
         }
     }
 
     fn push(&mut self, bytes: Vec<u8>) {
         self.bytes += bytes.len();
+        self.within_line = bytes.last() != Some(&b'\n');
         self.chunks.push_back(Chunk { bytes, written: 0 });
     }
 

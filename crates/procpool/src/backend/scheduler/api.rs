@@ -199,6 +199,9 @@ pub(crate) enum Event<P: Payload> {
     Booted { worker: WorkerId },
     /// The worker takes tasks from now on.
     Ready { worker: WorkerId },
+    /// The worker claims nothing more once it has answered what it has claimed: what it lives for is lost. It is let go
+    /// then, and what else it has in hand is taken back.
+    Worn { worker: WorkerId },
     /// An answer to this offer arrived whole.
     Replied { worker: WorkerId, offer: OfferId, reply: P::Reply },
     /// The answer to [`Action::Revoke`] and [`Action::Inspect`]. A worker's answers come in the order of the questions:

@@ -172,6 +172,7 @@ impl<P: Payload> Scheduler<P> {
             Event::SpawnFailed { worker, death } => self.exited(worker, &[], death, turn),
             Event::Booted { worker } => self.booted(worker, turn),
             Event::Ready { worker } => self.ready(worker, turn),
+            Event::Worn { worker } => self.worn(worker, turn),
             Event::Replied { worker, offer, reply } => self.replied(worker, offer, reply, turn),
             Event::Evidence { worker, offer, evidence } => self.evidence(worker, offer, evidence, turn),
             Event::Broken { worker } => self.broken(worker, turn),

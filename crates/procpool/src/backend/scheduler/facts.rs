@@ -30,7 +30,7 @@ pub(crate) enum Fact<P: Payload> {
 pub(crate) enum End {
     /// It was not ready, and that was its own fault.
     StartFailed,
-    /// It has done all the tasks that one worker is to do.
+    /// It has done all the tasks that one worker is to do, or all that it can.
     Recycled,
     /// Nobody needed it.
     Idle,

@@ -135,6 +135,19 @@ impl<P: Payload> Scheduler<P> {
         self.after_task(worker, turn);
     }
 
+    /// The worker is to be replaced as soon as it has answered.
+    pub(super) fn worn(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let Some(entry) = self.workers.get_mut(worker) else {
+            return;
+        };
+        entry.worn = true;
+        if matches!(entry.life, Life::Idle) {
+            self.after_task(worker, turn);
+        } else {
+            self.revoke_ahead(worker, turn);
+        }
+    }
+
     /// A worker has nothing in hand: it stays for the next task, or it goes.
     ///
     /// When the pool was made smaller, whoever is free first goes until the size is right: no task is disturbed, and
@@ -143,7 +156,7 @@ impl<P: Payload> Scheduler<P> {
         let Some(entry) = self.workers.get(worker) else {
             return;
         };
-        let worn = self.config.max_tasks.is_some_and(|max| entry.tasks_done >= max);
+        let worn = entry.worn || self.config.max_tasks.is_some_and(|max| entry.tasks_done >= max);
         let dedicated = entry.placement == Placement::Dedicated;
         if worn || dedicated {
             self.retire(worker, End::Recycled, turn);
@@ -190,7 +203,9 @@ impl<P: Payload> Scheduler<P> {
         turn.act(Action::Warmed { result });
     }
 
-    /// Another size. Idle workers that are too many go at once, the longest idle first: they are the coldest.
+    /// Another size. Of workers that are too many those go first that are not ready: they have done nothing, and would
+    /// only become ready to be told to go. Then idle ones, the longest idle first: they are the coldest. The others go
+    /// when their task is over.
     pub(super) fn resize(&mut self, min: u32, max: u32, turn: &mut Turn<'_, P>) {
         if !self.is_over() {
             turn.tell(Fact::Resized { min, max });
@@ -198,10 +213,14 @@ impl<P: Payload> Scheduler<P> {
         self.config.min_workers = min;
         self.config.max_workers = max;
         while self.workers.tally().kept() > self.max_workers() {
-            let Some((_, worker)) = self.workers.longest_idle() else {
+            if let Some(worker) = self.workers.latest_start() {
+                self.workers.ends(worker, End::Resized);
+                self.kill(worker, turn);
+            } else if let Some((_, worker)) = self.workers.longest_idle() {
+                self.retire(worker, End::Resized, turn);
+            } else {
                 break;
-            };
-            self.retire(worker, End::Resized, turn);
+            }
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Worker {
     /// Since when it is in its phase.
     pub(super) since: Now,
     pub(super) tasks_done: u32,
+    /// It claims nothing more.
+    pub(super) worn: bool,
     /// When it was decided to start it.
     pub(super) born: Now,
     /// Why it ends, once it has been told to go.
@@ -147,6 +149,7 @@ impl Workers {
             ahead: VecDeque::new(),
             since: now,
             tasks_done: 0,
+            worn: false,
             born: now,
             end: None,
             timer: None,
@@ -290,6 +293,15 @@ impl Workers {
             Some((self.get(id)?.since, id))
         });
         idle.min_by_key(|&(since, id)| (since, std::cmp::Reverse(id.slot)))
+    }
+
+    /// The shared worker that has come the least far on its way to being ready.
+    pub(super) fn latest_start(&self) -> Option<WorkerId> {
+        let starting = self.iter().filter_map(|(id, worker)| match worker.life {
+            Life::Starting { booted, bound: None } => Some((!booted, worker.since, id)),
+            _ => None,
+        });
+        starting.max().map(|(.., id)| id)
     }
 
     pub(super) fn tally(&self) -> Tally {

@@ -11,7 +11,7 @@ use crate::backend::scheduler::{Event, WorkerId};
 use crate::backend::worker_name;
 use crate::config::Hook;
 use crate::current::{self, Place};
-use crate::task::{Fault, WireEntry, state, store};
+use crate::task::{CodeName, Fault, state, store};
 use crate::wire::message::{PanicReport, ReplyBody};
 
 pub(super) struct Body {
@@ -54,23 +54,18 @@ impl Body {
     fn work(&self) {
         while let Some(order) = self.desk.next() {
             match order {
-                Order::Run(assignment) => {
-                    self.perform(&assignment);
-                    // As in a process: with its state, a worker's life is over.
-                    if state::is_lost() {
-                        return self.leave();
-                    }
-                }
+                // As in a process: with its state, a worker's life is over, and it waits to be told so.
+                Order::Run(_) if state::is_lost() => {}
+                Order::Run(assignment) => self.perform(&assignment),
                 Order::Share(key, bytes) => store::put(key, bytes),
                 Order::Forget(key) => store::forget(key),
-                Order::Retire => return self.leave(),
+                Order::Retire => {
+                    if let Some(exit) = &self.exit {
+                        drop(self.call(exit.entry(), exit.arguments()));
+                    }
+                    return;
+                }
             }
-        }
-    }
-
-    fn leave(&self) {
-        if let Some(exit) = &self.exit {
-            drop(self.call(exit.entry(), exit.arguments()));
         }
     }
 
@@ -85,6 +80,9 @@ impl Body {
         };
         self.desk.done(*offer);
         if !self.desk.is_abandoned() {
+            if reply.is_last() {
+                self.engine.handle(Event::Worn { worker: self.worker });
+            }
             self.engine.handle(Event::Replied { worker: self.worker, offer: *offer, reply });
         }
     }
@@ -101,7 +99,7 @@ impl Body {
     }
 
     /// Decodes, runs and encodes, as a worker process does.
-    fn call(&self, entry: &WireEntry, arguments: &[u8]) -> ReplyBody {
+    fn call(&self, entry: &CodeName, arguments: &[u8]) -> ReplyBody {
         let code = match entry.resolve() {
             Ok(code) => code,
             Err(error) => return ReplyBody::UnknownCode(error.to_string()),
@@ -120,6 +118,7 @@ impl Body {
                 location: None,
                 backtrace: None,
                 thread: std::thread::current().name().map(str::to_owned),
+                state_lost: state::is_lost(),
             }),
         }
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::backend::scheduler::{Evidence, Now, OfferId};
 use crate::sync::lock;
-use crate::task::WireEntry;
+use crate::task::CodeName;
 use crate::task::blob::{Blob, Holder, Known};
 
 /// The states of an offer, as in the page that a worker process shares with its parent.
@@ -49,7 +49,7 @@ pub(super) struct Assignment {
     pub(super) offer: OfferId,
     pub(super) task: u64,
     pub(super) attempt: u32,
-    pub(super) entry: WireEntry,
+    pub(super) entry: CodeName,
     pub(super) arguments: Bytes,
 }
 

@@ -157,14 +157,14 @@ fn what_cannot_be_decoded_encoded_or_found_is_told() {
 
     let offer = parent.offer();
     let parts = crate::task::map_parts(echo, String::new());
-    let mut body = task_head(&parts.entry.to_wire().unwrap(), 1, 1, "test");
+    let mut body = task_head(&parts.entry.to_wire().unwrap().into(), 1, 1, "test");
     body.push(0xff);
     parent.send(Kind::Task, offer.0, &body);
     let undecodable = parent.reply(offer);
     assert!(matches!(undecodable, ReplyBody::Undecodable(_)), "{undecodable:?}");
 
     let offer = parent.offer();
-    body[..WireEntry::LEN].fill(0);
+    body[2..][..WireEntry::LEN].fill(0);
     parent.send(Kind::Task, offer.0, &body);
     let unknown = parent.reply(offer);
     assert!(matches!(unknown, ReplyBody::UnknownCode(_)), "{unknown:?}");
@@ -233,6 +233,45 @@ fn a_panic_of_the_initialiser_is_told() {
     assert_eq!(done.kind, Kind::InitDone);
     let ReplyBody::Panicked(report) = ReplyBody::decode(done.body).unwrap() else { panic!("it did not panic") };
     assert_eq!(report.message, "no database");
+}
+
+/// What a parent sends to have a state made: code, then argument.
+fn making<A: crate::Ship, S: 'static>(make: fn(A) -> S, argument: A) -> Vec<u8> {
+    let parts = crate::task::make_parts(make, argument);
+    let mut body = parts.entry.to_wire().unwrap().to_bytes().to_vec();
+    parts.arguments.encode(&mut body).unwrap();
+    body
+}
+
+#[test]
+fn a_state_is_made_after_the_initialiser_and_a_worker_that_lost_it_claims_nothing_more() {
+    let mut parent = Parent::ready(Options::default());
+    parent.send(Kind::State, 0, &making(|start: u32| vec![start], 7));
+    let made = parent.receive();
+    assert_eq!((made.kind, made.id, &made.body[..]), (Kind::InitDone, 1, &[ReplyBody::VALUE_TAG][..]));
+    let spoil = |state: &mut Vec<u32>, (): ()| -> () { panic!("{state:?}") };
+    let parts = crate::task::use_parts(spoil, (), crate::task::TaskName::fixed("spoil"));
+    let offer = parent.offer();
+    parent.send(Kind::Task, offer.0, &task_head(&parts.entry.to_wire().unwrap().into(), 1, 1, "spoil"));
+    let reply = parent.reply(offer);
+    assert!(reply.is_last(), "{reply:?}");
+    // It lives, and takes back what it is asked to.
+    let next = parent.submit(echo, "hello".to_owned());
+    parent.send(Kind::Retire, 0, b"");
+    assert_eq!(parent.try_receive(), None);
+    assert_eq!(parent.end(), ExitFacts::Exited(0));
+    assert_eq!(parent.page.inspect(next), SlotState::Offered);
+}
+
+#[test]
+fn a_panic_of_what_makes_the_state_is_told() {
+    let mut parent = Parent::ready(Options::default());
+    parent.send(Kind::State, 0, &making(die, "no model".to_owned()));
+    let ReplyBody::Panicked(report) = ReplyBody::decode(parent.receive().body).unwrap() else { panic!("made") };
+    assert_eq!((report.message.as_str(), report.state_lost), ("no model", false));
+    // A message that is no code is an answer, too.
+    parent.send(Kind::State, 0, b"short");
+    assert!(matches!(ReplyBody::decode(parent.receive().body), Ok(ReplyBody::UnknownCode(_))));
 }
 
 #[test]

@@ -59,8 +59,16 @@ impl Parent {
         let (socket, theirs) = socket::pair().unwrap();
         let Options { init, exit, signals, env, cwd, stderr, other_exe } = options;
         let arg0 = entry::marker("worker-3");
-        let child =
-            process::spawn(WorkerCommand { socket: theirs, arg0, env, cwd, stdout: Stream::Inherit, stderr }).unwrap();
+        let child = process::spawn(WorkerCommand {
+            socket: theirs,
+            program: None,
+            arg0,
+            env,
+            cwd,
+            stdout: Stream::Inherit,
+            stderr,
+        })
+        .unwrap();
         let (page, fd) = ParentPage::create().unwrap();
         let mut exe = ExeIdentity::of_this_process().unwrap();
         exe.ino ^= u64::from(other_exe);
@@ -75,7 +83,7 @@ impl Parent {
             exit,
             core_dumps: false,
             signals,
-            exe,
+            exe: Some(exe),
         };
         let body = setup.encode().unwrap();
         let (prefix, range) = Fragments::new(Kind::Setup, 0, body.len()).next().unwrap();
@@ -138,7 +146,7 @@ impl Parent {
     /// Sends what was offered.
     pub(super) fn send_task<A: Ship, R: Ship>(&self, offer: OfferId, function: fn(A) -> R, item: A) {
         let parts = map_parts(function, item);
-        let mut body = task_head(&parts.entry.to_wire().unwrap(), 1, offer.0 + 1000, "test");
+        let mut body = task_head(&parts.entry.to_wire().unwrap().into(), 1, offer.0 + 1000, "test");
         parts.arguments.encode(&mut body).unwrap();
         self.send(Kind::Task, offer.0, &body);
     }

@@ -7,6 +7,7 @@ mod process;
 mod puppet;
 mod queueing;
 mod reserving;
+mod resizing;
 mod show;
 mod sim;
 mod source;

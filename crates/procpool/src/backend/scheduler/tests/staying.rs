@@ -41,27 +41,6 @@ fn between_minimum_and_maximum_and_back() {
     assert_eq!(pool.submit(PLAIN), ["spawn 3.1 Shared"]);
 }
 
-/// Behaviour 31.
-#[test]
-fn resizing_under_load_disturbs_no_task_and_keeps_who_stays() {
-    let mut pool = Puppet::with_workers(4, config(4));
-    for _ in 0..2 {
-        pool.submit(PLAIN);
-    }
-    // 0 and 1 are busy; of the idle ones the longest idle goes, and then whoever is free first.
-    assert_eq!(pool.tell(Event::Resize { min: 0, max: 3 }), ["retire 3.0"]);
-    assert_eq!(pool.tell(Event::Resize { min: 0, max: 1 }), ["retire 2.0"]);
-    assert_eq!(pool.submit(PLAIN), NOTHING);
-    assert_eq!(pool.reply(w(1)), ["t5 replied", "retire 1.0"]);
-    assert_eq!(pool.reply(w(0)), ["t4 replied", "offer 0.0 t6"]);
-    for slot in 1..4 {
-        pool.exited(w(slot), None);
-    }
-    assert_eq!(slots(&pool), [0]);
-    assert_eq!(pool.tell(Event::Resize { min: 0, max: 3 }), NOTHING);
-    assert_eq!(pool.submit(PLAIN), ["spawn 1.1 Shared"]);
-}
-
 /// Behaviour 33.
 #[test]
 fn a_worker_ends_after_its_tasks_and_is_replaced_at_once() {
@@ -82,6 +61,22 @@ fn a_worker_ends_after_its_tasks_and_is_replaced_at_once() {
     pool.evidence(w(1), pool.claimed());
     assert_eq!(pool.tick(2_500), ["kill 0.0, it did not end within 3s"]);
     assert_eq!(pool.exited(w(0), None), NOTHING);
+}
+
+/// Its answer to the present task counts; the next one goes to another.
+#[test]
+fn a_worker_that_is_worn_is_replaced_once_it_has_answered() {
+    let mut pool = Puppet::with_workers(1, config(1));
+    pool.submit(PLAIN);
+    pool.submit(PLAIN);
+    assert_eq!(pool.tell(Event::Worn { worker: w(0) }), NOTHING);
+    assert_eq!(pool.reply(w(0)), ["t1 replied", "retire 0.0", "spawn 1.0 Shared"]);
+    assert_eq!(pool.ready(w(1)), ["offer 1.0 t2"]);
+    assert_eq!(pool.exited(w(0), None), NOTHING);
+    pool.reply(w(1));
+    // Told in idleness, it goes at once.
+    assert_eq!(pool.tell(Event::Worn { worker: w(1) }), ["retire 1.0"]);
+    assert_eq!(pool.submit(PLAIN), ["spawn 0.1 Shared"]);
 }
 
 #[test]
@@ -218,6 +213,7 @@ fn odd_events_change_nothing() {
     }
     assert_eq!(pool.exited(nobody, None), NOTHING);
     assert_eq!(pool.tell(Event::Broken { worker: nobody }), NOTHING);
+    assert_eq!(pool.tell(Event::Worn { worker: nobody }), NOTHING);
     assert_eq!(pool.cancel(0), NOTHING);
     assert_eq!(pool.unreserve(0), NOTHING);
     assert_eq!(pool.submit(PLAIN), ["offer 0.0 t1"]);
