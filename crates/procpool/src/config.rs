@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::backend::failure;
-use crate::backend::scheduler::SchedulerConfig;
+use crate::backend::scheduler::{OfferId, SchedulerConfig};
 use crate::error::{PoolError, PoolErrorKind};
 use crate::panics;
 use crate::sys::process;
@@ -257,6 +257,7 @@ pub(crate) fn default_scheduler(workers: u32) -> SchedulerConfig {
         exit_limit: defaults::EXIT_TIMEOUT,
         claim_limit: defaults::CLAIM_TIMEOUT,
         max_offers: defaults::MAX_OFFERS,
+        max_depth: OfferId::SLOTS as u32,
         start_failures: defaults::START_FAILURES,
         backoff: defaults::BACKOFF,
         max_backoff: defaults::MAX_BACKOFF,

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
@@ -93,6 +94,8 @@ pub(crate) struct Engine<W: Workers> {
     epoch_ns: u64,
     demands: Demands,
     runtime: Handle,
+    /// What the scheduler said last about how many tasks a worker is to have in hand.
+    depth: AtomicU32,
     state: Mutex<State<W>>,
 }
 
@@ -189,6 +192,7 @@ impl<W: Workers> Engine<W> {
             epoch_ns,
             demands,
             runtime,
+            depth: AtomicU32::new(1),
             state: Mutex::new(State {
                 scheduler: Scheduler::new(config),
                 workers: workers(epoch_ns),
@@ -238,11 +242,11 @@ impl<W: Workers> Engine<W> {
         look(&mut lock(&self.state).workers)
     }
 
-    /// A worker is gone: `evidence` is read from it for the offer that it held, under the same lock as the verdict.
+    /// A worker is gone: its page is read for the offers that it held, under the same lock as the verdict.
     pub(crate) fn exited(&self, worker: WorkerId, death: Arc<Death>, remove: impl FnOnce(&mut W)) {
         self.update(|state, now| {
-            let held = state.scheduler.offer_of(worker);
-            let evidence = held.map(|(offer, _)| state.workers.inspect(worker, offer, now));
+            let held = state.scheduler.offers_of(worker);
+            let evidence = held.map(|offer| (offer, state.workers.inspect(worker, offer, now))).collect();
             remove(&mut state.workers);
             let event = Event::Exited { worker, evidence, death };
             state.scheduler.handle(event, now, &mut state.actions);
@@ -263,6 +267,7 @@ impl<W: Workers> Engine<W> {
             let now = self.now();
             let result = change(&mut state, now);
             state.carry_out(now, &mut after);
+            self.depth.store(state.scheduler.auto_depth(), Ordering::Relaxed);
             result
         };
         after.finish();
@@ -489,7 +494,7 @@ impl<W: Workers> Backend for Engine<W> {
     }
 
     fn batch_hint(&self) -> u32 {
-        1
+        self.depth.load(Ordering::Relaxed)
     }
 
     fn alarm(&self, after: Duration) -> oneshot::Receiver<()> {

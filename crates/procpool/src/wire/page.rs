@@ -27,9 +27,6 @@ use crate::task::Step;
 
 use super::message::PanicReport;
 
-/// Slots, hence the most offers that can be with a worker at a time.
-const SLOTS: usize = 64;
-
 /// The page's size in words: 16 KiB.
 const WORDS: usize = 2048;
 
@@ -37,7 +34,7 @@ const WORDS: usize = 2048;
 const CANCEL: usize = 0;
 const STEP: usize = 8;
 const SLOT: usize = 64;
-const CLAIMED_AT: usize = SLOT + SLOTS;
+const CLAIMED_AT: usize = SLOT + OfferId::SLOTS;
 const PANIC: usize = 256;
 
 const STATE_BITS: u32 = 2;
@@ -70,18 +67,8 @@ fn word(offer: OfferId, state: u64) -> u64 {
     offer.0 << STATE_BITS | state
 }
 
-fn slot_of(offer: OfferId) -> usize {
-    // Less than SLOTS, so it fits.
-    (offer.0 % SLOTS as u64) as usize
-}
-
 fn swap(words: &SharedWords, offer: OfferId, from: u64, to: u64) -> Result<u64, u64> {
-    words[SLOT + slot_of(offer)].compare_exchange(
-        word(offer, from),
-        word(offer, to),
-        Ordering::AcqRel,
-        Ordering::Acquire,
-    )
+    words[SLOT + offer.slot()].compare_exchange(word(offer, from), word(offer, to), Ordering::AcqRel, Ordering::Acquire)
 }
 
 fn step_number(step: Option<Step>) -> u64 {
@@ -108,7 +95,7 @@ impl ParentPage {
 
     /// Lets the worker claim this. Before the first byte of its frame is sent; the slot's earlier offer must be over.
     pub(crate) fn offer(&self, offer: OfferId) {
-        self.words[SLOT + slot_of(offer)].store(word(offer, OFFERED), Ordering::Release);
+        self.words[SLOT + offer.slot()].store(word(offer, OFFERED), Ordering::Release);
     }
 
     /// Takes the offer back if it is not claimed yet ([`SlotState::Revoked`]); says what it is otherwise.
@@ -122,7 +109,7 @@ impl ParentPage {
 
     /// What the slot says about this offer.
     pub(crate) fn inspect(&self, offer: OfferId) -> SlotState {
-        self.interpret(offer, self.words[SLOT + slot_of(offer)].load(Ordering::Acquire))
+        self.interpret(offer, self.words[SLOT + offer.slot()].load(Ordering::Acquire))
     }
 
     fn interpret(&self, offer: OfferId, found: u64) -> SlotState {
@@ -134,7 +121,7 @@ impl ParentPage {
             REVOKED => SlotState::Revoked,
             CLAIMED => {
                 // Written before the claim, which was read with Acquire.
-                let at_ns = self.words[CLAIMED_AT + slot_of(offer)].load(Ordering::Relaxed);
+                let at_ns = self.words[CLAIMED_AT + offer.slot()].load(Ordering::Relaxed);
                 SlotState::Claimed { at_ns }
             }
             _ => SlotState::Done,
@@ -175,7 +162,7 @@ impl WorkerPage {
     /// Forgets the last words of earlier tasks.
     pub(crate) fn claim(&self, offer: OfferId) -> bool {
         // Before the swap, which publishes it. Should the swap fail, nobody reads it.
-        self.words[CLAIMED_AT + slot_of(offer)].store(monotonic_ns(), Ordering::Relaxed);
+        self.words[CLAIMED_AT + offer.slot()].store(monotonic_ns(), Ordering::Relaxed);
         // Also before: a task that dies at once must not be told by the words of the one before it.
         panic_slot::clear(&self.words[PANIC..]);
         self.set_step(None);
@@ -212,7 +199,8 @@ impl WorkerPage {
     }
 }
 
-const _: () = assert!(CLAIMED_AT + SLOTS <= PANIC && PANIC < WORDS && size_of::<AtomicU64>() * WORDS == 16 * 1024);
+const _: () =
+    assert!(CLAIMED_AT + OfferId::SLOTS <= PANIC && PANIC < WORDS && size_of::<AtomicU64>() * WORDS == 16 * 1024);
 
 #[cfg(test)]
 mod tests {

@@ -71,7 +71,7 @@ impl Receiver {
                 // Only now: a state is not made in a worker whose initialiser failed.
                 if let Some(state) = self.state.as_ref().filter(|_| step == INIT_STEP) {
                     let (head, body) = (state.entry().to_bytes().to_vec(), state.arguments().clone());
-                    link.push(Order::send(Outgoing { kind: Kind::State, id: 0, head, body }));
+                    link.push(Order::Send(Outgoing { kind: Kind::State, id: 0, head, body }));
                     link.flush();
                     return Ok(());
                 }

@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use tokio::sync::Notify;
 
 use super::etiquette::Etiquette;
-use super::outbox::{Follows, Order, Outbox, Outgoing};
+use super::outbox::{Order, Outbox, Outgoing};
 use super::output::Output;
 use crate::backend::scheduler::{OfferId, WorkerId};
 use crate::backend::worker_name;
@@ -46,8 +46,8 @@ pub(super) struct Link {
     stalled_now: Notify,
     /// When bytes last moved towards the worker.
     moved_ns: AtomicU64,
-    /// The number of the last offer, plus one; 0 before the first.
-    offered: AtomicU64,
+    /// The offers that it was given and has not answered, in the order in which it was given them.
+    given: Mutex<VecDeque<u64>>,
     /// The shared values that it was sent.
     known: Known,
     /// It has shown that it is a worker.
@@ -110,7 +110,7 @@ impl Link {
             stalled: AtomicBool::new(false),
             stalled_now: Notify::new(),
             moved_ns: AtomicU64::new(0),
-            offered: AtomicU64::new(0),
+            given: Mutex::default(),
             known: Known::default(),
             greeted: AtomicBool::new(false),
             fault: Mutex::default(),
@@ -156,7 +156,7 @@ impl Link {
     pub(super) fn open(&self, setup: Outgoing, page: BorrowedFd<'_>) -> std::io::Result<()> {
         {
             let mut outbox = lock(&self.outbox);
-            outbox.accept(Order::send(setup));
+            outbox.accept(Order::Send(setup));
             let (slices, count) = outbox.slices();
             match socket::send_with_fd(&self.socket, &slices[..count], page) {
                 Ok(written) => outbox.advance(written),
@@ -242,9 +242,9 @@ impl Link {
                 }
                 Ok(_) => loop {
                     let understood = match assembler.push(buffer) {
-                        Ok(Some(message)) => {
-                            etiquette.admit(message.kind, message.id, self.offered()).and_then(|()| each(message))
-                        }
+                        Ok(Some(message)) => etiquette
+                            .admit(message.kind, message.id, || self.answers(message.id))
+                            .and_then(|()| each(message)),
                         Ok(None) => break,
                         Err(error) => Err(format!("it broke the protocol: {error}")),
                     };
@@ -274,20 +274,29 @@ impl Link {
     pub(super) fn share(self: &Arc<Self>, blob: &Blob) {
         if self.known.learn(blob, || Arc::downgrade(self) as Weak<dyn Holder>) {
             let (id, body) = (blob.key(), blob.bytes().clone());
-            self.push(Order::send(Outgoing { kind: Kind::Shared, id, head: Vec::new(), body }));
+            self.push(Order::Send(Outgoing { kind: Kind::Shared, id, head: Vec::new(), body }));
         }
     }
 
     /// Gives the worker a task: marks its slot of the page, and sends its frame.
-    pub(super) fn offer(&self, offer: OfferId, follows: Follows, task: Outgoing) {
-        self.offered.store(offer.0.wrapping_add(1), Ordering::Release);
+    pub(super) fn offer(&self, offer: OfferId, task: Outgoing) {
+        lock(&self.given).push_back(offer.0);
         // The slot first: the worker may see the frame at once.
         self.page.offer(offer);
-        self.push(Order::Send(task, follows));
+        self.push(Order::Send(task));
     }
 
-    fn offered(&self) -> Option<u64> {
-        self.offered.load(Ordering::Acquire).checked_sub(1)
+    /// An offer was taken back: what has not left yet need not leave, and there will be no answer.
+    pub(super) fn revoked(&self, offer: OfferId) {
+        lock(&self.given).retain(|given| *given != offer.0);
+        self.push(Order::Abort { id: offer.0 });
+    }
+
+    /// Whether the worker owes an answer to this offer; from now on it does not.
+    fn answers(&self, offer: u64) -> bool {
+        let mut given = lock(&self.given);
+        let position = given.iter().position(|given| *given == offer);
+        position.and_then(|position| given.remove(position)).is_some()
     }
 
     /// It has said hello.
@@ -351,7 +360,7 @@ mod tests {
             let mut outcome = Ok(());
             for id in 0..ROUNDS {
                 let body = vec![7; LEN].into();
-                link.push(Order::send(Outgoing { kind: Kind::Task, id, head: Vec::new(), body }));
+                link.push(Order::Send(Outgoing { kind: Kind::Task, id, head: Vec::new(), body }));
                 link.flush();
                 outcome = worker.read_exact(&mut vec![0; PAYLOAD + PAYLOAD.div_ceil(MAX_FRAGMENT) * HEADER_LEN]);
                 if outcome.is_err() {

@@ -1,7 +1,8 @@
 //! What is to be written to a worker, in the order in which it was decided, cut into fragments. Sans-IO.
 //!
 //! Big messages are cut lazily, so that one that is revoked half-way costs an abort marker and no more, and small
-//! messages pass between the fragments of a big one.
+//! messages pass between the fragments of a big one. Tasks do not: a worker claims them in the order in which they
+//! arrive, which is to be the order in which they were handed over.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -31,7 +32,7 @@ pub(crate) struct Outgoing {
 /// An instruction for the stream.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Send(Outgoing, Follows),
+    Send(Outgoing),
     /// What has not left yet of the task with this id need not leave.
     Abort {
         id: u64,
@@ -42,22 +43,6 @@ pub(crate) enum Order {
     },
 }
 
-/// What a message must not overtake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Follows {
-    /// It may pass between the fragments of others.
-    Nothing,
-    /// The shared values before it.
-    Shared,
-}
-
-impl Order {
-    /// Sends a message that depends on no other.
-    pub(crate) fn send(message: Outgoing) -> Order {
-        Order::Send(message, Follows::Nothing)
-    }
-}
-
 /// The bytes on their way to one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -66,7 +51,7 @@ pub(crate) struct Outbox {
     ready_len: usize,
     /// Small messages that have not become part of `ready` yet.
     staged: BytesMut,
-    /// The big message that is being cut, and those behind it.
+    /// The big message that is being cut, and those behind it, with the small tasks that were handed over after it.
     big: VecDeque<Big>,
 }
 
@@ -83,18 +68,18 @@ struct Big {
 impl Outbox {
     pub(crate) fn accept(&mut self, order: Order) {
         match order {
-            Order::Send(message, follows) => self.send(message, follows),
+            Order::Send(message) => self.send(message),
             Order::Abort { id } => drop(self.abort(Kind::Task, id)),
             Order::Forget { key } => self.forget(key),
         }
     }
 
-    fn send(&mut self, message: Outgoing, follows: Follows) {
+    fn send(&mut self, message: Outgoing) {
         let Outgoing { kind, id, head, body } = message;
         let len = head.len() + body.len();
         let fragments = Fragments::new(kind, id, len);
         // Behind a big one it is cut as a big one, too, of one fragment.
-        if len <= SMALL && (follows == Follows::Nothing || self.big.is_empty()) {
+        if len <= SMALL && (kind != Kind::Task || self.big.is_empty()) {
             for (prefix, _) in fragments {
                 self.staged.extend_from_slice(&prefix);
             }
@@ -119,7 +104,7 @@ impl Outbox {
     /// What the worker has never had whole it need not be told to forget; it would be told too early.
     fn forget(&mut self, key: u64) {
         if !self.abort(Kind::Shared, key) {
-            self.send(Outgoing { kind: Kind::Forget, id: key, head: Vec::new(), body: Bytes::new() }, Follows::Nothing);
+            self.send(Outgoing { kind: Kind::Forget, id: key, head: Vec::new(), body: Bytes::new() });
         }
     }
 
@@ -236,7 +221,7 @@ mod tests {
             for len in sizes {
                 let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
                 let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
-                outbox.accept(Order::send(outgoing(7, len)));
+                outbox.accept(Order::Send(outgoing(7, len)));
                 let mut seen = Vec::new();
                 while !outbox.is_empty() {
                     pump(&mut outbox, step, &mut wire);
@@ -251,9 +236,9 @@ mod tests {
     fn small_messages_pass_between_the_fragments_of_a_big_one() {
         let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
         let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
-        outbox.accept(Order::send(outgoing(1, 100 * MAX_FRAGMENT)));
+        outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
         pump(&mut outbox, MAX_FRAGMENT, &mut wire);
-        outbox.accept(Order::send(outgoing(2, 10)));
+        outbox.accept(Order::Send(Outgoing { kind: Kind::Retire, ..outgoing(2, 10) }));
         let mut seen = Vec::new();
         while !outbox.is_empty() {
             pump(&mut outbox, MAX_FRAGMENT, &mut wire);
@@ -263,11 +248,33 @@ mod tests {
     }
 
     #[test]
+    fn tasks_arrive_in_the_order_in_which_they_were_handed_over() {
+        let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
+        let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
+        let sizes = [10, 5 * MAX_FRAGMENT, 0, SMALL + 1, 7, 100 * MAX_FRAGMENT, 1, 1, 3 * MAX_FRAGMENT];
+        let mut seen = Vec::new();
+        for (id, len) in (0..).zip(sizes) {
+            outbox.accept(Order::Send(outgoing(id, len)));
+            pump(&mut outbox, MAX_FRAGMENT, &mut wire);
+            seen.extend(read(&mut wire, &mut assembler));
+        }
+        // One that is half on its way, and one that has not begun.
+        outbox.accept(Order::Abort { id: 5 });
+        outbox.accept(Order::Abort { id: 7 });
+        while !outbox.is_empty() {
+            pump(&mut outbox, MAX_FRAGMENT, &mut wire);
+            seen.extend(read(&mut wire, &mut assembler));
+        }
+        let expected = (0..).zip(sizes).filter(|(id, _)| ![5, 7].contains(id)).map(|(id, len)| expected(id, len));
+        assert_eq!(seen, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn what_is_aborted_half_way_does_not_leave_and_the_next_one_arrives() {
         let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
         let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
-        outbox.accept(Order::send(outgoing(1, 100 * MAX_FRAGMENT)));
-        outbox.accept(Order::send(outgoing(2, 5 * MAX_FRAGMENT)));
+        outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
+        outbox.accept(Order::Send(outgoing(2, 5 * MAX_FRAGMENT)));
         pump(&mut outbox, 3 * MAX_FRAGMENT, &mut wire);
         outbox.accept(Order::Abort { id: 1 });
         let mut total = wire.len();
@@ -286,11 +293,11 @@ mod tests {
         for len in (200_000..700_000).step_by(997).chain([4 * MAX_FRAGMENT - 12]) {
             let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
             let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
-            outbox.accept(Order::send(outgoing(1, len)));
+            outbox.accept(Order::Send(outgoing(1, len)));
             pump(&mut outbox, len / 2, &mut wire);
             outbox.slices();
             outbox.accept(Order::Abort { id: 1 });
-            outbox.accept(Order::send(outgoing(2, 5)));
+            outbox.accept(Order::Send(outgoing(2, 5)));
             while !outbox.is_empty() {
                 pump(&mut outbox, usize::MAX, &mut wire);
             }
@@ -302,7 +309,7 @@ mod tests {
     #[test]
     fn aborting_what_has_not_begun_or_has_left_says_nothing() {
         let mut outbox = Outbox::default();
-        outbox.accept(Order::send(outgoing(1, 100 * MAX_FRAGMENT)));
+        outbox.accept(Order::Send(outgoing(1, 100 * MAX_FRAGMENT)));
         outbox.accept(Order::Abort { id: 1 });
         outbox.accept(Order::Abort { id: 9 });
         assert!(outbox.is_empty());
@@ -328,9 +335,9 @@ mod tests {
     fn a_small_task_does_not_overtake_the_big_value_that_it_names() {
         for len in [10, SMALL, 5 * MAX_FRAGMENT] {
             let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
-            outbox.accept(Order::send(shared(1, len)));
-            outbox.accept(Order::Send(outgoing(1, 10), Follows::Shared));
-            outbox.accept(Order::send(outgoing(2, 10)));
+            outbox.accept(Order::Send(shared(1, len)));
+            outbox.accept(Order::Send(outgoing(1, 10)));
+            outbox.accept(Order::Send(outgoing(2, 10)));
             let seen = deliver(&mut outbox, 1000, &mut wire);
             let at = |message| seen.iter().position(|seen| *seen == message).unwrap();
             assert!(at((Kind::Shared, 1)) < at((Kind::Task, 1)), "{len} bytes: {seen:?}");
@@ -343,8 +350,8 @@ mod tests {
         for pumped in [0, 3 * MAX_FRAGMENT, usize::MAX] {
             let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
             // A task of the same number is another matter.
-            outbox.accept(Order::send(outgoing(1, 5 * MAX_FRAGMENT)));
-            outbox.accept(Order::send(shared(1, 50 * MAX_FRAGMENT)));
+            outbox.accept(Order::Send(outgoing(1, 5 * MAX_FRAGMENT)));
+            outbox.accept(Order::Send(shared(1, 50 * MAX_FRAGMENT)));
             while pumped == usize::MAX && !outbox.is_empty() {
                 pump(&mut outbox, pumped, &mut wire);
             }

@@ -1,10 +1,11 @@
 //! The engine's decisions about workers, for child processes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::keeper::{Command, KeeperHandle};
 use super::link::Link;
-use super::outbox::{Follows, Order, Outgoing};
+use super::outbox::{Order, Outgoing};
 use super::output::Owner;
 use crate::backend::engine::{Offered, Workers};
 use crate::backend::scheduler::{Evidence, Now, OfferId, Overdue, WorkerId};
@@ -28,8 +29,29 @@ struct Seat {
     worker: WorkerId,
     /// There once the process is.
     link: Option<Arc<Link>>,
-    /// When its current task was offered.
-    offered_at: Now,
+    /// When it was given the tasks that it may have in hand, oldest first. Answered ones stay for a while.
+    offered: VecDeque<(OfferId, Now)>,
+}
+
+impl Seat {
+    /// Notes that it is given a task, and forgets those that are over.
+    fn give(&mut self, offer: OfferId, now: Now) {
+        if let Some(link) = &self.link {
+            let is_over = |offer| !matches!(link.page.inspect(offer), SlotState::Offered | SlotState::Claimed { .. });
+            // Whatever the page says, no more than its slots can be in hand.
+            while self.offered.len() >= OfferId::SLOTS
+                || self.offered.front().is_some_and(|&(oldest, _)| is_over(oldest))
+            {
+                self.offered.pop_front();
+            }
+        }
+        self.offered.push_back((offer, now));
+    }
+
+    fn offered_at(&self, offer: OfferId) -> Now {
+        let found = self.offered.iter().rev().find(|(given, _)| *given == offer);
+        found.map_or(Now::default(), |&(_, at)| at)
+    }
 }
 
 /// What happens after the lock is released.
@@ -110,13 +132,13 @@ impl Workers for Processes {
             self.seats.resize_with(slot + 1, || None);
         }
         // A slot is free only once its worker has been buried, and buried workers are detached.
-        self.seats[slot] = Some(Seat { worker, link: None, offered_at: Now::default() });
+        self.seats[slot] = Some(Seat { worker, link: None, offered: VecDeque::new() });
         self.command(Command::Spawn { worker, watch }, later);
     }
 
     fn offer(&mut self, worker: WorkerId, offer: OfferId, task: &Offered<'_>, later: &mut Later) {
         let Some(seat) = self.seat_mut(worker) else { return };
-        seat.offered_at = task.now;
+        seat.give(offer, task.now);
         let Some(link) = seat.link.clone() else { return };
         if let Some(output) = &link.output {
             let job = task.job;
@@ -126,9 +148,11 @@ impl Workers for Processes {
         for blob in &task.job.shared {
             link.share(blob);
         }
-        let follows = if task.job.shared.is_empty() { Follows::Nothing } else { Follows::Shared };
-        link.offer(offer, follows, Outgoing { kind: Kind::Task, id: offer.0, head, body: task.job.arguments.clone() });
-        later.flush.push(link);
+        link.offer(offer, Outgoing { kind: Kind::Task, id: offer.0, head, body: task.job.arguments.clone() });
+        // Tasks that are handed to a worker one after the other leave in one write.
+        if later.flush.last().is_none_or(|last| !Arc::ptr_eq(last, &link)) {
+            later.flush.push(link);
+        }
     }
 
     fn revoke(&mut self, worker: WorkerId, offer: OfferId, now: Now, later: &mut Later) -> Evidence {
@@ -140,16 +164,16 @@ impl Workers for Processes {
                 output.end();
             }
             // What has not left yet need not leave.
-            link.push(Order::Abort { id: offer.0 });
+            link.revoked(offer);
             later.flush.push(Arc::clone(link));
         }
-        self.evidence(link, state, seat.offered_at, now)
+        self.evidence(link, state, seat.offered_at(offer), now)
     }
 
     fn inspect(&mut self, worker: WorkerId, offer: OfferId, now: Now) -> Evidence {
         let Some(seat) = self.seat(worker) else { return Evidence::Revoked };
         let Some(link) = &seat.link else { return Evidence::Revoked };
-        self.evidence(link, link.page.inspect(offer), seat.offered_at, now)
+        self.evidence(link, link.page.inspect(offer), seat.offered_at(offer), now)
     }
 
     fn set_cancel(&mut self, worker: WorkerId, offer: OfferId) {
@@ -167,7 +191,7 @@ impl Workers for Processes {
 
     fn retire(&mut self, worker: WorkerId, later: &mut Later) {
         if let Some(link) = self.link(worker).cloned() {
-            link.push(Order::send(Outgoing { kind: Kind::Retire, id: 0, head: Vec::new(), body: bytes::Bytes::new() }));
+            link.push(Order::Send(Outgoing { kind: Kind::Retire, id: 0, head: Vec::new(), body: bytes::Bytes::new() }));
             later.flush.push(link);
         }
     }

@@ -49,6 +49,17 @@ pub(crate) struct WorkerId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct OfferId(pub(crate) u64);
 
+impl OfferId {
+    /// How many places the page has, hence the most offers that can be with a worker at a time.
+    pub(crate) const SLOTS: usize = 64;
+
+    /// The offer's place in the page of its worker. Of those that one worker has in hand no two have the same.
+    pub(crate) fn slot(self) -> usize {
+        // Less than SLOTS, so it fits.
+        (self.0 % Self::SLOTS as u64) as usize
+    }
+}
+
 /// What the scheduler carries for the shell without looking at it.
 pub(crate) trait Payload {
     /// What is to be run: given back by value with the [`Action::Resolve`] that ends the task, so that a second
@@ -198,8 +209,8 @@ pub(crate) enum Event<P: Payload> {
     Evidence { worker: WorkerId, offer: OfferId, evidence: Evidence },
     /// The worker broke the protocol, or closed its socket while it lives. It will be killed.
     Broken { worker: WorkerId },
-    /// The worker is gone; everything it sent has been read. `evidence` is about the offer it held, if any.
-    Exited { worker: WorkerId, evidence: Option<Evidence>, death: P::Death },
+    /// The worker is gone; everything it sent has been read. `evidence` is about the offers it held.
+    Exited { worker: WorkerId, evidence: Vec<(OfferId, Evidence)>, death: P::Death },
     /// Start workers up to the minimum, and keep it from now on. Answered by [`Action::Warmed`].
     Warm,
     /// Use this many workers from now on.
@@ -372,8 +383,11 @@ pub(crate) struct SchedulerConfig {
     pub(crate) exit_limit: Duration,
     /// From offer (or the last movement of its bytes) to claim.
     pub(crate) claim_limit: Duration,
-    /// An unclaimed task is offered at most this often before it fails.
+    /// An unclaimed task loses at most this many workers, by silence or death, before it fails.
     pub(crate) max_offers: u32,
+    /// The most tasks that a worker may have in hand, at least 1 and at most [`OfferId::SLOTS`]; 1 where workers take
+    /// no second one.
+    pub(crate) max_depth: u32,
     /// Deaths before Ready in a row after which waiting tasks fail.
     pub(crate) start_failures: u32,
     /// The pause after the first death before Ready; doubled by each further one.

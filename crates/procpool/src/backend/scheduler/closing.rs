@@ -88,7 +88,7 @@ impl<P: Payload> Scheduler<P> {
             match place {
                 Place::Queued => {}
                 Place::Bound(_) => self.drop_task(id, turn),
-                Place::Assigned(worker) => self.withdraw(worker, Withdraw::ShutDown, turn),
+                Place::Assigned(worker) => self.withdraw(worker, id, Withdraw::ShutDown, turn),
             }
         }
     }
@@ -100,7 +100,7 @@ impl<P: Payload> Scheduler<P> {
             match place {
                 Place::Queued => {}
                 Place::Bound(_) => self.drop_task(id, turn),
-                Place::Assigned(worker) => self.mark_shut_down(worker),
+                Place::Assigned(worker) => self.mark_shut_down(worker, id),
             }
         }
         for worker in self.workers.ids() {
@@ -109,9 +109,8 @@ impl<P: Payload> Scheduler<P> {
     }
 
     /// Notes that the kill which follows is the task's end; it is not asked first, and gets no grace.
-    fn mark_shut_down(&mut self, worker: WorkerId) {
-        let held = self.workers.get_mut(worker).and_then(|worker| worker.life.assignment_mut());
-        if let Some(held) = held
+    fn mark_shut_down(&mut self, worker: WorkerId, id: TaskId) {
+        if let Some((_, held)) = self.workers.get_mut(worker).and_then(|worker| worker.held_for(id))
             && held.claim != Claim::Nonsense
         {
             held.stop.get_or_insert(Stop { halt: Halt::ShutDown, stage: Stage::Confirming });

@@ -9,6 +9,7 @@ use super::api::{
 use super::closing::Close;
 use super::facts::Fact;
 use super::life::{Life, Stop};
+use super::pace::Pace;
 use super::queue::{Entry, Queue};
 use super::reservations::Reservations;
 use super::starts::Starts;
@@ -38,6 +39,7 @@ pub(crate) struct Scheduler<P: Payload> {
     pub(super) claims_timer: Option<Now>,
     pub(super) idle_timer: Option<Now>,
     pub(super) counts: Counts,
+    pub(super) pace: Pace,
     next_task: u64,
     pub(super) next_reservation: u64,
     pub(super) next_offer: u64,
@@ -76,6 +78,7 @@ impl<P: Payload> Scheduler<P> {
             claims_timer: None,
             idle_timer: None,
             counts: Counts::default(),
+            pace: Pace::default(),
             next_task: 0,
             next_reservation: 0,
             next_offer: 0,
@@ -166,14 +169,14 @@ impl<P: Payload> Scheduler<P> {
         match event {
             Event::Cancel { task, why } => self.cancel(task, why, turn),
             Event::Spawned { worker } => self.spawned(worker, turn),
-            Event::SpawnFailed { worker, death } => self.exited(worker, None, death, turn),
+            Event::SpawnFailed { worker, death } => self.exited(worker, &[], death, turn),
             Event::Booted { worker } => self.booted(worker, turn),
             Event::Ready { worker } => self.ready(worker, turn),
             Event::Worn { worker } => self.worn(worker, turn),
             Event::Replied { worker, offer, reply } => self.replied(worker, offer, reply, turn),
             Event::Evidence { worker, offer, evidence } => self.evidence(worker, offer, evidence, turn),
             Event::Broken { worker } => self.broken(worker, turn),
-            Event::Exited { worker, evidence, death } => self.exited(worker, evidence, death, turn),
+            Event::Exited { worker, evidence, death } => self.exited(worker, &evidence, death, turn),
             Event::Warm => self.warm(turn),
             Event::Resize { min, max } => self.resize(min, max, turn),
             Event::Close { how } => self.close(how, turn),
@@ -216,6 +219,7 @@ impl<P: Payload> Scheduler<P> {
             let Some(task) = self.queue.pop() else { break };
             self.offer(worker, task, turn);
         }
+        self.look_ahead(turn);
         self.answer_granted(turn);
         self.staff(turn);
         self.settle_close(turn);
@@ -276,6 +280,11 @@ impl<P: Payload> Scheduler<P> {
         self.tasks.get(&task).map_or(1, |task| task.attempt)
     }
 
+    /// How many tasks of [`Batch::Auto`](super::api::Batch::Auto) a worker may have in hand just now.
+    pub(crate) fn auto_depth(&self) -> u32 {
+        self.pace.depth(self.config.max_depth)
+    }
+
     /// The numbers so far.
     pub(crate) fn counts(&self) -> Counts {
         self.counts
@@ -323,15 +332,23 @@ impl<P: Payload> Scheduler<P> {
             let phase = match task.place {
                 Place::Queued if self.queue.is_waiting(task.rank) => TaskPhase::Waiting,
                 Place::Queued | Place::Bound(_) => TaskPhase::Queued,
-                Place::Assigned(worker) => TaskPhase::Assigned { worker },
+                Place::Assigned(worker) if self.runs(worker, id) => TaskPhase::Assigned { worker },
+                // It waits behind another, and may yet run elsewhere.
+                Place::Assigned(_) => TaskPhase::Queued,
             };
             (id, phase, task.since, &task.job)
         })
     }
 
-    /// The offer that this worker has in hand, also while it is dying with it.
-    pub(crate) fn offer_of(&self, worker: WorkerId) -> Option<(OfferId, TaskId)> {
-        let held = self.workers.get(worker)?.life.assignment()?;
-        Some((held.offer, held.task))
+    /// Whether this task is the first in the worker's hand.
+    fn runs(&self, worker: WorkerId, task: TaskId) -> bool {
+        let first = self.workers.get(worker).and_then(|worker| worker.life.assignment());
+        first.is_some_and(|held| held.task == task)
+    }
+
+    /// The offers that this worker has in hand, also while it is dying with them, in the order in which it will claim
+    /// them.
+    pub(crate) fn offers_of(&self, worker: WorkerId) -> impl Iterator<Item = OfferId> {
+        self.workers.get(worker).into_iter().flat_map(|worker| worker.hand().map(|held| held.offer))
     }
 }

@@ -1,14 +1,27 @@
 //! What a worker's end means for the task it held and for the workers to come.
 
+use std::collections::VecDeque;
+use std::iter;
 use std::time::Duration;
 
-use super::api::{Began, Evidence, Payload, Placement, Resolution, TaskId, Unavailable, WorkerId};
+use super::api::{Began, Evidence, OfferId, Payload, Placement, Resolution, TaskId, Unavailable, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::facts::{End, Fact};
 use super::life::{Assignment, Before, Halt, Hold, Life};
 use super::stopping::Kill;
 use super::tasks::{Lost, Task};
 use super::timers::Timer;
+
+/// How an offer lost its worker.
+struct Loss<P: Payload> {
+    worker: WorkerId,
+    evidence: Option<Evidence>,
+    death: P::Death,
+    /// By order.
+    killed: bool,
+    /// It was this offer's turn to be claimed, if it was not claimed already.
+    first: bool,
+}
 
 impl<P: Payload> Scheduler<P> {
     /// A worker broke the protocol: there is nothing more to be had from it.
@@ -21,8 +34,14 @@ impl<P: Payload> Scheduler<P> {
         }
     }
 
-    /// A worker is gone (or never came to be): the moment of truth for its task.
-    pub(super) fn exited(&mut self, id: WorkerId, evidence: Option<Evidence>, death: P::Death, turn: &mut Turn<'_, P>) {
+    /// A worker is gone (or never came to be): the moment of truth for its tasks.
+    pub(super) fn exited(
+        &mut self,
+        id: WorkerId,
+        evidence: &[(OfferId, Evidence)],
+        death: P::Death,
+        turn: &mut Turn<'_, P>,
+    ) {
         self.disarm_worker(id);
         let Some(worker) = self.workers.remove(id, turn.now) else {
             return;
@@ -40,9 +59,9 @@ impl<P: Payload> Scheduler<P> {
             Life::Idle if shared && worker.tasks_done == 0 => self.faltered(turn),
             // Somebody killed an idle worker, or it left as it was told: nobody's failure.
             Life::Idle | Life::Retiring => {}
-            Life::Busy(held) => self.bereaved(id, held, evidence, death, false, turn),
+            Life::Busy(first) => self.orphans(id, first, worker.ahead, evidence, &death, false, turn),
             Life::Dying { hold, was } => match hold {
-                Hold::Offer(held) => self.bereaved(id, held, evidence, death, true, turn),
+                Hold::Offer(first) => self.orphans(id, first, worker.ahead, evidence, &death, true, turn),
                 Hold::Bound(task, halt) => self.unborn(id, task, halt, death, turn),
                 Hold::Nothing if was == Before::FailingStart && shared => self.start_failed(death, turn),
                 Hold::Nothing => {}
@@ -101,16 +120,34 @@ impl<P: Payload> Scheduler<P> {
         self.end(id, task, resolution, turn);
     }
 
-    /// A worker is gone with an offer in hand.
-    fn bereaved(
+    /// A worker is gone with offers in hand.
+    fn orphans(
         &mut self,
         worker: WorkerId,
-        held: Assignment,
-        evidence: Option<Evidence>,
-        death: P::Death,
+        first: Assignment,
+        ahead: VecDeque<Assignment>,
+        evidence: &[(OfferId, Evidence)],
+        death: &P::Death,
         killed: bool,
         turn: &mut Turn<'_, P>,
     ) {
+        let found = |offer| evidence.iter().find(|(about, _)| *about == offer).map(|&(_, evidence)| evidence);
+        // Done comes before the next claim: nobody runs two at a time.
+        let claimed = evidence.iter().filter(|(_, evidence)| matches!(evidence, Evidence::Claimed { .. }));
+        let liar = claimed.count() > 1;
+        for (position, held) in iter::once(first).chain(ahead).enumerate() {
+            let evidence = found(held.offer).map(|evidence| match evidence {
+                Evidence::Claimed { .. } if liar => Evidence::Nonsense,
+                other => other,
+            });
+            let loss = Loss { worker, evidence, death: death.clone(), killed, first: position == 0 };
+            self.bereaved(held, loss, turn);
+        }
+    }
+
+    /// An offer has lost its worker.
+    fn bereaved(&mut self, held: Assignment, loss: Loss<P>, turn: &mut Turn<'_, P>) {
+        let Loss { worker, evidence, death, killed, first } = loss;
         let id = held.task;
         let Some(mut task) = self.tasks.remove(&id) else {
             return;
@@ -128,6 +165,8 @@ impl<P: Payload> Scheduler<P> {
                 self.end(id, task, resolution, turn);
                 return;
             }
+            // Only to the one whose turn it was: the others may have had nothing but bad company.
+            task.offers += u32::from(first);
             if task.offers < task.max_offers(&self.config) {
                 self.requeue(id, task, turn);
                 return;

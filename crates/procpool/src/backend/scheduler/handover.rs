@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::api::{Action, Began, Evidence, Now, OfferId, Payload, Placement, Resolution, TaskId, WorkerId};
+use super::api::{Action, Batch, Began, Evidence, Now, OfferId, Payload, Placement, Resolution, TaskId, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::life::{Assignment, Claim, Halt, Life, Stage, Stop, Withdraw};
 use super::tasks::{Place, Task};
@@ -26,9 +26,9 @@ impl<P: Payload> Scheduler<P> {
         self.next_offer += 1;
         task.has_waited(turn.now);
         task.place = Place::Assigned(worker);
-        task.offers += 1;
         let run_limit = task.options.run_limit;
-        self.workers.change(worker, turn.now, |_| (Life::Busy(Assignment::new(id, offer, turn.now)), ()));
+        let held = Assignment::new(id, offer, task.rank, turn.now);
+        self.workers.change(worker, turn.now, |_| (Life::Busy(held), ()));
         if let Some(limit) = run_limit {
             // It cannot be claimed before now, so nothing has to be looked at sooner.
             self.arm_worker(worker, turn.now.after(limit));
@@ -39,7 +39,7 @@ impl<P: Payload> Scheduler<P> {
 
     /// The claim watch costs the hot path one comparison: while its timer is armed, it is armed for some offer that
     /// is older than this one.
-    fn watch_claims(&mut self, offered: Now) {
+    pub(super) fn watch_claims(&mut self, offered: Now) {
         if self.claims_timer.is_none() {
             let at = offered.after(self.config.claim_limit);
             self.timers.arm(&mut self.claims_timer, at, Timer::Claims);
@@ -76,22 +76,59 @@ impl<P: Payload> Scheduler<P> {
         let Some(entry) = self.workers.get_mut(worker) else {
             return;
         };
-        if entry.life.assignment().is_none_or(|held| held.offer != offer || held.claim == Claim::Revoked) {
+        let Some(position) = entry.position(offer) else {
+            return;
+        };
+        if entry.hand().nth(position).is_none_or(|held| held.claim == Claim::Revoked) {
             return;
         }
         entry.tasks_done = entry.tasks_done.saturating_add(1);
-        let Some(held) = self.release(worker, turn) else {
-            return;
+        // Answers come in the order of the offers; those that are being taken back are passed over.
+        let passed_over = entry.hand().take(position).any(|held| !held.revoking);
+        let held = match position.checked_sub(1) {
+            None => self.release(worker, turn),
+            Some(index) => self.workers.remove_ahead(worker, index),
         };
+        let Some(held) = held else { return };
         if let Some(task) = self.tasks.remove(&held.task) {
+            if task.options.batch != Batch::One {
+                self.pace.took(turn.now.0.saturating_sub(held.since.0));
+            }
             self.end(held.task, task, Resolution::Replied { worker, reply }, turn);
         }
-        self.after_task(worker, turn);
+        if passed_over {
+            self.kill(worker, turn);
+        } else if position == 0 {
+            self.go_on(worker, turn);
+        }
+    }
+
+    /// The first offer has left a worker's hand: the next one's turn has come, if there is one.
+    fn go_on(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        let Some((held, task)) = self.held(worker) else {
+            self.after_task(worker, turn);
+            return;
+        };
+        held.since = turn.now;
+        task.has_waited(turn.now);
+        let run_limit = task.options.run_limit.filter(|_| held.stop.is_none());
+        match held.claim {
+            Claim::Unknown => {
+                if let Some(limit) = run_limit {
+                    // It may have been claimed a little earlier; the page will tell.
+                    self.arm_worker(worker, turn.now.after(limit));
+                }
+                self.watch_claims(turn.now);
+            }
+            Claim::At(_) => self.claimed(worker, turn),
+            Claim::Done => self.arm_worker(worker, turn.now.after(ANSWER_LIMIT)),
+            Claim::Revoked | Claim::Nonsense => {}
+        }
     }
 
     /// Takes the offer out of a worker's hand.
     pub(super) fn release(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) -> Option<Assignment> {
-        let held = self.workers.change(worker, turn.now, Life::release)??;
+        let held = self.workers.release(worker, turn.now)?;
         self.disarm_worker(worker);
         Some(held)
     }
@@ -99,12 +136,12 @@ impl<P: Payload> Scheduler<P> {
     /// Evidence about an offer. What is decided depends on what is known and wanted now, and not on the question that
     /// was asked: questions and answers may cross with cancels, time limits and each other.
     pub(super) fn evidence(&mut self, worker: WorkerId, offer: OfferId, evidence: Evidence, turn: &mut Turn<'_, P>) {
-        // A dying worker is looked at once more when it is gone; that is when its task is judged.
+        // A dying worker is looked at once more when it is gone; that is when its tasks are judged.
         let Some(Life::Busy(held)) = self.workers.get_mut(worker).map(|worker| &mut worker.life) else {
             return;
         };
         if held.offer != offer {
-            return;
+            return self.evidence_ahead(worker, offer, evidence, turn);
         }
         held.watched = false;
         match (held.claim, evidence) {
@@ -120,17 +157,22 @@ impl<P: Payload> Scheduler<P> {
                 }
                 self.claimed(worker, turn);
             }
-            (Claim::Unknown | Claim::At(_), Evidence::Done) => {
-                held.claim = Claim::Done;
-                self.claim_known(worker);
-                self.arm_worker(worker, turn.now.after(ANSWER_LIMIT));
-            }
+            (Claim::Unknown | Claim::At(_), Evidence::Done) => self.done(worker, turn),
             (Claim::Done, Evidence::Done) | (Claim::Revoked, _) => {}
             // A value that cannot be, or a page that went backwards.
             (Claim::Nonsense, _) | (_, Evidence::Nonsense) | (Claim::At(_) | Claim::Done, _) => {
                 held.claim = Claim::Nonsense;
                 self.kill(worker, turn);
             }
+        }
+    }
+
+    /// The worker is past its first task: the answer is on its way.
+    pub(super) fn done(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+        if let Some((held, _)) = self.held(worker) {
+            held.claim = Claim::Done;
+            self.claim_known(worker);
+            self.arm_worker(worker, turn.now.after(ANSWER_LIMIT));
         }
     }
 
@@ -153,6 +195,8 @@ impl<P: Payload> Scheduler<P> {
                 held.silent = true;
                 held.revoking = true;
             }
+            // From the last to the first: if nothing could be claimed to the end, nothing runs.
+            self.revoke_ahead(worker, turn);
             turn.act(Action::Revoke { worker, offer });
         } else if self.claims_timer.is_none_or(|at| overdue < at) {
             self.timers.arm(&mut self.claims_timer, overdue, Timer::Claims);
@@ -172,7 +216,7 @@ impl<P: Payload> Scheduler<P> {
     }
 
     /// The task runs. If it is to stop, that goes on; otherwise its run limit has something to count from.
-    fn claimed(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
+    pub(super) fn claimed(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
         self.claim_known(worker);
         let Some((held, task)) = self.held(worker) else {
             return;
@@ -202,7 +246,7 @@ impl<P: Payload> Scheduler<P> {
         };
         let max_offers = task.max_offers(&config);
         let ends = held.stop.is_some() || held.withdraw.is_some();
-        if held.silent && !ends && task.offers >= max_offers {
+        if held.silent && !ends && task.offers + 1 >= max_offers {
             // It fails, and its error names the worker's death: so it stays in the worker's hand until that is known.
             held.claim = Claim::Revoked;
             self.kill_silent(worker, turn);
@@ -211,17 +255,23 @@ impl<P: Payload> Scheduler<P> {
         let Some(held) = self.release(worker, turn) else {
             return;
         };
-        let Some(task) = self.tasks.remove(&held.task) else {
-            return;
-        };
-        match self.unbegun_end(&held, &task) {
-            Some(resolution) => self.end(held.task, task, resolution, turn),
-            None => self.requeue(held.task, task, turn),
-        }
+        self.reclaimed(&held, turn);
         if held.silent {
             self.kill_silent(worker, turn);
         } else {
-            self.after_task(worker, turn);
+            self.go_on(worker, turn);
+        }
+    }
+
+    /// What becomes of a task whose offer was taken back.
+    pub(super) fn reclaimed(&mut self, held: &Assignment, turn: &mut Turn<'_, P>) {
+        let Some(mut task) = self.tasks.remove(&held.task) else {
+            return;
+        };
+        task.offers += u32::from(held.silent);
+        match self.unbegun_end(held, &task) {
+            Some(resolution) => self.end(held.task, task, resolution, turn),
+            None => self.requeue(held.task, task, turn),
         }
     }
 

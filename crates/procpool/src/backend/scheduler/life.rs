@@ -1,8 +1,9 @@
-//! The life of a worker, and of the one offer it may hold.
+//! The life of a worker, and of the offers in its hand.
 
 use std::time::Duration;
 
 use super::api::{Began, CancelReason, Evidence, Now, OfferId, TaskId};
+use super::queue::Rank;
 
 /// What a worker is doing. Transitions consume the old state, so that an offer can neither be forgotten nor be held
 /// twice: whoever takes a worker out of `Busy` is handed its assignment.
@@ -54,7 +55,8 @@ pub(super) enum Before {
 pub(super) struct Assignment {
     pub(super) task: TaskId,
     pub(super) offer: OfferId,
-    /// When it was offered, or when its bytes last moved.
+    pub(super) rank: Rank,
+    /// When it was offered, or came to be the first in its worker's hand, or when its bytes last moved.
     pub(super) since: Now,
     /// What is known of its claim.
     pub(super) claim: Claim,
@@ -120,10 +122,11 @@ pub(super) enum Stage {
 }
 
 impl Assignment {
-    pub(super) fn new(task: TaskId, offer: OfferId, since: Now) -> Self {
+    pub(super) fn new(task: TaskId, offer: OfferId, rank: Rank, since: Now) -> Self {
         Assignment {
             task,
             offer,
+            rank,
             since,
             claim: Claim::Unknown,
             revoking: false,
@@ -145,6 +148,11 @@ impl Assignment {
             (Claim::Unknown, Some(Evidence::Offered { .. } | Evidence::Revoked)) => Began::No,
             (Claim::Unknown, None) => Began::Unknown,
         }
+    }
+
+    /// Whether it may be taken back for the pool's own reasons: nobody has asked about it yet.
+    pub(super) fn is_free(&self) -> bool {
+        self.claim == Claim::Unknown && !self.revoking
     }
 
     /// Whether the claim watch has to look at it by itself.
@@ -178,12 +186,12 @@ impl Life {
         }
     }
 
-    /// The answer to its offer has come, or the offer was taken back.
-    pub(super) fn release(self) -> (Life, Option<Assignment>) {
+    /// The answer to its offer has come, or the offer was taken back; `next` is what it has in hand behind that.
+    pub(super) fn release(self, next: Option<Assignment>) -> (Life, Option<Assignment>) {
         match self {
-            Life::Busy(assignment) => (Life::Idle, Some(assignment)),
+            Life::Busy(assignment) => (next.map_or(Life::Idle, Life::Busy), Some(assignment)),
             Life::Dying { hold: Hold::Offer(assignment), was } => {
-                (Life::Dying { hold: Hold::Nothing, was }, Some(assignment))
+                (Life::Dying { hold: next.map_or(Hold::Nothing, Hold::Offer), was }, Some(assignment))
             }
             other => (other, None),
         }

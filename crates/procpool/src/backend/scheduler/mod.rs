@@ -1,5 +1,6 @@
 //! The sans-IO heart of a pool: who runs what, and what happens when things go wrong.
 
+mod ahead;
 mod api;
 mod closing;
 mod core;
@@ -7,6 +8,7 @@ mod endings;
 mod facts;
 mod handover;
 mod life;
+mod pace;
 mod queue;
 mod reservations;
 mod staffing;

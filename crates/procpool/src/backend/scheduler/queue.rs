@@ -135,7 +135,7 @@ impl Queue {
     }
 
     /// A task enters whatever the limit says: it holds a reservation, or it had a place before and lost its worker
-    /// (so the excess is bounded by the number of workers).
+    /// (so the excess is bounded by what workers may have in hand).
     pub(super) fn enter_anyway(&mut self, rank: Rank, task: TaskId) {
         self.ready.insert(rank, task);
     }
@@ -144,17 +144,26 @@ impl Queue {
     /// full queue does not make anybody wait longer than those behind him. But a reservation that is before him in line
     /// has only a place to wait for, and is not to be passed: then one becomes free.
     pub(super) fn pop(&mut self) -> Option<TaskId> {
+        let (_, task) = if self.is_line_next() { self.waiting.pop_first() } else { self.ready.pop_first() }?;
+        self.promote();
+        Some(task)
+    }
+
+    fn is_line_next(&self) -> bool {
         let booking = self.bookings.first_key_value().map(|(rank, _)| rank);
-        let from_line = match (self.ready.first_key_value(), self.waiting.first_key_value()) {
+        match (self.ready.first_key_value(), self.waiting.first_key_value()) {
             (Some((ready, _)), Some((waiting, _))) => {
                 waiting < ready && booking.is_none_or(|booking| waiting < booking)
             }
             // Reservations (or a limit of 0) leave no place at all: an idle worker is place enough.
             (ready, _) => ready.is_none(),
-        };
-        let (_, task) = if from_line { self.waiting.pop_first() } else { self.ready.pop_first() }?;
-        self.promote();
-        Some(task)
+        }
+    }
+
+    /// The task that [`pop`](Self::pop) would give.
+    pub(super) fn first(&self) -> Option<TaskId> {
+        let next = if self.is_line_next() { &self.waiting } else { &self.ready };
+        next.first_key_value().map(|(_, &task)| task)
     }
 
     /// Forgets one task, wherever it stands.

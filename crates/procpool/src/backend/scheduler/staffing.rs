@@ -24,11 +24,15 @@ impl<P: Payload> Scheduler<P> {
         }
     }
 
-    /// Whether another worker is called for. Each queued task calls for one that is not there; a burst of submissions
-    /// starts as many workers as can be used, and a lone one a single worker.
+    /// Whether another worker is called for. Each queued task calls for one that is not there, and so does each that
+    /// lies behind another in a worker's hand; a burst of submissions starts as many workers as can be used, and a lone
+    /// one a single worker.
     fn wants_worker(&self) -> bool {
         let tally = self.workers.tally();
-        if self.queue.len() > tally.starting as usize {
+        // What is not to begin any more wants nobody, though it may still be in the hands of the dying.
+        let dropped = self.close.as_ref().is_some_and(|close| close.drops_queued());
+        let wanting = self.queue.len() + self.workers.ahead();
+        if wanting > tally.starting as usize && !dropped && self.workers.top_idle().is_none() {
             return true;
         }
         if self.close.is_some() || tally.kept() >= self.config.min_workers {
@@ -50,7 +54,7 @@ impl<P: Payload> Scheduler<P> {
             && tally.starting + tally.failing < self.starts.at_a_time()
     }
 
-    fn max_workers(&self) -> u32 {
+    pub(super) fn max_workers(&self) -> u32 {
         self.config.max_workers.max(self.config.min_workers).max(1)
     }
 
@@ -137,8 +141,10 @@ impl<P: Payload> Scheduler<P> {
             return;
         };
         entry.worn = true;
-        if matches!(entry.life, Life::Idle) {
-            self.after_task(worker, turn);
+        match entry.life {
+            Life::Idle => self.after_task(worker, turn),
+            // It would claim none of them, and be taken for silent.
+            _ => self.revoke_ahead(worker, turn),
         }
     }
 

@@ -40,7 +40,7 @@ impl<P: Payload> Scheduler<P> {
                 self.end(id, task, resolution, turn);
             }
             Place::Bound(worker) => self.halt_bound(worker, halt, turn),
-            Place::Assigned(worker) => self.stop(worker, halt, turn),
+            Place::Assigned(worker) => self.stop(worker, id, halt, turn),
         }
     }
 
@@ -73,12 +73,12 @@ impl<P: Payload> Scheduler<P> {
     }
 
     /// Stops a task that was offered. The first reason counts.
-    fn stop(&mut self, worker: WorkerId, halt: Halt, turn: &mut Turn<'_, P>) {
+    fn stop(&mut self, worker: WorkerId, id: TaskId, halt: Halt, turn: &mut Turn<'_, P>) {
         let Some(entry) = self.workers.get_mut(worker) else {
             return;
         };
         let busy = matches!(entry.life, Life::Busy(_));
-        let Some(held) = entry.life.assignment_mut() else {
+        let Some((position, held)) = entry.held_for(id) else {
             return;
         };
         if held.stop.is_some() {
@@ -91,19 +91,21 @@ impl<P: Payload> Scheduler<P> {
         if !busy {
             return;
         }
-        entry.since = turn.now;
-        match held.claim {
-            Claim::Unknown if held.revoking => {}
-            Claim::Unknown => {
-                held.revoking = true;
-                turn.act(Action::Revoke { worker, offer });
+        let claim = held.claim;
+        if held.is_free() {
+            held.revoking = true;
+            turn.act(Action::Revoke { worker, offer });
+        }
+        // What is found to have begun behind another goes on once the answer to that one is here: it is on its way.
+        if position == 0 {
+            entry.since = turn.now;
+            if let Claim::At(_) = claim {
+                self.give_grace(worker, turn);
             }
-            Claim::At(_) => self.give_grace(worker, turn),
-            Claim::Done | Claim::Revoked | Claim::Nonsense => {}
         }
     }
 
-    /// The task runs and is to end: it is told so, and has its grace to do it.
+    /// The task runs and is to end: it is told so, and has its grace to do it. Those behind it go elsewhere.
     pub(super) fn give_grace(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
         let Some((held, task)) = self.held(worker) else {
             return;
@@ -111,6 +113,8 @@ impl<P: Payload> Scheduler<P> {
         let Some(stop) = &mut held.stop else { return };
         stop.stage = Stage::Grace;
         let (offer, grace) = (held.offer, task.options.grace);
+        // The answers come before that to the last look: by then it is known whether the worker is past this task.
+        self.revoke_ahead(worker, turn);
         turn.act(Action::SetCancel { worker, offer });
         if grace == Duration::ZERO {
             self.confirm(worker, turn);
@@ -172,7 +176,7 @@ impl<P: Payload> Scheduler<P> {
         };
         match task.place {
             Place::Queued | Place::Bound(_) => self.halt(id, Halt::QueueLimit(limit), turn),
-            Place::Assigned(worker) => self.withdraw(worker, Withdraw::QueueLimit(limit), turn),
+            Place::Assigned(worker) => self.withdraw(worker, id, Withdraw::QueueLimit(limit), turn),
         }
     }
 
@@ -188,12 +192,12 @@ impl<P: Payload> Scheduler<P> {
     }
 
     /// Ends an offered task unless it has been claimed.
-    pub(super) fn withdraw(&mut self, worker: WorkerId, why: Withdraw, turn: &mut Turn<'_, P>) {
+    pub(super) fn withdraw(&mut self, worker: WorkerId, id: TaskId, why: Withdraw, turn: &mut Turn<'_, P>) {
         let Some(entry) = self.workers.get_mut(worker) else {
             return;
         };
         let busy = matches!(entry.life, Life::Busy(_));
-        let Some(held) = entry.life.assignment_mut() else {
+        let Some((_, held)) = entry.held_for(id) else {
             return;
         };
         if !matches!(held.claim, Claim::Unknown | Claim::Revoked) {
@@ -217,8 +221,10 @@ impl<P: Payload> Scheduler<P> {
         self.kill_for(worker, Kill { overdue, ..Kill::default() }, turn);
     }
 
-    /// Kills a worker, if that has not been done. What it holds is judged when it is gone.
+    /// Kills a worker, if that has not been done. What it holds is judged when it is gone; what has not begun is not
+    /// to begin between now and then.
     pub(super) fn kill_for(&mut self, worker: WorkerId, why: Kill, turn: &mut Turn<'_, P>) {
+        self.revoke_ahead(worker, turn);
         let end = self.workers.get(worker).map(|entry| self.end_by_kill(&entry.life, why));
         let killed = self.workers.change(worker, turn.now, |life| {
             let alive = !matches!(life, Life::Dying { .. });

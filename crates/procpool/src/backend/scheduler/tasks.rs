@@ -21,7 +21,7 @@ pub(super) struct Task<P: Payload> {
     pub(super) spent: Spent,
     /// The attempt it is in, from 1.
     pub(super) attempt: u32,
-    /// How often it was offered in this attempt.
+    /// How many workers have been lost in this attempt, by silence or death, while it was their turn to claim it.
     pub(super) offers: u32,
     /// The setting of its [`Timer::Queue`](super::timers::Timer::Queue).
     pub(super) queue_timer: Option<Now>,
@@ -81,7 +81,7 @@ impl<P: Payload> Task<P> {
         Timing { waited: (!resolution.is_refusal()).then_some(self.spent.waited), ran: self.spent.ran }
     }
 
-    /// How often it may be offered without being claimed. A dedicated one only once: its process is what its caller has
+    /// How many workers it may lose like that. A dedicated one only once: its process is what its caller has
     /// in hand (by its number, to signal it), and one that was sent a TERM must not come back as another.
     pub(super) fn max_offers(&self, config: &SchedulerConfig) -> u32 {
         match self.options.placement {

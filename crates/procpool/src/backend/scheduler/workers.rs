@@ -4,15 +4,18 @@ use std::collections::{BTreeSet, VecDeque};
 use std::mem;
 use std::time::Duration;
 
-use super::api::{Now, Placement, WorkerId};
+use super::api::{Now, OfferId, Placement, TaskId, WorkerId};
 use super::facts::End;
-use super::life::{Before, Life};
+use super::life::{Assignment, Before, Life};
 
 /// One worker that has been asked for and has not ended.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) placement: Placement,
     pub(super) life: Life,
+    /// What it was given ahead, behind the offer that its life is about, in the order in which it will claim it; and
+    /// of the queue. Empty while it has nothing else in hand.
+    pub(super) ahead: VecDeque<Assignment>,
     /// Since when it is in its phase.
     pub(super) since: Now,
     pub(super) tasks_done: u32,
@@ -24,6 +27,27 @@ pub(super) struct Worker {
     pub(super) end: Option<End>,
     /// The setting of its [`Timer::Worker`](super::timers::Timer::Worker).
     pub(super) timer: Option<Now>,
+}
+
+impl Worker {
+    /// All that it has in hand, in the order in which it will claim it; also of a worker that is dying with it.
+    pub(super) fn hand(&self) -> impl Iterator<Item = &Assignment> {
+        self.life.assignment().into_iter().chain(&self.ahead)
+    }
+
+    pub(super) fn hand_mut(&mut self) -> impl Iterator<Item = &mut Assignment> {
+        self.life.assignment_mut().into_iter().chain(&mut self.ahead)
+    }
+
+    /// The place of an offer in its hand; 0 is the one that runs, or is to run next.
+    pub(super) fn position(&self, offer: OfferId) -> Option<usize> {
+        self.hand().position(|held| held.offer == offer)
+    }
+
+    /// The offer of a task in its hand, with its place.
+    pub(super) fn held_for(&mut self, task: TaskId) -> Option<(usize, &mut Assignment)> {
+        self.hand_mut().enumerate().find(|(_, held)| held.task == task)
+    }
 }
 
 /// How many shared workers are in which part of their life.
@@ -99,6 +123,8 @@ pub(super) struct Workers {
     /// Idle shared workers by slot; the last one is the next to work. Who worked last has the warmest caches, and who
     /// is not needed sinks to the front and can be let go.
     idle: VecDeque<u32>,
+    /// How many offers are in hands behind another.
+    ahead: usize,
 }
 
 impl Workers {
@@ -117,8 +143,17 @@ impl Workers {
         if placement == Placement::Shared {
             *self.tally.part(&life) += 1;
         }
-        slot.worker =
-            Some(Worker { placement, life, since: now, tasks_done: 0, worn: false, born: now, end: None, timer: None });
+        slot.worker = Some(Worker {
+            placement,
+            life,
+            ahead: VecDeque::new(),
+            since: now,
+            tasks_done: 0,
+            worn: false,
+            born: now,
+            end: None,
+            timer: None,
+        });
         self.present += 1;
         id
     }
@@ -136,6 +171,7 @@ impl Workers {
         }
         self.free.insert(id.slot);
         self.present -= 1;
+        self.ahead -= worker.ahead.len();
         Some(worker)
     }
 
@@ -183,6 +219,32 @@ impl Workers {
             _ => {}
         }
         Some(result)
+    }
+
+    /// Takes the first offer out of a worker's hand; the next one takes its place.
+    pub(super) fn release(&mut self, id: WorkerId, now: Now) -> Option<Assignment> {
+        let next = self.remove_ahead(id, 0);
+        self.change(id, now, |life| life.release(next))?
+    }
+
+    /// Puts an offer behind all that a worker has in hand.
+    pub(super) fn push_ahead(&mut self, id: WorkerId, held: Assignment) {
+        if let Some(worker) = self.get_mut(id) {
+            worker.ahead.push_back(held);
+            self.ahead += 1;
+        }
+    }
+
+    /// Takes an offer out from behind the first one.
+    pub(super) fn remove_ahead(&mut self, id: WorkerId, index: usize) -> Option<Assignment> {
+        let held = self.get_mut(id)?.ahead.remove(index)?;
+        self.ahead -= 1;
+        Some(held)
+    }
+
+    /// How many offers are in hands behind another, those of dying workers included.
+    pub(super) fn ahead(&self) -> usize {
+        self.ahead
     }
 
     /// How many shared workers have a task.

@@ -26,6 +26,8 @@ pub(crate) struct ThreadsConfig {
 /// Starts the clock; workers follow when they are needed. The pool lives on `runtime`, and ends with it.
 pub(crate) fn start(config: ThreadsConfig, runtime: Handle) -> Result<Arc<dyn Backend>, PoolError> {
     let ThreadsConfig { scheduler, timings, init, exit, state, max_message } = config;
+    // A thread that is handed its next task ahead gains nothing that would be worth a page of its own.
+    let scheduler = SchedulerConfig { max_depth: 1, ..scheduler };
     let handle = Arc::new(ClockHandle::default());
     let demands = Demands { max_message, naming: Naming::ByPlace, batching: Batching::Allowed, timings };
     let engine = Arc::new(Engine::new(scheduler, demands, runtime, |_| Threads::new(Arc::clone(&handle))));

@@ -23,8 +23,10 @@ pub(super) struct TaskRecord {
     pub(super) runs: u32,
     pub(super) last_claim: Now,
     pub(super) offered: bool,
-    /// Offers in this attempt.
-    pub(super) offers: (u32, u32),
+    /// Workers that ended or were silent when it was its turn to be claimed, and in which attempt.
+    pub(super) lost_unclaimed: (u32, u32),
+    /// The same, in all attempts.
+    pub(super) lost_in_all: u32,
     pub(super) resolved: bool,
     pub(super) cancel_asked: bool,
     /// A worker broke the page while it had this task.
@@ -42,9 +44,16 @@ pub(super) struct WorkerRecord {
     pub(super) welcome: bool,
     /// Its end was told.
     pub(super) told: bool,
-    /// The offer in its hand.
-    pub(super) held: Option<(OfferId, TaskId)>,
-    pub(super) revoking: bool,
+    /// The offers in its hand, in the order in which it got them.
+    pub(super) held: Vec<(OfferId, TaskId)>,
+    pub(super) revoking: BTreeSet<OfferId>,
+    /// Those of them that have not been answered.
+    pub(super) pending: BTreeSet<OfferId>,
+    /// The first of them was asked to stop.
+    pub(super) stopping: bool,
+    /// The first of them that was taken back last.
+    pub(super) lost: Option<TaskId>,
+    pub(super) answered: u32,
 }
 
 /// A reservation that has been neither used nor given back.
@@ -73,9 +82,15 @@ pub(super) struct Ledger {
     /// When a close runs out of patience.
     pub(super) deadline: Option<Now>,
     pub(super) max_offers: u32,
+    pub(super) max_depth: u32,
+    pub(super) max_tasks: Option<u32>,
     pub(super) ageing: Duration,
     pub(super) closed: bool,
+    /// The next number of an offer, at the least.
     pub(super) offers: u64,
+    /// Offers to workers that had others in hand, and how many of all were taken back.
+    pub(super) ahead: u64,
+    pub(super) reclaimed: u64,
     pub(super) resolved: u64,
 }
 
@@ -87,7 +102,8 @@ impl Ledger {
             runs: 0,
             last_claim: now,
             offered: false,
-            offers: (1, 0),
+            lost_unclaimed: (1, 0),
+            lost_in_all: 0,
             resolved: false,
             cancel_asked: false,
             obscured: false,
@@ -111,19 +127,30 @@ impl Ledger {
             Action::Revoke { worker, offer } => {
                 self.asks_about(*worker, *offer);
                 let worker = self.workers.get_mut(worker).unwrap();
-                assert!(!worker.revoking, "revoked twice");
-                worker.revoking = true;
+                assert!(worker.revoking.insert(*offer), "revoked twice");
+                worker.pending.insert(*offer);
             }
-            Action::Inspect { worker, offer } | Action::SetCancel { worker, offer } => {
-                self.asks_about(*worker, *offer);
+            Action::Inspect { worker, offer } => self.asks_about_first(*worker, *offer),
+            Action::SetCancel { worker, offer } => {
+                self.asks_about_first(*worker, *offer);
+                self.workers.get_mut(worker).unwrap().stopping = true;
             }
-            Action::Kill { worker, .. } => {
-                assert!(!self.live(*worker).killed, "{worker:?} killed twice");
+            Action::Kill { worker, overdue } => {
+                let record = self.live(*worker);
+                assert!(!record.killed, "{worker:?} killed twice");
+                let rest = record.held.iter().skip(1);
+                assert!(
+                    rest.map(|(offer, _)| offer).all(|offer| record.revoking.contains(offer)),
+                    "{worker:?} is killed with tasks in hand that nobody tried to save"
+                );
+                if let (Some(Overdue::Claim(_)), Some(task)) = (overdue, record.lost) {
+                    self.lost_unclaimed(task, attempt(task));
+                }
                 self.workers.get_mut(worker).unwrap().killed = true;
             }
             Action::Retire { worker } => {
                 let record = self.live(*worker);
-                assert!(record.ready && !record.killed && !record.retired && record.held.is_none());
+                assert!(record.ready && !record.killed && !record.retired && record.held.is_empty());
                 self.workers.get_mut(worker).unwrap().retired = true;
             }
             Action::Resolve { task, resolution, attempts, timing, .. } => {
@@ -188,22 +215,30 @@ impl Ledger {
             gone: false,
             welcome: false,
             told: false,
-            held: None,
-            revoking: false,
+            held: Vec::new(),
+            revoking: BTreeSet::new(),
+            pending: BTreeSet::new(),
+            stopping: false,
+            lost: None,
+            answered: 0,
         };
         assert!(self.workers.insert(id, record).is_none(), "worker id used twice");
         self.present.insert(id);
     }
 
     fn offer(&mut self, id: WorkerId, offer: OfferId, task: TaskId, attempt: u32) {
-        assert_eq!(offer.0, self.offers, "offer ids count up");
-        self.offers += 1;
+        assert!(offer.0 >= self.offers, "offer ids count up");
+        self.offers = offer.0 + 1;
         let worker = self.live(id);
         assert!(worker.ready && !worker.retired && !worker.killed, "offer to a worker that cannot take it");
-        assert!(worker.held.is_none(), "two offers in one hand");
-        let holder = self.present.iter().find(|id| self.workers[id].held.is_some_and(|(_, held)| held == task));
+        if !worker.held.is_empty() {
+            self.check_ahead(id, offer, task);
+        }
+        let worker = self.live(id);
+        let holder = self.present.iter().find(|id| self.workers[id].held.iter().any(|(_, held)| *held == task));
         assert!(holder.is_none(), "{task:?} in two hands");
         let placement = worker.placement;
+        self.ahead += u64::from(!worker.held.is_empty());
         let record = self.tasks.get_mut(&task).unwrap();
         assert!(!record.resolved, "offer of a task that is over");
         assert_eq!(record.options.placement, placement);
@@ -214,43 +249,98 @@ impl Ledger {
         let record = self.tasks.get_mut(&task).unwrap();
         assert!(record.runs < attempt, "{task:?} ran {} times before attempt {attempt}", record.runs);
         record.offered = true;
-        record.offers = if record.offers.0 == attempt { (attempt, record.offers.1 + 1) } else { (attempt, 1) };
         let max_offers = if placement == Placement::Dedicated { 1 } else { self.max_offers };
-        assert!(record.offers.1 <= max_offers, "{task:?} was offered too often");
+        let (of, losses) = record.lost_unclaimed;
+        assert!(of < attempt || losses < max_offers, "{task:?} was offered too often");
         let worker = self.workers.get_mut(&id).unwrap();
-        worker.held = Some((offer, task));
-        worker.revoking = false;
+        worker.held.push((offer, task));
+    }
+
+    /// A worker was lost while it was this task's turn to be claimed.
+    pub(super) fn lost_unclaimed(&mut self, task: TaskId, attempt: u32) {
+        let record = self.tasks.get_mut(&task).unwrap();
+        let (of, losses) = record.lost_unclaimed;
+        record.lost_unclaimed = (attempt, if of == attempt { losses + 1 } else { 1 });
+        record.lost_in_all += 1;
+    }
+
+    /// What must be true of an offer to a worker that has others in hand.
+    fn check_ahead(&self, id: WorkerId, offer: OfferId, task: TaskId) {
+        let worker = self.live(id);
+        let in_hand = worker.held.len();
+        let most = match self.tasks[&task].options.batch {
+            Batch::One => 1,
+            Batch::UpTo(most) => most.min(self.max_depth),
+            Batch::Auto => self.max_depth,
+        };
+        assert!(in_hand < most as usize, "{in_hand} in hand, and {task:?} behind them; at most {most}");
+        let idle = |other: &WorkerRecord| {
+            let able = other.ready && !other.killed && !other.retired;
+            other.placement == Placement::Shared && able && other.held.is_empty()
+        };
+        assert!(!self.present.iter().any(|id| idle(&self.workers[id])), "{task:?} waits beside an idle worker");
+        assert!(worker.placement == Placement::Shared && !worker.stopping, "{id:?} is no good place to wait");
+        assert!(!worker.pending.contains(&worker.held[0].0), "{id:?} may be silent");
+        assert!(worker.held.iter().all(|(held, _)| held.slot() != offer.slot()), "two offers in one slot");
+        assert!(self.max_tasks.is_none_or(|max| worker.answered + in_hand as u32 + 1 <= max), "too many for it");
+        let behind = worker.held.iter().skip(1).all(|(_, held)| self.goes_before(*held, task));
+        assert!(behind, "{task:?} waits behind what is less urgent");
+    }
+
+    /// Whether one task is to be next before another, age and priority weighed against each other.
+    fn goes_before(&self, one: TaskId, other: TaskId) -> bool {
+        let (task, record) = (&self.tasks[&other], &self.tasks[&one]);
+        let levels = i64::from(record.options.priority) - i64::from(task.options.priority);
+        let worth = self.ageing.saturating_mul(levels.unsigned_abs() as u32);
+        let (mine, theirs) = (task.submitted.0, record.submitted.0);
+        let mine = if levels >= 0 { mine.saturating_add(worth) } else { mine };
+        let theirs = if levels < 0 { theirs.saturating_add(worth) } else { theirs };
+        mine.cmp(&theirs).then(other.cmp(&one)).is_gt()
     }
 
     /// Whether nobody who waits goes before this one, age and priority weighed against each other, pair by pair.
     fn is_next(&self, id: TaskId) -> bool {
         let held: BTreeSet<TaskId> = self.held().collect();
-        let task = &self.tasks[&id];
         !self.unresolved.iter().any(|other| {
             let record = &self.tasks[other];
             // One that nobody took stays with the last worker until that is dead.
-            let waits = !held.contains(other) && record.offers.1 < self.max_offers;
-            let levels = i64::from(record.options.priority) - i64::from(task.options.priority);
-            let worth = self.ageing.saturating_mul(levels.unsigned_abs() as u32);
-            let (mine, theirs) = (task.submitted.0, record.submitted.0);
-            let first = if levels >= 0 { mine.saturating_add(worth) } else { mine }.cmp(&if levels < 0 {
-                theirs.saturating_add(worth)
-            } else {
-                theirs
-            });
-            waits && record.options.placement == Placement::Shared && first.then(id.cmp(other)).is_gt()
+            let waits = !held.contains(other) && record.lost_unclaimed.1 < self.max_offers;
+            waits && record.options.placement == Placement::Shared && self.goes_before(*other, id)
         })
     }
 
     /// The tasks in the hands of workers.
     fn held(&self) -> impl Iterator<Item = TaskId> {
-        self.present.iter().filter_map(|id| self.workers[id].held).map(|(_, task)| task)
+        self.present.iter().flat_map(|id| &self.workers[id].held).map(|(_, task)| *task)
     }
 
     fn asks_about(&self, id: WorkerId, offer: OfferId) {
         let worker = self.live(id);
         assert!(!worker.killed, "asked about the offer of a dead worker");
-        assert_eq!(worker.held.map(|(held, _)| held), Some(offer), "asked about an offer that is over");
+        assert!(worker.held.iter().any(|(held, _)| *held == offer), "asked about an offer that is over");
+    }
+
+    fn asks_about_first(&self, id: WorkerId, offer: OfferId) {
+        self.asks_about(id, offer);
+        assert_eq!(self.workers[&id].held[0].0, offer, "it is not this one's turn");
+    }
+
+    /// The scheduler is told what the page says; it may have an offer back.
+    pub(super) fn evidence(&mut self, id: WorkerId, offer: OfferId, evidence: Evidence) {
+        let worker = self.workers.get_mut(&id).unwrap();
+        worker.pending.remove(&offer);
+        if evidence != Evidence::Revoked {
+            return;
+        }
+        let Some(position) = worker.held.iter().position(|(held, _)| *held == offer) else { return };
+        if position == 0 {
+            worker.lost = Some(worker.held[0].1);
+            worker.stopping = false;
+        }
+        if !worker.killed {
+            worker.held.remove(position);
+            self.reclaimed += 1;
+        }
     }
 
     /// The world saw a claim.
@@ -282,9 +372,10 @@ impl Ledger {
             Began::Unknown => assert!(record.obscured, "{id:?}: the facts were there"),
         };
         match resolution {
-            Resolution::Replied { reply, .. } => {
+            Resolution::Replied { reply, worker } => {
                 assert_eq!(reply.0, id, "somebody else's answer");
                 assert!(record.runs > 0);
+                self.workers.get_mut(worker).unwrap().answered += 1;
             }
             Resolution::Cancelled { why, began, killed } => {
                 match (why, options.deadline) {
@@ -309,6 +400,8 @@ impl Ledger {
             Resolution::WorkerDied { worker, began, .. } => {
                 truth(began);
                 gone(worker);
+                let max_offers = if options.placement == Placement::Dedicated { 1 } else { self.max_offers };
+                assert!(*began != Began::No || record.lost_in_all >= max_offers, "{id:?} fails for another's crash");
             }
             Resolution::QueueFull => assert!(!record.offered),
             Resolution::Unavailable(why) => {

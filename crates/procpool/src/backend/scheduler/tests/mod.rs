@@ -1,5 +1,6 @@
 //! The scheduler under test: by name, and by chance.
 
+mod ahead;
 mod ending;
 mod ledger;
 mod process;

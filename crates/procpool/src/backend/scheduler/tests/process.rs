@@ -1,6 +1,9 @@
 //! The workers of a simulated world, and what the shell is to learn of them.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use super::super::*;
+use super::ledger::ms;
 use super::world::World;
 
 /// Something that will happen.
@@ -9,7 +12,8 @@ pub(super) enum Happening {
     Spawned,
     Booted,
     Ready,
-    Claims(OfferId),
+    /// The worker looks into its socket.
+    Claims,
     Ends(OfferId, Ending),
     Answer(OfferId, TaskId),
     Evidence(OfferId, Evidence),
@@ -30,6 +34,8 @@ pub(super) enum Ending {
     /// Says that it has answered, and has not.
     PretendsToBeDone,
     BreaksThePage,
+    /// Claims the next one before it is done with this.
+    Grabs,
 }
 
 #[derive(Debug)]
@@ -37,10 +43,42 @@ pub(super) struct Process {
     pub(super) exists: bool,
     pub(super) alive: bool,
     pub(super) dying: Option<&'static str>,
-    pub(super) page: Option<(OfferId, TaskId, Evidence)>,
+    /// By slot.
+    pub(super) page: BTreeMap<usize, (OfferId, TaskId, Evidence)>,
+    /// The frames on their way to it.
+    pub(super) inbox: VecDeque<OfferId>,
+    /// It is about to look for the next one.
+    looking: bool,
+    /// It does not look any more.
+    pub(super) silent: bool,
     pub(super) running: Option<TaskId>,
     /// When the last question about its page is answered.
     pub(super) answered: Now,
+    /// When its last answer arrives.
+    sent: Now,
+}
+
+impl Process {
+    pub(super) fn new(now: Now) -> Self {
+        Process {
+            exists: false,
+            alive: true,
+            dying: None,
+            page: BTreeMap::new(),
+            inbox: VecDeque::new(),
+            looking: false,
+            silent: false,
+            running: None,
+            answered: now,
+            sent: now,
+        }
+    }
+
+    /// The state of an offer, if its slot is still about it.
+    fn slot(&mut self, offer: OfferId) -> Option<(TaskId, &mut Evidence)> {
+        let (on_page, task, slot) = self.page.get_mut(&offer.slot())?;
+        (*on_page == offer).then_some((*task, slot))
+    }
 }
 
 impl World {
@@ -51,11 +89,7 @@ impl World {
             Happening::Spawned => self.spawned(worker),
             Happening::Answer(offer, task) => self.answer(worker, offer, task),
             Happening::Evidence(offer, evidence) => {
-                let record = self.ledger.workers.get_mut(&worker).unwrap();
-                if evidence == Evidence::Revoked && !record.killed && record.held.is_some_and(|(held, _)| held == offer)
-                {
-                    record.held = None;
-                }
+                self.ledger.evidence(worker, offer, evidence);
                 self.tell(Event::Evidence { worker, offer, evidence });
             }
             Happening::Exited => self.exited(worker),
@@ -72,7 +106,7 @@ impl World {
                 self.tell(Event::Ready { worker });
             }
             Happening::Broken => self.tell(Event::Broken { worker }),
-            Happening::Claims(offer) => self.claims(worker, offer),
+            Happening::Claims => self.claims(worker),
             Happening::Ends(offer, how) => self.ends(worker, offer, how),
         }
     }
@@ -104,65 +138,94 @@ impl World {
         }
     }
 
-    fn claims(&mut self, worker: WorkerId, offer: OfferId) {
-        let now = self.now;
+    /// The worker looks for its next task, unless it is at one.
+    pub(super) fn look(&mut self, worker: WorkerId) {
         let process = self.processes.get_mut(&worker).unwrap();
-        let Some((on_page, task, slot)) = &mut process.page else {
-            return;
-        };
-        if *on_page != offer || !matches!(slot, Evidence::Offered { .. }) {
+        if process.looking || process.silent || process.running.is_some() || process.inbox.is_empty() {
             return;
         }
-        let task = *task;
-        *slot = Evidence::Claimed { at: now };
-        process.running = Some(task);
-        self.ledger.claimed(worker, task, self.scheduler.attempt(task), now);
-        self.note(|| format!("  ({worker:?} claims {offer:?} {task:?})"));
+        process.looking = true;
+        let delay = self.source.pick(6.min(self.faults.slow));
+        self.plan(worker, delay, Happening::Claims);
+    }
+
+    /// Claims the next offer that has not been revoked.
+    fn claim_next(&mut self, worker: WorkerId) -> Option<(OfferId, TaskId)> {
+        let now = self.now;
+        let process = self.processes.get_mut(&worker).unwrap();
+        while let Some(offer) = process.inbox.pop_front() {
+            let Some((task, slot)) = process.slot(offer) else { continue };
+            if !matches!(slot, Evidence::Offered { .. }) {
+                continue;
+            }
+            *slot = Evidence::Claimed { at: now };
+            process.running = Some(task);
+            self.ledger.claimed(worker, task, self.scheduler.attempt(task), now);
+            self.note(|| format!("  ({worker:?} claims {offer:?} {task:?})"));
+            return Some((offer, task));
+        }
+        None
+    }
+
+    fn claims(&mut self, worker: WorkerId) {
+        self.processes.get_mut(&worker).unwrap().looking = false;
+        let Some((offer, _)) = self.claim_next(worker) else { return };
         let how = if self.source.chance(self.faults.crash) {
             self.source.of(&[Ending::Crashes, Ending::AnswersAndCrashes])
         } else if self.source.chance(self.faults.hang) {
             Ending::Hangs
         } else if self.source.chance(self.faults.lie) {
-            self.source.of(&[Ending::PretendsToBeDone, Ending::BreaksThePage])
+            self.source.of(&[Ending::PretendsToBeDone, Ending::BreaksThePage, Ending::Grabs])
         } else {
             Ending::Answers
         };
-        let delay = self.source.pick(30);
+        let delay = self.source.pick(self.faults.slow);
         self.plan(worker, delay, Happening::Ends(offer, how));
     }
 
     fn ends(&mut self, worker: WorkerId, offer: OfferId, how: Ending) {
         let process = self.processes.get_mut(&worker).unwrap();
-        let Some((on_page, task, slot)) = &mut process.page else {
-            return;
-        };
-        if *on_page != offer || !matches!(slot, Evidence::Claimed { .. }) {
+        let Some((task, slot)) = process.slot(offer) else { return };
+        if !matches!(slot, Evidence::Claimed { .. }) {
             return;
         }
-        let task = *task;
         match how {
             Ending::Hangs => return,
             Ending::BreaksThePage => *slot = Evidence::Nonsense,
             Ending::Answers | Ending::PretendsToBeDone => *slot = Evidence::Done,
-            Ending::Crashes | Ending::AnswersAndCrashes => {}
+            Ending::Crashes | Ending::AnswersAndCrashes | Ending::Grabs => {}
         }
         if how != Ending::Crashes {
             process.running = None;
         }
         if how == Ending::BreaksThePage {
+            process.silent = true;
             self.ledger.tasks.get_mut(&task).unwrap().obscured = true;
         }
+        if how == Ending::Grabs {
+            process.silent = true;
+            let other = self.claim_next(worker).map(|(_, task)| task);
+            for task in other.into_iter().chain([task]) {
+                self.ledger.tasks.get_mut(&task).unwrap().obscured = true;
+            }
+        }
         // Whoever looks finds nonsense; if nobody does, the worker is found out by its socket.
-        if matches!(how, Ending::BreaksThePage | Ending::PretendsToBeDone) {
+        if matches!(how, Ending::BreaksThePage | Ending::PretendsToBeDone | Ending::Grabs) {
             let delay = 50 + self.source.pick(100);
             self.plan(worker, delay, Happening::Broken);
         }
         if matches!(how, Ending::Answers | Ending::AnswersAndCrashes) {
-            let delay = self.source.pick(4);
-            self.plan(worker, delay, Happening::Answer(offer, task));
+            // One after the other, as they were written.
+            let at = self.now.after(ms(self.source.pick(4)));
+            let process = self.processes.get_mut(&worker).unwrap();
+            process.sent = process.sent.max(at);
+            let delay = process.sent.0 - self.now.0;
+            self.plan(worker, delay.as_millis() as u64, Happening::Answer(offer, task));
         }
         if matches!(how, Ending::Crashes | Ending::AnswersAndCrashes) {
             self.dies(worker, "crashed");
+        } else {
+            self.look(worker);
         }
     }
 
@@ -177,14 +240,20 @@ impl World {
 
     fn exited(&mut self, worker: WorkerId) {
         self.drain();
-        let Some(process) = self.processes.remove(&worker) else {
+        let Some(mut process) = self.processes.remove(&worker) else {
             return;
         };
-        let held = self.scheduler.offer_of(worker).map(|(offer, _)| offer);
-        let evidence = process.page.filter(|(offer, ..)| Some(*offer) == held).map(|(.., evidence)| evidence);
+        let held: Vec<_> = self.scheduler.offers_of(worker).collect();
+        let evidence: Vec<_> = held.into_iter().filter_map(|offer| Some((offer, *process.slot(offer)?.1))).collect();
+        let unclaimed = |evidence: &Evidence| matches!(evidence, Evidence::Offered { .. } | Evidence::Revoked);
         let record = self.ledger.workers.get_mut(&worker).unwrap();
         record.gone = true;
-        record.held = None;
+        let first = std::mem::take(&mut record.held).first().map(|(_, task)| *task);
+        if let Some(task) = first
+            && evidence.first().is_some_and(|(_, evidence)| unclaimed(evidence))
+        {
+            self.ledger.lost_unclaimed(task, self.scheduler.attempt(task));
+        }
         self.ledger.present.remove(&worker);
         self.tell(Event::Exited { worker, evidence, death: process.dying.unwrap_or("?") });
     }

@@ -28,6 +28,7 @@ pub(super) fn config(max: u32) -> SchedulerConfig {
         exit_limit: ms(3_000),
         claim_limit: ms(500),
         max_offers: 3,
+        max_depth: 64,
         start_failures: 3,
         backoff: ms(100),
         max_backoff: ms(300),
@@ -119,17 +120,48 @@ impl Puppet {
         self.tell(Event::Ready { worker })
     }
 
+    /// What the worker has in hand.
+    pub(super) fn hand(&self, worker: WorkerId) -> Vec<(OfferId, TaskId)> {
+        let worker = self.scheduler.workers.get(worker);
+        worker.into_iter().flat_map(|worker| worker.hand()).map(|held| (held.offer, held.task)).collect()
+    }
+
+    /// The numbers of the tasks that it has in hand.
+    pub(super) fn tasks_of(&self, worker: WorkerId) -> Vec<u64> {
+        self.hand(worker).into_iter().map(|(_, task)| task.0).collect()
+    }
+
+    fn first(&self, worker: WorkerId) -> (OfferId, TaskId) {
+        *self.hand(worker).first().expect("it has nothing in hand")
+    }
+
     pub(super) fn reply(&mut self, worker: WorkerId) -> Vec<String> {
-        let (offer, task) = self.scheduler.offer_of(worker).expect("it has nothing in hand");
+        let (offer, task) = self.first(worker);
         self.tell(Event::Replied { worker, offer, reply: (task, offer) })
     }
 
     pub(super) fn evidence(&mut self, worker: WorkerId, evidence: Evidence) -> Vec<String> {
-        let (offer, _) = self.scheduler.offer_of(worker).expect("it has nothing in hand");
+        let (offer, _) = self.first(worker);
+        self.tell(Event::Evidence { worker, offer, evidence })
+    }
+
+    /// Evidence about a task that need not be the first in hand.
+    pub(super) fn evidence_of(&mut self, worker: WorkerId, task: u64, evidence: Evidence) -> Vec<String> {
+        let hand = self.hand(worker);
+        let (offer, _) = *hand.iter().find(|(_, held)| held.0 == task).expect("it does not have it in hand");
         self.tell(Event::Evidence { worker, offer, evidence })
     }
 
     pub(super) fn exited(&mut self, worker: WorkerId, evidence: Option<Evidence>) -> Vec<String> {
+        let first = self.hand(worker).first().map(|(offer, _)| *offer);
+        let evidence = first.zip(evidence).into_iter().collect();
+        self.tell(Event::Exited { worker, evidence, death: "SIGSEGV" })
+    }
+
+    /// As [`exited`](Self::exited), with what the page says about all that it has in hand.
+    pub(super) fn exited_with(&mut self, worker: WorkerId, evidence: &[Evidence]) -> Vec<String> {
+        let offers = self.hand(worker).into_iter().map(|(offer, _)| offer);
+        let evidence = offers.zip(evidence.iter().copied()).collect();
         self.tell(Event::Exited { worker, evidence, death: "SIGSEGV" })
     }
 

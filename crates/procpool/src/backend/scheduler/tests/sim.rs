@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use super::super::*;
-use super::ledger::{ReservationRecord, ms};
+use super::ledger::{Ledger, ReservationRecord, ms};
 use super::source::Source;
 use super::world::{Faults, World};
 
@@ -27,6 +27,7 @@ pub(super) fn world(mut source: Source) -> World {
         exit_limit: s.of(&[ms(50), ms(200)]),
         claim_limit: s.of(&[ms(20), ms(100), ms(4)]),
         max_offers: s.of(&[3, 1, 2]),
+        max_depth: s.of(&[64, 1, 2, 8]),
         start_failures: s.of(&[3, 1, 2]),
         backoff: s.of(&[ms(10), ms(0)]),
         max_backoff: s.of(&[ms(80), ms(15)]),
@@ -38,6 +39,7 @@ pub(super) fn world(mut source: Source) -> World {
         crash: s.of(&[0, 10, 40]),
         hang: s.of(&[0, 5, 30]),
         lie: s.of(&[0, 5, 20]),
+        slow: s.of(&[30, 3, 1]),
         stray: s.of(&[0, 5, 30]),
     };
     World::new(config, faults, source)
@@ -56,7 +58,7 @@ fn options(world: &mut World, admission: Admission) -> TaskOptions {
         queue_limit: s.of(&[None, None, None, None, Some(ms(5)), Some(ms(40)), Some(ms(200)), Some(ms(0))]),
         grace: s.of(&[ms(0), ms(0), ms(10), ms(60)]),
         deadline,
-        batch: Batch::One,
+        batch: s.of(&[Batch::One, Batch::One, Batch::Auto, Batch::UpTo(2), Batch::UpTo(5), Batch::UpTo(64)]),
     }
 }
 
@@ -115,7 +117,11 @@ fn act(world: &mut World) {
             let max = (1 + world.source.pick(5) as u32).max(min);
             world.tell(Event::Resize { min, max });
         }
-        37 => world.tell(Event::Warm),
+        37 => {
+            // The pool is older than it seems: any number may be next.
+            world.scheduler.next_offer += world.source.pick(128);
+            world.tell(Event::Warm);
+        }
         38 if world.source.chance(world.faults.stray) => world.stray(),
         39 if world.source.chance(10) => {
             let how = closing(world);
@@ -189,14 +195,16 @@ fn run(world: &mut World, deeds: u64) -> std::thread::Result<()> {
     result
 }
 
-fn round(seed: u64, trace: bool) -> (u64, Counts, u64) {
+/// Also: how many bookings were granted, tasks handed over ahead, and how many offers were taken back.
+fn round(seed: u64, trace: bool) -> (u64, Counts, [u64; 3]) {
     let mut world = world(Source::Seed(seed));
     world.trace = trace.then(Vec::new);
     if let Err(panic) = run(&mut world, 60) {
         eprintln!("to see it again: PROCPOOL_SIM_SEED={seed} cargo test -p procpool --lib scheduler::tests::sim");
         resume_unwind(panic);
     }
-    (world.events, world.scheduler.counts(), world.ledger.granted)
+    let Ledger { granted, ahead, reclaimed, .. } = world.ledger;
+    (world.events, world.scheduler.counts(), [granted, ahead, reclaimed])
 }
 
 /// Enough for a million events, in a few seconds.
@@ -215,9 +223,9 @@ fn random_worlds_keep_all_promises() {
     let rounds = number("PROCPOOL_SIM_ROUNDS").unwrap_or(ROUNDS);
     let mut events = 0;
     // A simulation proves nothing about what never happened in it.
-    let mut seen = [0; 10];
+    let mut seen = [0; 12];
     for seed in 0..rounds {
-        let (more, counts, granted) = round(seed, false);
+        let (more, counts, [granted, ahead, reclaimed]) = round(seed, false);
         events += more;
         let ends = [
             counts.replied,
@@ -230,6 +238,8 @@ fn random_worlds_keep_all_promises() {
             counts.shut_down,
             counts.retried,
             granted,
+            ahead,
+            reclaimed,
         ];
         seen.iter_mut().zip(ends).for_each(|(sum, n)| *sum += n);
     }

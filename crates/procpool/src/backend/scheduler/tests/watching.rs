@@ -17,7 +17,7 @@ fn timing(puppet: &mut Puppet, event: Event<Test>) -> Vec<(Option<u128>, Option<
 }
 
 fn answer(puppet: &mut Puppet, worker: WorkerId) -> Vec<(Option<u128>, Option<u128>)> {
-    let (offer, task) = puppet.scheduler.offer_of(worker).unwrap();
+    let (offer, task) = puppet.hand(worker)[0];
     timing(puppet, Event::Replied { worker, offer, reply: (task, offer) })
 }
 

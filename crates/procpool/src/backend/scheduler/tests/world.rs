@@ -17,6 +17,8 @@ pub(super) struct Faults {
     pub(super) crash: u64,
     pub(super) hang: u64,
     pub(super) lie: u64,
+    /// Tasks take less than this, in milliseconds.
+    pub(super) slow: u64,
     pub(super) stray: u64,
 }
 
@@ -42,6 +44,8 @@ impl World {
             ledger: Ledger {
                 max: config.max_workers.max(1),
                 max_offers: config.max_offers,
+                max_depth: config.max_depth,
+                max_tasks: config.max_tasks,
                 ageing: config.ageing,
                 ..Ledger::default()
             },
@@ -153,30 +157,34 @@ impl World {
         assert!(busy <= ready);
         assert!(s.workers.top_idle().is_none() || s.queue.len() == 0, "somebody waits beside an idle worker");
         self.ledger.check_queue(s);
+        let behind = self.ledger.present.iter().map(|id| self.ledger.workers[id].held.len().saturating_sub(1));
+        assert_eq!(behind.sum::<usize>(), s.workers.ahead());
     }
 
     fn carry_out(&mut self, action: Action<Test>) {
         match action {
             Action::Spawn { worker, .. } => {
-                let process =
-                    Process { exists: false, alive: true, dying: None, page: None, running: None, answered: self.now };
+                let process = Process::new(self.now);
                 self.processes.insert(worker, process);
                 let delay = self.source.pick(5);
                 self.plan(worker, delay, Happening::Spawned);
             }
             Action::Offer { worker, offer, task } => {
+                let silent = self.source.chance(self.faults.silent);
                 let process = self.processes.get_mut(&worker).unwrap();
-                process.page = Some((offer, task, Evidence::Offered { since: self.now }));
-                if process.alive && !self.source.chance(self.faults.silent) {
-                    let delay = self.source.pick(6);
-                    self.plan(worker, delay, Happening::Claims(offer));
+                process.page.insert(offer.slot(), (offer, task, Evidence::Offered { since: self.now }));
+                process.inbox.push_back(offer);
+                process.silent |= silent;
+                if process.alive && !process.silent {
+                    self.look(worker);
                 } else if self.source.chance(self.faults.crash) {
                     let delay = self.source.pick(12);
                     self.plan(worker, delay, Happening::Dies("before its claim"));
                 }
             }
             Action::Revoke { worker, offer } => {
-                if let Some((on_page, _, slot)) = &mut self.processes.get_mut(&worker).unwrap().page
+                let page = &mut self.processes.get_mut(&worker).unwrap().page;
+                if let Some((on_page, _, slot)) = page.get_mut(&offer.slot())
                     && *on_page == offer
                     && matches!(slot, Evidence::Offered { .. })
                 {
@@ -213,7 +221,7 @@ impl World {
     fn read_page(&mut self, worker: WorkerId, offer: OfferId) {
         let delay = if self.source.chance(20) { self.source.pick(4) } else { 0 };
         let process = self.processes.get_mut(&worker).unwrap();
-        let Some((on_page, _, evidence)) = process.page else { panic!("no page") };
+        let Some(&(on_page, _, evidence)) = process.page.get(&offer.slot()) else { panic!("no such offer") };
         assert_eq!(on_page, offer);
         process.answered = process.answered.max(self.now.after(ms(delay)));
         self.sequence += 1;
@@ -266,9 +274,10 @@ impl World {
         if record.gone {
             return;
         }
-        if record.held == Some((offer, task)) {
-            record.held = None;
+        if record.held.first() == Some(&(offer, task)) {
+            record.stopping = false;
         }
+        record.held.retain(|held| *held != (offer, task));
         self.tell(Event::Replied { worker, offer, reply: (task, offer) });
     }
 
@@ -281,14 +290,14 @@ impl World {
             self.source.of(&workers)
         };
         let old = OfferId(self.source.pick(self.ledger.offers + 1));
-        let held = self.ledger.workers.get(&worker).and_then(|record| record.held);
-        let stale = held.is_none_or(|(offer, _)| offer != old);
+        let held = self.ledger.workers.get(&worker).map_or(&[][..], |record| &record.held);
+        let stale = held.iter().all(|(offer, _)| *offer != old);
         let gone = self.ledger.workers.get(&worker).is_none_or(|record| record.gone);
         let evidence = self.source.of(&[Evidence::Revoked, Evidence::Done, Evidence::Nonsense]);
         match self.source.pick(6) {
             0 if stale => self.tell(Event::Replied { worker, offer: old, reply: (TaskId(u64::MAX), old) }),
             1 if stale => self.tell(Event::Evidence { worker, offer: old, evidence }),
-            2 if gone => self.tell(Event::Exited { worker, evidence: Some(evidence), death: "again" }),
+            2 if gone => self.tell(Event::Exited { worker, evidence: vec![(old, evidence)], death: "again" }),
             3 if gone => self.tell(Event::Ready { worker }),
             4 if !gone => self.plan(worker, 0, Happening::Dies("shot by a stranger")),
             5 => self.tell(Event::Broken { worker }),
@@ -301,7 +310,9 @@ impl World {
         let s = &self.scheduler;
         let hung = |id: &TaskId| self.processes.values().any(|process| process.running == Some(*id));
         let queued = self.ledger.unresolved.iter().filter(|id| !hung(id)).count();
-        assert_eq!(queued, s.queue.len(), "a task waits for something that will not come");
+        let ahead = s.workers.ahead();
+        assert_eq!(queued, s.queue.len() + ahead, "a task waits for something that will not come");
+        assert!(ahead == 0 || s.workers.top_idle().is_none(), "a task waits behind another, beside an idle worker");
         assert!(queued == 0 || s.workers.tally().ready >= self.ledger.max, "a task waits, and there is room");
         for id in &self.ledger.unresolved {
             let task = &self.ledger.tasks[id];
