@@ -1,5 +1,6 @@
 //! What runs tasks: the seam between the typed front and the places where work happens.
 
+mod after;
 mod alarms;
 mod completion;
 mod engine;

@@ -70,8 +70,8 @@ impl<P: Payload> Scheduler<P> {
         let may_have = |worker: &Worker| {
             let Life::Busy(first) = &worker.life else { return false };
             let in_hand = 1 + worker.ahead.len();
-            let worn =
-                worker.worn || max_tasks.is_some_and(|max| in_hand >= max.saturating_sub(worker.tasks_done) as usize);
+            let spent = |max: u32| in_hand >= max.saturating_sub(worker.tasks_done) as usize;
+            let worn = worker.worn || max_tasks.is_some_and(spent);
             // Behind one that has turned out long is no good place; but who names a number is to have it.
             let slow = batch == Batch::Auto && turn.now > first.since.after(AHEAD);
             let last = worker.ahead.back();
