@@ -13,10 +13,11 @@ use tokio::sync::oneshot;
 
 use super::after::After;
 use super::alarms::Alarms;
+use super::demands::{Batching, Demands};
 use super::job::{Death, Submission, Work};
 use super::news::{self, News};
 use super::outcome::outcome;
-use super::record::{Record, Timings};
+use super::record::Record;
 use super::scheduler::{
     Action, Batch, Booking, CancelReason, Closing, Event, Evidence, Fact, Now, OfferId, Overdue, Patience, Placement,
     ReservationId, Resolution, Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
@@ -64,25 +65,6 @@ pub(crate) struct Offered<'a> {
     pub(crate) job: &'a Submission,
     pub(crate) attempt: u32,
     pub(crate) now: Now,
-}
-
-/// What a backend asks of every task that it is given, and notes about it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Demands {
-    /// The most bytes that its arguments may take.
-    pub(crate) max_message: u64,
-    /// How its code is named.
-    pub(crate) naming: Naming,
-    pub(crate) batching: Batching,
-    pub(crate) timings: Timings,
-}
-
-/// Whether a worker may be given a task while it still has another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Batching {
-    Allowed,
-    /// Somebody has to tell which task a worker is busy with: by what it prints, say.
-    OneAtATime,
 }
 
 /// A pool's scheduler and workers behind one short lock.
