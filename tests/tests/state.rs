@@ -213,6 +213,30 @@ test! {
     }
 }
 
+test! {
+    async fn a_panic_in_a_map_costs_one_item_and_one_worker() {
+        // What a worker has in hand when it loses its state goes to the next one, and has not begun.
+        let pool = builder().build_with_state(counter, 0).unwrap();
+        let use_or_panic = |counter: &mut Counter, n: u32| {
+            assert_ne!(n % 16, 5, "not this one");
+            use_it(counter, n).1
+        };
+        let results: Vec<_> = pool.map(use_or_panic, 0..64).chunk(16).collect().await;
+        let mut pids = Vec::new();
+        for (n, result) in results.into_iter().enumerate() {
+            match result {
+                Ok(pid) => pids.push(pid),
+                Err(error) => assert!(error.is_panic() && n % 16 == 5 && error.index() == Some(n), "{error}"),
+            }
+        }
+        assert_eq!(pids.len(), 60);
+        pids.dedup();
+        assert_eq!(pids.len(), 5, "one process after each panic, and none else");
+        let report = pool.pool().shutdown().await.unwrap();
+        assert_eq!((report.failed, report.crashed, report.workers_started), (4, 0, 5), "{report:?}");
+    }
+}
+
 fn refuse(why: String) -> Result<Counter, String> {
     Err(why)
 }

@@ -1,7 +1,8 @@
 //! What a worker may say next. Sans-IO.
 //!
-//! A worker says hello, then what came of its initialiser, then (if it has one) of its state, then one answer for each task that it was given. Anything
-//! else means that it is broken or hostile, and it is killed with the reason in the errors of whoever depended on it.
+//! A worker says hello, then what came of its initialiser, then (if it has one) of its state, then one answer for each
+//! task that it was given. Anything else means that it is broken or hostile, and it is killed with the reason in the
+//! errors of whoever depended on it.
 
 use crate::wire::frame::Kind;
 use crate::wire::message::{INIT_STEP, STATE_STEP};

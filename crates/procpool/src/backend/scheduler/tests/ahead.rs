@@ -282,3 +282,16 @@ fn a_worker_shot_with_tasks_in_hand_costs_the_pool_nothing_else() {
     // The other three are older than what the second worker has ahead.
     assert_eq!(told[1..], ["revoke 1.0", "revoke 1.0", "revoke 1.0", "spawn 0.1 Shared"]);
 }
+
+#[test]
+fn a_worker_that_is_worn_gives_back_what_it_has_not_begun() {
+    let mut pool = with_tasks(1, 3, config(1));
+    assert_eq!(pool.tell(Event::Worn { worker: w(0) }), ["revoke 0.0", "revoke 0.0"]);
+    for task in [3, 2] {
+        assert_eq!(pool.evidence_of(w(0), task, Evidence::Revoked), NOTHING);
+    }
+    // Nothing new is put there, either.
+    assert_eq!(pool.submit(SOME), NOTHING);
+    assert_eq!(pool.reply(w(0)), ["t1 replied", "retire 0.0", "spawn 1.0 Shared"]);
+    assert_eq!(pool.ready(w(1)), ["offer 1.0 t2", "offer 1.0 t3", "offer 1.0 t4"]);
+}
