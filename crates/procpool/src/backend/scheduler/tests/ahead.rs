@@ -213,6 +213,14 @@ fn no_worker_is_given_more_than_it_may_still_do() {
 }
 
 #[test]
+fn a_worker_that_is_to_go_gives_back_what_lies_behind_its_task() {
+    let mut pool = with_tasks(1, 2, config(1));
+    assert_eq!(pool.tell(Event::Worn { worker: w(0) }), ["revoke 0.0"]);
+    assert_eq!(pool.evidence_of(w(0), 2, Evidence::Revoked), NOTHING);
+    assert_eq!(pool.reply(w(0)), ["t1 replied", "retire 0.0", "spawn 1.0 Shared"]);
+}
+
+#[test]
 fn for_a_more_urgent_task_one_worker_makes_way() {
     let mut pool = with_tasks(2, 6, config(2));
     let urgent = TaskOptions { priority: 1, ..PLAIN };
