@@ -127,12 +127,13 @@
 //! [`QueueFull`](ErrorKind::QueueFull). [`reserve`](Pool::reserve) waits for a place before the input is even read:
 //!
 //! ```no_run
-//! # async fn f(pool: procpool::Pool, paths: Vec<String>) -> Result<(), Box<dyn std::error::Error>> {
-//! # fn parse(bytes: Vec<u8>) -> usize { bytes.len() }
-//! for path in paths {
+//! # async fn f(pool: procpool::Pool, urls: Vec<String>) -> Result<(), procpool::RunError> {
+//! # async fn fetch(url: &str) -> Vec<u8> { vec![] }
+//! # fn parse(page: Vec<u8>) -> usize { page.len() }
+//! for url in urls {
 //!     let permit = pool.reserve().await?;
-//!     let bytes = tokio::fs::read(path).await?;
-//!     drop(permit.spawn(procpool::call!(parse(bytes))));
+//!     let page = fetch(&url).await;
+//!     drop(permit.spawn(procpool::call!(parse(page))));
 //! }
 //! # Ok(()) }
 //! ```

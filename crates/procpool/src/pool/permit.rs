@@ -29,13 +29,14 @@ use crate::task::Job;
 /// [`Closed`](crate::ErrorKind::Closed).
 ///
 /// ```no_run
-/// # async fn f(pool: procpool::Pool, paths: Vec<std::path::PathBuf>) -> Result<(), Box<dyn std::error::Error>> {
-/// # fn parse(bytes: Vec<u8>) -> usize { bytes.len() }
+/// # async fn f(pool: procpool::Pool, urls: Vec<String>) -> Result<(), procpool::RunError> {
+/// # async fn fetch(url: &str) -> Vec<u8> { vec![] }
+/// # fn parse(page: Vec<u8>) -> usize { page.len() }
 /// use procpool::call;
-/// for path in paths {
-///     let permit = pool.reserve().await?; // read no file before there is a place for it
-///     let bytes = tokio::fs::read(path).await?;
-///     drop(permit.spawn(call!(parse(bytes))));
+/// for url in urls {
+///     let permit = pool.reserve().await?; // fetch no page before there is a place for it
+///     let page = fetch(&url).await;
+///     drop(permit.spawn(call!(parse(page))));
 /// }
 /// # Ok(()) }
 /// ```
