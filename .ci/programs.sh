@@ -165,6 +165,15 @@ retry() {
     expect "the last line" grep -qx '6 tasks: 2 values, 3 crashes, 4 attempts more' "$out"
 }
 
+# The answers are compared inside.
+state() {
+    local out="$work/state.txt"
+    example state 2>/dev/null | tee "$out"
+    expect "five corrections" test "$(grep -c ' → ' "$out")" = 5
+    expect "a worker's own count" grep -qE '^process [0-9]+ was asked [0-9]+ times and looked up [0-9]+ words$' "$out"
+    expect "the last line" grep -qx "2102 tasks, 2101 values: equal to one process's" "$out"
+}
+
 # A package of its own, tested alone, so that no other package's features help it.
 test_harness() {
     local out="$work/test_harness.txt"

@@ -51,6 +51,8 @@ over_every_backend! {
         waiting_limit
         reserved_places
         priority
+        priority_in_a_full_queue
+        ageing
         queue_timeout
         cancelled_in_the_queue
         token_cancelled_before

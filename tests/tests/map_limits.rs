@@ -48,7 +48,8 @@ test! {
         let (pool, gate) = (pool(2), Gate::new());
         for unordered in [false, true] {
             pool.ready().await.unwrap();
-            let map = pool.map(visit, visits(&gate, 0..100)).window(4).deadline(SOON);
+            // One at a time, so that they begin in their order.
+            let map = pool.map(visit, visits(&gate, 0..100)).chunk(1).window(4).deadline(SOON);
             let mut map = if unordered { map.unordered() } else { map };
             assert!(map.next().now_or_never().is_none());
             let mut visitors = arrivals(&gate, 2).await;
@@ -218,7 +219,10 @@ test! {
         let other = pool.spawn(call!(procpool_tests::tasks::wait_at(other, 77)));
         let bystander = gate.arrival().await;
         let token = CancellationToken::new();
-        let map = tokio::spawn(pool.map(visit, visits(&gate, 0..50)).chunk(1).window(20).cancel_on(&token).into_future());
+        let mut map = pool.map(visit, visits(&gate, 0..50)).chunk(1).window(20).cancel_on(&token);
+        // All twenty are handed over.
+        assert!(map.next().now_or_never().is_none());
+        let map = tokio::spawn(map.into_future());
         let visitors = gate.arrivals(2).await;
         token.cancel();
         let error = map.await.unwrap().unwrap_err();

@@ -179,7 +179,7 @@ async fn storm(length: Duration) {
     let mut on = true;
     while on || !running.is_empty() {
         while on && running.len() < 40 {
-            let (number, rounds) = (submitted, random.below(200_000));
+            let (number, rounds) = (submitted, random.below(1_000_000));
             submitted += 1;
             let handle = pool.spawn(call!(work(number, rounds)));
             running.push(async move { (number, handle.await) });
@@ -221,11 +221,15 @@ async fn storm(length: Duration) {
     eprintln!("{resizes} sizes, {} kills, {done} values, {failed} failures", killed.len());
     assert_eq!(done + failed, u64::from(submitted));
     assert!(failed <= killed.len() as u64, "each kill costs one task at most");
-    until("it has its size", || {
-        let snapshot = pool.snapshot();
+    // This may be the thread on which the pool lives.
+    let settled = |snapshot: &Snapshot| {
         snapshot.workers.len() == size && snapshot.workers.iter().all(|worker| worker.state == WorkerState::Idle)
-    });
-    let snapshot = pool.snapshot();
+    };
+    let mut snapshot = pool.snapshot();
+    while !settled(&snapshot) {
+        tokio::task::yield_now().await;
+        snapshot = pool.snapshot();
+    }
     assert_eq!((snapshot.queued.len(), snapshot.waiting.len(), snapshot.reason), (0, 0, None), "{snapshot}");
     assert_eq!(children_of(std::process::id()).len(), size);
     let report = pool.shutdown().await.unwrap();

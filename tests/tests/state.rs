@@ -151,6 +151,8 @@ test! {
         let lengths: Vec<usize> =
             pool.map(push, (1..4).map(|n| ("d".to_owned(), n))).map(Result::unwrap).collect().await;
         assert_eq!(lengths, [5, 7, 10]);
+        let lengths = pool.map_stream(push, futures::stream::iter([("e".to_owned(), 1)])).await.unwrap();
+        assert_eq!(lengths, [11]);
         // A task that is stopped takes the state along.
         assert!(pool.run(|_, ()| hang(), ()).timeout(Duration::from_millis(50)).await.unwrap_err().is_timeout());
         assert_eq!(pool.run(|texts, ()| texts.len(), ()).await.unwrap(), 1, "it was made anew");

@@ -206,6 +206,40 @@
 //! }
 //! ```
 //!
+//! # State in the workers, and values for all of them
+//!
+//! A worker can have a state: a model, a connection, a cache. [`build_with_state`](PoolBuilder::build_with_state) and
+//! [`try_build_with_state`](PoolBuilder::try_build_with_state) give a [`StatePool`]: the state is made in each worker
+//! before its first task, never travels, and is lent to tasks as `&mut`. [`Pool::shared`] is for what all tasks read: a
+//! value that is sent to each worker once and then only named ([`Shared`]).
+//!
+//! ```standalone_crate
+//! use procpool::{AnyError, Pool, Shared};
+//!
+//! struct Model {
+//!     scale: u64,
+//!     calls: u64,
+//! }
+//!
+//! fn load(scale: String) -> Result<Model, AnyError> {
+//!     Ok(Model { scale: scale.parse()?, calls: 0 }) // in the worker; an `Err` is a failed start
+//! }
+//!
+//! fn predict(model: &mut Model, (table, x): (Shared<Vec<u64>>, usize)) -> u64 {
+//!     model.calls += 1;
+//!     table[x] * model.scale
+//! }
+//!
+//! #[procpool::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let models = Pool::builder().workers(2).try_build_with_state(load, "3".to_string())?;
+//!     let table = models.pool().shared(vec![5, 6, 7])?;
+//!     assert_eq!(models.run(predict, (table.clone(), 0)).await?, 15);
+//!     assert_eq!(models.map(predict, [1, 2].map(|x| (table.clone(), x))).await?, [18, 21]);
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # One process for one call
 //!
 //! [`Process`] is a fresh process for one call, with its pid, its exit status and its result.

@@ -62,7 +62,7 @@ pub(crate) async fn deadline(backend: Backend) {
     let pool = backend.pool(2);
     let gate = Gate::new();
     pool.ready().await.unwrap();
-    let mut map = pool.map(stand, stands(&gate, 0..9)).window(3).deadline(Duration::from_secs(1));
+    let mut map = pool.map(stand, stands(&gate, 0..9)).chunk(1).window(3).deadline(Duration::from_secs(1));
     assert!(map.next().now_or_never().is_none());
     let mut visitors = gate.arrivals(2).await;
     visitors.sort_by_key(|visitor| visitor.word);
@@ -84,7 +84,7 @@ pub(crate) async fn cancelled_half_way(backend: Backend) {
     let pool = backend.pool(2);
     let gate = Gate::new();
     let token = CancellationToken::new();
-    let mut map = pool.map(stand, stands(&gate, 0..9)).window(4).cancel_on(&token);
+    let mut map = pool.map(stand, stands(&gate, 0..9)).chunk(1).window(4).cancel_on(&token);
     assert!(map.next().now_or_never().is_none());
     let mut visitors = gate.arrivals(2).await;
     visitors.sort_by_key(|visitor| visitor.word);

@@ -84,6 +84,46 @@ pub(crate) async fn priority(backend: Backend) {
     pool.shutdown().await.unwrap();
 }
 
+/// With an interval this short everybody is older than any priority is worth, and a full queue makes no difference.
+pub(crate) async fn ageing(backend: Backend) {
+    let pool = backend.builder().workers(1).queue_limit(2).ageing(Duration::from_nanos(1)).build().unwrap();
+    let gate = Gate::new();
+    let busy = occupy(&pool, &gate).await;
+    for (word, priority) in [(1, -1), (2, 1), (3, 0), (4, 2)] {
+        let path = gate.path();
+        drop(pool.run(call!(wait_at(path, word))).priority(priority).spawn());
+    }
+    let snapshot = pool.snapshot();
+    let ids = |tasks: &[procpool::TaskSnapshot]| tasks.iter().map(|task| task.id).collect::<Vec<_>>();
+    assert_eq!((ids(&snapshot.queued), ids(&snapshot.waiting)), (vec![1, 2], vec![3, 4]));
+    busy.release().await;
+    for word in 1..=4 {
+        let visitor = gate.arrival().await;
+        assert_eq!(visitor.word, word);
+        visitor.release().await;
+    }
+    pool.shutdown().await.unwrap();
+}
+
+/// Who waits for a place goes before who has one, where his priority says so.
+pub(crate) async fn priority_in_a_full_queue(backend: Backend) {
+    let pool = backend.builder().workers(1).queue_limit(1).build().unwrap();
+    let gate = Gate::new();
+    let busy = occupy(&pool, &gate).await;
+    for (word, priority) in [(1, 0), (2, -1), (3, 5), (4, 0), (5, 5)] {
+        let path = gate.path();
+        drop(pool.run(call!(wait_at(path, word))).priority(priority).spawn());
+    }
+    assert_eq!((pool.snapshot().queued.len(), pool.snapshot().waiting.len()), (1, 4));
+    busy.release().await;
+    for word in [3, 5, 1, 4, 2] {
+        let visitor = gate.arrival().await;
+        assert_eq!(visitor.word, word);
+        visitor.release().await;
+    }
+    pool.shutdown().await.unwrap();
+}
+
 pub(crate) async fn queue_timeout(backend: Backend) {
     let pool = backend.pool(1);
     let gate = Gate::new();

@@ -4,21 +4,20 @@
 //! foreign values, or calls the kernel, is collected in an [`After`] and done once the lock is released.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Waker;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::after::After;
 use super::alarms::Alarms;
-use super::completion::Outcome;
+use super::demands::{Batching, Demands};
 use super::job::{Death, Submission, Work};
 use super::news::{self, News};
 use super::outcome::outcome;
-use super::record::{Record, Timings};
+use super::record::Record;
 use super::scheduler::{
     Action, Batch, Booking, CancelReason, Closing, Event, Evidence, Fact, Now, OfferId, Overdue, Patience, Placement,
     ReservationId, Resolution, Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
@@ -26,7 +25,6 @@ use super::scheduler::{
 use super::seam::{Backend, Reserving};
 use super::view;
 use crate::error::{PoolError, PoolErrorKind, RunError};
-use crate::panics;
 use crate::pool::{Event as PoolEvent, Events, Report, Shutdown, Snapshot, Stats};
 use crate::process::Watch;
 use crate::sync::lock;
@@ -57,9 +55,9 @@ pub(crate) trait Workers: Send + 'static {
 }
 
 /// What a caller of `ready` is told.
-type Warm = Result<(), PoolError>;
+pub(super) type Warm = Result<(), PoolError>;
 /// What somebody is told who waits for a place in the queue.
-type Placed = Result<(), RunError>;
+pub(super) type Placed = Result<(), RunError>;
 
 /// A task on its way to a worker.
 pub(crate) struct Offered<'a> {
@@ -67,25 +65,6 @@ pub(crate) struct Offered<'a> {
     pub(crate) job: &'a Submission,
     pub(crate) attempt: u32,
     pub(crate) now: Now,
-}
-
-/// What a backend asks of every task that it is given, and notes about it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Demands {
-    /// The most bytes that its arguments may take.
-    pub(crate) max_message: u64,
-    /// How its code is named.
-    pub(crate) naming: Naming,
-    pub(crate) batching: Batching,
-    pub(crate) timings: Timings,
-}
-
-/// Whether a worker may be given a task while it still has another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Batching {
-    Allowed,
-    /// Somebody has to tell which task a worker is busy with: by what it prints, say.
-    OneAtATime,
 }
 
 /// A pool's scheduler and workers behind one short lock.
@@ -114,69 +93,6 @@ struct State<W: Workers> {
     closing: Vec<oneshot::Sender<Report>>,
     told_to_close: bool,
     closed: bool,
-}
-
-/// What has to wait until the lock is released.
-struct After<W: Workers> {
-    later: W::Later,
-    resolved: Vec<(TaskId, Submission, Outcome)>,
-    reserved: Vec<(oneshot::Sender<Placed>, Placed)>,
-    warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
-    rung: Vec<oneshot::Sender<()>>,
-    ended: Vec<(oneshot::Sender<Report>, Report)>,
-    /// Readers of events that wait.
-    readers: Vec<Waker>,
-}
-
-impl<W: Workers> After<W> {
-    fn new() -> Self {
-        After {
-            later: W::Later::default(),
-            resolved: Vec::new(),
-            reserved: Vec::new(),
-            warmed: Vec::new(),
-            rung: Vec::new(),
-            ended: Vec::new(),
-            readers: Vec::new(),
-        }
-    }
-
-    fn finish(self) {
-        // The wire first: workers begin on their next task while this thread wakes the callers of the last one.
-        W::finish(self.later);
-        for (task, mut job, outcome) in self.resolved {
-            // Subscribers and wakers are foreign code. Where one panics, the thread that was passing by (the keeper,
-            // say, on which everybody depends) goes on.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
-                super::outcome::trace(task, &job, &outcome);
-                // Before its caller hears of it, so that what only this task needed is forgotten before the next one.
-                job.shared.clear();
-                job.completer.resolve(outcome);
-            })) {
-                panics::discard(panic);
-            }
-        }
-        for reader in self.readers {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| reader.wake())) {
-                panics::discard(panic);
-            }
-        }
-        // A waiter that has gone away does not want to know.
-        for (waiter, result) in self.reserved {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(waiter.send(result)))) {
-                panics::discard(panic);
-            }
-        }
-        for (waiter, result) in self.warmed {
-            let _ = waiter.send(result);
-        }
-        for waiter in self.rung {
-            let _ = panics::by_the_way(|| waiter.send(()));
-        }
-        for (waiter, report) in self.ended {
-            let _ = waiter.send(report);
-        }
-    }
 }
 
 impl<W: Workers> Engine<W> {

@@ -1,7 +1,9 @@
 //! What runs tasks: the seam between the typed front and the places where work happens.
 
+mod after;
 mod alarms;
 mod completion;
+mod demands;
 mod engine;
 mod job;
 pub(crate) mod local;
@@ -15,7 +17,8 @@ pub(crate) mod threads;
 mod view;
 
 pub(crate) use completion::{Completion, Ending, Observer, completion};
-pub(crate) use engine::{Batching, Demands, Engine};
+pub(crate) use demands::{Batching, Demands};
+pub(crate) use engine::Engine;
 pub(crate) use job::Submission;
 pub(crate) use outcome::failure;
 pub(crate) use record::Timings;

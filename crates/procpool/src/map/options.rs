@@ -65,7 +65,8 @@ impl<I: Input, R> Map<I, R> {
         self
     }
 
-    /// Calls this, wherever the map is polled, when items have ended since: with the newest numbers, so not once for
+    /// Calls this, wherever the map is polled, when items have ended since (or their number has become
+    /// known): with the newest numbers, so not once for
     /// each item, and a last time before the map ends. For another task there is [`progress`](Self::progress).
     ///
     /// If it panics, so does the poll; no result is lost, and the map can be polled again.

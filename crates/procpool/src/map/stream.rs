@@ -102,7 +102,7 @@ where
     group: Option<Watched>,
     tracker: Arc<Tracker>,
     /// What `on_progress` was told last.
-    told: (u64, u64),
+    told: (u64, u64, Option<u64>),
 }
 
 pub(super) type OnProgress = Box<dyn FnMut(&Progress) + Send>;
@@ -146,7 +146,7 @@ impl<I: Input, R> Map<I, R> {
             limits: Limits::default(),
             group: None,
             tracker: Arc::new(Tracker::new(total)),
-            told: (0, 0),
+            told: (0, 0, total.map(|total| total as u64)),
         }
     }
 
@@ -202,6 +202,7 @@ impl<I: Input, R> Map<I, R> {
         self.input = None;
         self.broken = None;
         self.running.cancel(&**self.pool.backend());
+        self.group = None;
         self.tracker.end();
     }
 
@@ -318,7 +319,7 @@ impl<I: Input, R> Map<I, R> {
     fn report(&mut self, context: &Context<'_>) {
         if let Some(tell) = &mut self.on_progress {
             let progress = self.tracker.poll_progress(context);
-            let news = (progress.done, progress.failed);
+            let news = (progress.done, progress.failed, progress.total);
             if news != self.told {
                 self.told = news;
                 tell(&progress);

@@ -289,8 +289,10 @@ impl Pool {
         self.handle.backend.warm().await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Uses this many workers from now on. Tasks that run are not disturbed: workers that are too many end when they
-    /// are idle, new ones start when they are needed.
+    /// Uses this many workers from now on. Tasks that run are not disturbed. Of workers that are too many those end first
+    /// that are still starting, then idle ones, then whoever is done with its task; all others stay. New ones start when
+    /// they are needed, up to the minimum at once if [`ready`](Self::ready) was called. While the pool ends, it is the
+    /// size with which it finishes its work.
     ///
     /// # Errors
     /// Of kind [`InvalidConfig`](crate::PoolErrorKind::InvalidConfig) for an empty range, and for a maximum that is not

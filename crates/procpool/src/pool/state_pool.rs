@@ -7,13 +7,15 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
+use futures::stream::Stream;
+
 use super::builder::PoolBuilder;
 use super::handle::Pool;
 use super::join_handle::JoinHandle;
 use super::run::Run;
 use crate::config::Hook;
 use crate::error::{PoolError, RunError};
-use crate::map::Map;
+use crate::map::{Input, Map, Streamed};
 use crate::task::{Made, Parts, Ship, TaskName, make_parts, try_make_parts, use_parts};
 
 /// What is said to have failed when a state cannot be made.
@@ -145,13 +147,30 @@ impl<S: 'static> StatePool<S> {
         f: fn(&mut S, A) -> R,
         items: I,
     ) -> Map<I::IntoIter, R> {
+        self.map_input(f, items.into_iter())
+    }
+
+    /// Like [`map`](Self::map), for the items of a stream, like [`Pool::map_stream`].
+    ///
+    /// ```no_run
+    /// # async fn f(sums: procpool::StatePool<u64>) -> Result<(), procpool::RunError> {
+    /// let sums = sums.map_stream(|sum, x: u64| *sum + x, futures::stream::iter(0..100)).await?;
+    /// # Ok(()) }
+    /// ```
+    #[track_caller]
+    pub fn map_stream<A: Ship, R: Ship, I: Stream<Item = A>>(
+        &self,
+        f: fn(&mut S, A) -> R,
+        items: I,
+    ) -> Map<Streamed<I>, R> {
+        self.map_input(f, Streamed::new(items))
+    }
+
+    #[track_caller]
+    fn map_input<A: Ship, R: Ship, I: Input<Item = A>>(&self, f: fn(&mut S, A) -> R, items: I) -> Map<I, R> {
         let name = task_name::<S>("map");
-        Map::over_parts(
-            Arc::clone(self.pool.handle()),
-            "map",
-            move |item| use_parts(f, item, TaskName::chosen(name.clone())),
-            items.into_iter(),
-        )
+        let make = move |item| use_parts(f, item, TaskName::chosen(name.clone()));
+        Map::over_parts(Arc::clone(self.pool.handle()), "map", make, items)
     }
 
     /// The pool itself: to shut it down, to warm, resize and watch it, and for jobs that need no state.

@@ -59,9 +59,9 @@ impl<P: Payload> Scheduler<P> {
             Life::Idle if shared && worker.tasks_done == 0 => self.faltered(turn),
             // Somebody killed an idle worker, or it left as it was told: nobody's failure.
             Life::Idle | Life::Retiring => {}
-            Life::Busy(first) => self.orphans(id, first, worker.ahead, evidence, &death, false, turn),
+            Life::Busy(first) => self.orphans(id, (first, worker.ahead), evidence, &death, false, turn),
             Life::Dying { hold, was } => match hold {
-                Hold::Offer(first) => self.orphans(id, first, worker.ahead, evidence, &death, true, turn),
+                Hold::Offer(first) => self.orphans(id, (first, worker.ahead), evidence, &death, true, turn),
                 Hold::Bound(task, halt) => self.unborn(id, task, halt, death, turn),
                 Hold::Nothing if was == Before::FailingStart && shared => self.start_failed(death, turn),
                 Hold::Nothing => {}
@@ -124,8 +124,7 @@ impl<P: Payload> Scheduler<P> {
     fn orphans(
         &mut self,
         worker: WorkerId,
-        first: Assignment,
-        ahead: VecDeque<Assignment>,
+        (first, ahead): (Assignment, VecDeque<Assignment>),
         evidence: &[(OfferId, Evidence)],
         death: &P::Death,
         killed: bool,

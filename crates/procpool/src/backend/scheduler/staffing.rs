@@ -135,7 +135,7 @@ impl<P: Payload> Scheduler<P> {
         self.after_task(worker, turn);
     }
 
-    /// The worker is to be replaced as soon as it has answered.
+    /// The worker is to be replaced as soon as it has answered. What it was given ahead it does not take any more.
     pub(super) fn worn(&mut self, worker: WorkerId, turn: &mut Turn<'_, P>) {
         let Some(entry) = self.workers.get_mut(worker) else {
             return;

@@ -282,7 +282,7 @@ impl Ledger {
         assert!(worker.placement == Placement::Shared && !worker.stopping, "{id:?} is no good place to wait");
         assert!(!worker.pending.contains(&worker.held[0].0), "{id:?} may be silent");
         assert!(worker.held.iter().all(|(held, _)| held.slot() != offer.slot()), "two offers in one slot");
-        assert!(self.max_tasks.is_none_or(|max| worker.answered + in_hand as u32 + 1 <= max), "too many for it");
+        assert!(self.max_tasks.is_none_or(|max| worker.answered + (in_hand as u32) < max), "too many for it");
         let behind = worker.held.iter().skip(1).all(|(_, held)| self.goes_before(*held, task));
         assert!(behind, "{task:?} waits behind what is less urgent");
     }
@@ -439,7 +439,8 @@ impl Ledger {
                 assert!(record.gone, "ended before it was gone");
                 let (asked, died) = (record.killed || record.retired, matches!(why, End::Died | End::StartFailed));
                 assert!(asked || died, "{worker:?} ended of {why:?}, and nobody had asked it to");
-                assert!(record.welcome || matches!(why, End::StartFailed | End::Stopped | End::Closed), "{why:?}");
+                let unborn = [End::StartFailed, End::Stopped, End::Closed, End::Resized];
+                assert!(record.welcome || unborn.contains(why), "{why:?}");
                 assert!(!record.welcome || *why != End::StartFailed, "{worker:?} was ready");
             }
             Fact::Closing { .. } => assert!(self.closing),
