@@ -1,5 +1,7 @@
 //! Tasks with stable names, for workers that run another program.
 
+use procpool::Shared;
+
 use crate::gate::visit;
 
 /// The cube.
@@ -43,6 +45,13 @@ pub fn stay(gate: String) {
 #[must_use]
 pub fn changed(x: u32) -> u32 {
     x
+}
+
+/// One of many numbers.
+#[procpool::task(name = "tests.pick", ty = Pick)]
+#[must_use]
+pub fn pick(numbers: Shared<Vec<u64>>, at: usize) -> u64 {
+    numbers[at]
 }
 
 /// Keeps a number for [`remembered`].

@@ -1,7 +1,5 @@
 //! Tasks that are handed to a worker while it is busy with another: only their way is shared, never their fate.
 
-#![expect(clippy::unwrap_used, reason = "in a test's helpers, too, it fails the test")]
-
 use std::time::Duration;
 
 use futures::StreamExt;

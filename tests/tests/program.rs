@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use procpool::{ErrorKind, Pool, PoolBuilder, PoolErrorKind, RunError, Started, Stdio, Task, call};
-use procpool_tests::registered::{Changed, Remember, Remembered, Stay, boom, crash, cube, whoami};
+use procpool_tests::registered::{Changed, Pick, Remember, Remembered, Stay, boom, crash, cube, whoami};
 use procpool_tests::tasks::{power, same};
 use procpool_tests::{Gate, children_of, test, watched};
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,21 @@ test! {
         let error = pool.ready().await.unwrap_err();
         assert!(error.to_string().contains("`tests.remember`"), "{error}");
         pool.shutdown().await.unwrap();
+    }
+}
+
+test! {
+    async fn shared_values_reach_the_other_program_and_states_are_refused() {
+        let pool = pool(WORKER);
+        let numbers = pool.shared((0..1000u64).map(|x| x * x).collect::<Vec<_>>()).unwrap();
+        for at in [3, 999] {
+            assert_eq!(pool.run(Pick { numbers: numbers.clone(), at }).await.unwrap(), (at * at) as u64);
+        }
+        drop(numbers);
+        pool.shutdown().await.unwrap();
+        let error = builder(WORKER).build_with_state(|x: u64| x, 7).map(drop).unwrap_err();
+        assert_eq!(error.kind(), PoolErrorKind::InvalidConfig);
+        assert!(error.to_string().contains("`init` job"), "{error}");
     }
 }
 

@@ -187,8 +187,8 @@ impl Hook {
         Ok(Hook { name: name.as_str().to_owned(), title, code, entry, arguments: bytes.into(), judge: Box::new(judge) })
     }
 
-    /// Whether the worker's answer says that all went well; otherwise what to tell people. Decoding it runs the user's code, here in the parent, on a
-    /// thread that others depend on: a panic is a verdict, too.
+    /// Whether the worker's answer says that all went well; otherwise what to tell people. Decoding it runs the user's
+    /// code, here in the parent, on a thread that others depend on: a panic is a verdict, too.
     pub(crate) fn judge(&self, reply: ReplyBody) -> Result<(), String> {
         catch_unwind(AssertUnwindSafe(|| (self.judge)(reply)))
             .unwrap_or_else(|panic| Err(format!("its result could not be looked at: {}", panics::message(panic))))

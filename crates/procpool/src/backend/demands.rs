@@ -1,4 +1,4 @@
-//! What a backend asks of every task.
+//! How a backend wants its tasks.
 
 use super::record::Timings;
 use crate::task::Naming;

@@ -192,10 +192,10 @@ impl PoolBuilder {
     /// Another program for the workers to run: smaller than this one, with other rights, linked in another way.
     ///
     /// That program knows tasks by name, so tasks of this pool (and its `init` and `exit` jobs) are values of
-    /// [`#[procpool::task]`](macro@crate::task) functions; others fail with
-    /// [`UnknownCode`](crate::ErrorKind::UnknownCode) before anything is sent, as do `call!` and `map`. Both programs
-    /// link the crate that defines the tasks, at the same version; what does not match is an error of the task, and says
-    /// so. The worker's `main` calls [`init`](crate::init) first, or is nothing but
+    /// [`#[procpool::task]`](macro@crate::task) functions. Others fail with
+    /// [`UnknownCode`](crate::ErrorKind::UnknownCode) before anything is sent, as do `call!` and `map`, and there is no
+    /// pool with a state. Both programs link the crate that defines the tasks, at the same version; what does not match is
+    /// an error of the task, and says so. The worker's `main` calls [`init`](crate::init) first, or is nothing but
     /// [`worker_main`](crate::worker_main). This program need not call `init()`.
     ///
     /// The path is that of [`std::process::Command`]: a bare name is looked up in `PATH`, a relative path starts at this
@@ -267,7 +267,8 @@ impl PoolBuilder {
     }
 
     /// Threads of this process instead of child processes: see [`Pool::in_process`](crate::Pool::in_process).
-    /// Settings that only make sense for processes (program, environment, directory, stdout and stderr, core dumps) have no effect.
+    /// Settings that only make sense for processes (program, environment, directory, stdout and stderr, core dumps) have
+    /// no effect.
     pub fn in_process(mut self) -> Self {
         self.kind = Kind::Threads;
         self
@@ -351,7 +352,7 @@ impl PoolBuilder {
                 if program.is_some() && state.is_some() {
                     return Err(invalid(
                         "a pool with a state cannot have a program: the functions of the state are named by their place \
-                         in this one",
+                         in this one. Let an `init` job made by #[procpool::task] keep the state in a `static` there",
                     ));
                 }
                 let (naming, exe) = match &program {

@@ -80,8 +80,8 @@ pub(super) fn of(descriptor: &Descriptor) -> Result<&'static Registration, Ident
              `run_all` with its values, `pool.run_all(items.map(|x| f { x }))`"
         }
         Kind::Make | Kind::TryMake | Kind::Use => {
-            "the functions of a worker's state are named by their place in this program: a pool with a state runs this \
-             program"
+            "the functions of a worker's state are named by their place in this program: leave out `program`, or let a \
+             `#[procpool::task]` that is the `init` job keep the state in a `static` of the other program"
         }
     };
     Err(IdentityError::NoStableName { advice })

@@ -70,7 +70,7 @@ impl Receiver {
                 self.judge_init(message)?;
                 // Only now: a state is not made in a worker whose initialiser failed.
                 if let Some(state) = self.state.as_ref().filter(|_| step == INIT_STEP) {
-                    let (head, body) = (state.entry().to_bytes().to_vec(), state.arguments().clone());
+                    let (head, body) = (state.entry().to_bytes(), state.arguments().clone());
                     link.push(Order::Send(Outgoing { kind: Kind::State, id: 0, head, body }));
                     link.flush();
                     return Ok(());

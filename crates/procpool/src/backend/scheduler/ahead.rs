@@ -70,14 +70,13 @@ impl<P: Payload> Scheduler<P> {
         let may_have = |worker: &Worker| {
             let Life::Busy(first) = &worker.life else { return false };
             let in_hand = 1 + worker.ahead.len();
-            let spent = |max: u32| in_hand >= max.saturating_sub(worker.tasks_done) as usize;
-            let worn = worker.worn || max_tasks.is_some_and(spent);
+            let last_one = max_tasks.is_some_and(|max| in_hand >= max.saturating_sub(worker.tasks_done) as usize);
             // Behind one that has turned out long is no good place; but who names a number is to have it.
             let slow = batch == Batch::Auto && turn.now > first.since.after(AHEAD);
             let last = worker.ahead.back();
             worker.placement == Placement::Shared
                 && in_hand < depth
-                && !(worn || slow)
+                && !(worker.worn || last_one || slow)
                 && first.stop.is_none()
                 && !first.revoking
                 && last.is_none_or(|last| !last.revoking && last.rank < rank)
