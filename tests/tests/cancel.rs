@@ -170,7 +170,7 @@ test! {
         let (gate, token) = (Gate::new(), CancellationToken::new());
         let path = gate.path();
         let map = pool.map(|(path, x)| wait_at(path, x), (0..4u64).map(|x| (path.clone(), x)));
-        // Two are on their way; the others come when the token has fired.
+        // Two are on their way; the others are not taken any more, and one error stands for them.
         let mut map = map.window(2).cancel_on(&token);
         let mut next = map.next();
         let mut visitors = Vec::new();
@@ -178,12 +178,12 @@ test! {
             visitors.push(until_arrival(&mut next, &gate).await);
         }
         token.cancel();
-        let started = [next.await, map.next().await, map.next().await, map.next().await].map(|result| {
+        let ends = [next.await, map.next().await, map.next().await].map(|result| {
             let error = result.unwrap().unwrap_err();
             assert!(error.is_cancelled());
-            error.started()
+            (error.index(), error.started())
         });
-        assert_eq!(started, [Started::Yes, Started::Yes, Started::No, Started::No]);
+        assert_eq!(ends, [(Some(0), Started::Yes), (Some(1), Started::Yes), (Some(2), Started::No)]);
         assert!(map.next().await.is_none());
         for visitor in visitors {
             visitor.gone().await;
