@@ -46,6 +46,14 @@ impl Workload for Throughput {
             add(System::Procpool, procpool(home, &home.pool, self.tasks)?);
             add(System::WithoutTimings, procpool(home, &home.untimed, self.tasks)?);
             add(System::SpawnBlocking, spawn_blocking(home, self.tasks)?);
+            if home.flavour == Flavour::MultiThread {
+                let mut add = |system, value| {
+                    book.add(Key { workload: NAME, variant: "map", system, metric: "per_second", unit: "1/s" }, value);
+                };
+                add(System::Procpool, map(home, self.tasks)?);
+                // What one writes on threads to the same end.
+                add(System::SpawnBlocking, spawn_blocking(home, self.tasks)?);
+            }
         }
         Ok(())
     }
@@ -54,6 +62,21 @@ impl Workload for Throughput {
 fn procpool(home: &Home, pool: &Pool, tasks: u64) -> Result<f64, Error> {
     let pool = pool.clone();
     all_at_once(home, tasks, move |x| pool.run(call!(tiny(x))))
+}
+
+/// The same tasks as one map, with its default window and chunks.
+fn map(home: &Home, tasks: u64) -> Result<f64, Error> {
+    let pool = home.pool.clone();
+    let work = async move {
+        let start = Instant::now();
+        let results = pool.map(tiny, 0..tasks).await?;
+        let took = start.elapsed();
+        if !results.into_iter().eq(1..=tasks) {
+            return Err(format!("{NAME}: a map with wrong results").into());
+        }
+        Ok::<f64, Error>(tasks as f64 / took.as_secs_f64())
+    };
+    home.runtime.block_on(home.runtime.spawn(work))?
 }
 
 fn spawn_blocking(home: &Home, tasks: u64) -> Result<f64, Error> {
