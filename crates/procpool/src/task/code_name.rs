@@ -78,8 +78,8 @@ impl From<WireEntry> for CodeName {
     }
 }
 
-#[cfg(test)]
 #[expect(unsafe_code, reason = "within this crate the link section of `#[task]` is seen")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::task::{Job, map_parts};
