@@ -164,3 +164,30 @@ test! {
         assert_eq!((report.succeeded, report.workers_started), (200, 2));
     }
 }
+
+test! {
+    async fn a_worker_too_many_goes_after_its_task_whatever_lies_behind_it() {
+        let (pool, gate) = (builder(2).build().unwrap(), Gate::new());
+        pool.ready().await.unwrap();
+        let map = tokio::spawn(visits(&pool, &gate, visit, 24).into_future());
+        let mut standing = gate.arrivals(2).await;
+        let stays = standing.pop().unwrap();
+        let busy = pool.stats();
+        assert_eq!((busy.running, busy.running + busy.queued), (2, 24), "{busy}");
+        pool.resize(1).unwrap();
+        let goes = standing.pop().unwrap();
+        let pid = goes.pid;
+        goes.release().await;
+        ended(pid).await;
+        // The other has not moved, and does all the rest.
+        assert_eq!(pool.stats().running, 1);
+        let last = stays.pid;
+        stays.release().await;
+        for _ in 2..24 {
+            gate.arrival().await.release().await;
+        }
+        let pids = map.await.unwrap().unwrap();
+        assert_eq!(pids.iter().filter(|ran| **ran == last).count(), 23, "{pids:?}");
+        assert_eq!(pool.shutdown().await.unwrap().workers_started, 2);
+    }
+}

@@ -295,12 +295,12 @@ impl<P: Payload> Scheduler<P> {
         self.workers.usage(now)
     }
 
-    /// How many tasks are in the queue or have a worker of their own that is starting, wait for a place in it, and are
-    /// in a worker's hand.
+    /// How many tasks are in the queue (or behind another in a worker's hand, or have a worker of their own that is
+    /// starting), wait for a place in it, and are what a worker is busy with.
     pub(crate) fn task_counts(&self) -> (usize, usize, usize) {
         let waiting = self.queue.waiting();
         let starting = self.workers.iter().filter(|(_, worker)| worker.life.bound().is_some()).count();
-        let queued = (self.queue.len() - waiting) + starting;
+        let queued = (self.queue.len() - waiting) + self.workers.ahead() + starting;
         (queued, waiting, self.tasks.len().saturating_sub(queued + waiting))
     }
 

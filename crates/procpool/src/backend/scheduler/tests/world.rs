@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::super::life::Life;
 use super::super::*;
 use super::ledger::{Ledger, ReservationRecord, Test, ms};
 use super::process::{Ending, Happening, Process};
@@ -159,6 +160,11 @@ impl World {
         self.ledger.check_queue(s);
         let behind = self.ledger.present.iter().map(|id| self.ledger.workers[id].held.len().saturating_sub(1));
         assert_eq!(behind.sum::<usize>(), s.workers.ahead());
+        let keeps = s
+            .workers
+            .iter()
+            .any(|(_, worker)| matches!(worker.life, Life::Busy(_)) && worker.ahead.iter().any(|held| held.is_free()));
+        assert!(!keeps || s.workers.tally().kept() <= s.max_workers(), "one too many has more than its task");
     }
 
     fn carry_out(&mut self, action: Action<Test>) {
