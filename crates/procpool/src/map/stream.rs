@@ -54,8 +54,9 @@ const BURST: usize = 32;
 /// item, and the end.
 ///
 /// # Panics
-/// Only where an item's own `Serialize`, a result's own `Deserialize` or what was given to
-/// [`on_progress`](Self::on_progress) panics.
+/// Only where an item's own `Serialize`, a result's own `Deserialize`, the `size_hint` or `Drop` of the input, or what
+/// was given to [`on_progress`](Self::on_progress) panics. A map that is polled again after that goes on; an item whose
+/// `Serialize` panicked has no result.
 ///
 /// # Cancel safety
 /// Dropping it cancels what is on its way. A dropped `next()` loses nothing.
