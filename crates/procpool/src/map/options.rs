@@ -17,9 +17,8 @@ impl<I: Input, R> Map<I, R> {
     /// so the wider of two windows gets more of the workers, and who comes later waits behind what is in it
     /// ([`priority`](Self::priority) goes before).
     ///
-    /// Items take places in the queue, and wait for one as calls of `run` do. Where
-    /// [`max_waiting`](crate::PoolBuilder::max_waiting) does not leave room for a window, items are refused
-    /// ([`QueueFull`](crate::ErrorKind::QueueFull)).
+    /// Items take places in the queue, and wait for one as calls of `run` do; but since the window bounds them, they are
+    /// never refused for want of room ([`max_waiting`](crate::PoolBuilder::max_waiting)).
     ///
     /// 0 is an error of kind [`Misuse`](crate::ErrorKind::Misuse), which the map then ends with; no item is taken.
     pub fn window(mut self, items: usize) -> Self {

@@ -21,7 +21,7 @@ use super::progress::{Progress, ProgressStream};
 use super::running::{Numbered, Running};
 use super::tracker::Tracker;
 use super::window::Window;
-use crate::backend::scheduler::Batch;
+use crate::backend::scheduler::{Admission, Batch};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::panics;
 use crate::pool::{Due, PoolHandle, Run, RunOptions, share};
@@ -138,7 +138,7 @@ impl<I: Input, R> Map<I, R> {
             next_index: 0,
             running: Running::Ordered(Default::default()),
             broken: None,
-            options: RunOptions { batch: Batch::Auto, ..RunOptions::default() },
+            options: RunOptions { batch: Batch::Auto, admission: Admission::Bounded, ..RunOptions::default() },
             window: Window::Auto,
             chunk: None,
             deadline: None,
