@@ -120,7 +120,8 @@ impl PoolBuilder {
 
     /// How many calls may wait for a place in the queue; further ones fail with
     /// [`QueueFull`](crate::ErrorKind::QueueFull). Their arguments are encoded already and take memory. With 0, nobody
-    /// waits. Default: 1,048,576.
+    /// waits. The items on their way in a map count, too, but are never refused: its [`window`](crate::Map::window) bounds
+    /// them. Default: 1,048,576.
     pub fn max_waiting(mut self, calls: usize) -> Self {
         self.scheduler.waiting_limit = calls;
         self

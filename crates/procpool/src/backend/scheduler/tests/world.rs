@@ -86,7 +86,8 @@ impl World {
         let full = actions.iter().any(
             |action| matches!(action, Action::Resolve { task, resolution: Resolution::QueueFull, .. } if *task == id),
         );
-        assert!(!full || before == self.scheduler.config.waiting_limit, "refused beside a free place");
+        assert!(!full || before >= self.scheduler.config.waiting_limit, "refused beside a free place");
+        assert!(!full || options.admission != Admission::Bounded, "refused although it holds back by itself");
         self.actions = actions;
         self.after_event();
         id
