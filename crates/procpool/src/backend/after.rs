@@ -40,11 +40,12 @@ impl<W: Workers> After<W> {
     pub(super) fn finish(self) {
         // The wire first: workers begin on their next task while this thread wakes the callers of the last one.
         W::finish(self.later);
-        for (task, mut job, outcome) in self.resolved {
+        for (task, job, outcome) in self.resolved {
             // Subscribers and wakers are foreign code. Where one panics, the thread that was passing by (the keeper,
-            // say, on which everybody depends) goes on.
-            panics::by_the_way(|| {
-                trace(task, &job, &outcome);
+            // say, on which everybody depends) goes on, and the caller hears of its task all the same.
+            panics::by_the_way(|| trace(task, &job, &outcome));
+            panics::by_the_way(move || {
+                let mut job = job; // All of it: to drop its span is to call the subscriber.
                 // Before its caller hears of it, so that what only this task needed is forgotten before the next one.
                 job.shared.clear();
                 job.completer.resolve(outcome);

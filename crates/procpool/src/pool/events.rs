@@ -110,7 +110,8 @@ pub enum Event {
 pub enum WorkerEnd {
     /// It was never ready: it died, its `init` job failed, or that took too long. Watch this one.
     StartFailed,
-    /// It had done its [`max_tasks`](crate::PoolBuilder::max_tasks).
+    /// It had done its [`max_tasks`](crate::PoolBuilder::max_tasks), or a task that panicked cost it its
+    /// [state](crate::StatePool).
     Recycled,
     /// Nobody needed it for the [`idle_timeout`](crate::PoolBuilder::idle_timeout).
     Idle,

@@ -42,11 +42,18 @@ pub(super) struct Output {
     task: Mutex<Option<Arc<Owner>>>,
 }
 
-/// The task that lines belong to.
+/// The task that lines belong to. Not to be dropped under the engine's lock: that tells the subscriber of a span's end.
 pub(super) struct Owner {
     pub(super) task: TaskId,
     pub(super) name: TaskName,
     pub(super) span: tracing::Span,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let span = std::mem::replace(&mut self.span, tracing::Span::none());
+        panics::by_the_way(|| drop(span));
+    }
 }
 
 #[derive(Default)]
@@ -86,14 +93,14 @@ impl Output {
         Ok(())
     }
 
-    /// What is printed from now on belongs to this task. Memory only.
-    pub(super) fn begin(&self, owner: Owner) {
-        *lock(&self.task) = Some(Arc::new(owner));
+    /// What is printed from now on belongs to this task. Gives the owner until now, if any. Memory only.
+    pub(super) fn begin(&self, owner: Owner) -> Option<Arc<Owner>> {
+        lock(&self.task).replace(Arc::new(owner))
     }
 
-    /// What is printed from now on belongs to no task. Memory only.
-    pub(super) fn end(&self) {
-        *lock(&self.task) = None;
+    /// What is printed from now on belongs to no task. Gives the owner until now, if any. Memory only.
+    pub(super) fn end(&self) -> Option<Arc<Owner>> {
+        lock(&self.task).take()
     }
 
     /// Reads some of what one stream has; takes it out of the poller at its end.
@@ -110,7 +117,7 @@ impl Output {
     /// The worker says that its task (or its initialiser) is over: tells everything that was printed until then.
     pub(super) fn settle(&self) {
         self.finish(&mut lock(&self.streams));
-        self.end();
+        drop(self.end());
     }
 
     /// The worker is dead: tells what it left, and gives the last lines on stderr of what it was doing.
@@ -122,7 +129,7 @@ impl Output {
                 stream.forget(poller);
             }
         }
-        let task = lock(&self.task).take().map(|owner| owner.task);
+        let task = self.end().map(|owner| owner.task);
         streams.last.drain(..).filter(|(of, _)| *of == task).map(|(_, line)| line).collect()
     }
 

@@ -59,6 +59,8 @@ impl Seat {
 pub(super) struct Later {
     flush: Vec<Arc<Link>>,
     wake: Option<Arc<KeeperHandle>>,
+    /// Whom lines belonged to until now; dropped where a subscriber may be called.
+    former: Vec<Arc<Owner>>,
 }
 
 impl Processes {
@@ -142,7 +144,8 @@ impl Workers for Processes {
         let Some(link) = seat.link.clone() else { return };
         if let Some(output) = &link.output {
             let job = task.job;
-            output.begin(Owner { task: task.task, name: job.name.clone(), span: job.span.clone() });
+            let owner = Owner { task: task.task, name: job.name.clone(), span: job.span.clone() };
+            later.former.extend(output.begin(owner));
         }
         let head = task_head(&task.job.entry, task.attempt, task.task.0, task.job.name.as_str());
         for blob in &task.job.shared {
@@ -161,7 +164,7 @@ impl Workers for Processes {
         let state = link.page.revoke(offer);
         if state == SlotState::Revoked {
             if let Some(output) = &link.output {
-                output.end();
+                later.former.extend(output.end());
             }
             // What has not left yet need not leave.
             link.revoked(offer);
