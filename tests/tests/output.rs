@@ -1,13 +1,13 @@
 //! Where workers' stdout and stderr go: inherited, dropped, captured line by line, passed on as well.
 
-use std::io::{PipeReader, Read, Write};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use futures::future::join_all;
 use procpool::{ErrorKind, Pool, Stdio, call};
 use procpool_tests::tasks::{pid, power};
-use procpool_tests::{Gate, Heard, Line, Part, Signal, ended, part, send, test, visit, watched};
+use procpool_tests::{Gate, Heard, Line, Part, Signal, children_of, ended, part, send, test, until, visit, watched};
 
 const STDOUT: &str = "procpool::stdout";
 const STDERR: &str = "procpool::stderr";
@@ -265,6 +265,45 @@ part! {
         });
         eprintln!("heard {} and {}", heard.take(STDOUT).len(), heard.take(STDERR).len());
     }
+}
+
+const LINES: usize = 2000;
+
+/// More than a pipe holds, and less than is kept for a reader who is behind.
+fn print_much() {
+    for n in 0..LINES {
+        println!("line {n:>4} {}", "x".repeat(80));
+    }
+}
+
+part! {
+    /// A program whose workers print much, and that ends as soon as its pool has.
+    fn a_program_that_prints_much(_nothing: String) {
+        println!();
+        runtime().block_on(async {
+            let pool = Pool::builder().workers(1).stdout(Stdio::Tee).build().unwrap();
+            pool.run(call!(print_much())).await.unwrap();
+            eprintln!("ending");
+            pool.shutdown().await.unwrap();
+        });
+        std::process::exit(0);
+    }
+}
+
+#[test]
+fn shutdown_waits_until_a_reader_who_is_behind_has_it_all() {
+    let (stdout, to_stdout) = std::io::pipe().unwrap();
+    let (stderr, to_stderr) = std::io::pipe().unwrap();
+    let mut command = Part::command(std::env::current_exe().unwrap(), "a_program_that_prints_much", "");
+    let mut part = Part::spawn(command.stdout(to_stdout).stderr(to_stderr));
+    drop(command);
+    // Nothing is read before the pool has ended.
+    let mut said = BufReader::new(stderr).lines();
+    assert!(said.any(|line| line.unwrap() == "ending"));
+    until("its worker is gone", || children_of(part.pid()).is_empty());
+    let lines = BufReader::new(stdout).lines().filter(|line| line.as_ref().unwrap().starts_with("line "));
+    assert_eq!(lines.count(), LINES);
+    assert!(part.end().success());
 }
 
 /// Plays a part with pipes for its output, and gives what it printed: lines with one of these words.

@@ -99,8 +99,9 @@ pub enum Stdio {
     Capture,
     /// As `Capture`, and also where the parent's goes: line by line, so that lines of several workers never mix (one of
     /// more than 4,096 bytes may). Nothing waits for whoever reads the parent's output: up to 256 KiB are kept for them,
-    /// and what does not fit is dropped, with a line that says how many lines that was. A reader who takes nothing for
-    /// 200 ms after the pool's end loses what is kept, and so does one who is behind when the program ends.
+    /// and what does not fit is dropped, with a line that says how many lines that was. What is kept when
+    /// the pool ends is still written, and [`Pool::shutdown`](crate::Pool::shutdown) waits for that: a reader who then
+    /// takes nothing for a second, or not all in two, loses the rest.
     Tee,
 }
 

@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::after::After;
 use super::alarms::Alarms;
@@ -75,6 +77,8 @@ pub(crate) struct Engine<W: Workers> {
     runtime: Handle,
     /// What the scheduler said last about how many tasks a worker is to have in hand.
     depth: AtomicU32,
+    /// What goes on for a moment after the pool has ended: each is closed when it is over.
+    afterwards: OnceLock<Vec<watch::Receiver<()>>>,
     state: Mutex<State<W>>,
 }
 
@@ -109,6 +113,7 @@ impl<W: Workers> Engine<W> {
             demands,
             runtime,
             depth: AtomicU32::new(1),
+            afterwards: OnceLock::new(),
             state: Mutex::new(State {
                 scheduler: Scheduler::new(config),
                 workers: workers(epoch_ns),
@@ -133,6 +138,12 @@ impl<W: Workers> Engine<W> {
     /// A reading of the monotonic clock as the scheduler counts it.
     pub(crate) fn at(&self, monotonic_ns: u64) -> Now {
         Now(Duration::from_nanos(monotonic_ns.saturating_sub(self.epoch_ns)))
+    }
+
+    /// The pool's end is to wait until these are closed.
+    pub(crate) fn end_after(&self, these: Vec<watch::Receiver<()>>) {
+        // Told once, when the pool is made.
+        let _ = self.afterwards.set(these);
     }
 
     pub(crate) fn runtime(&self) -> &Handle {
@@ -401,6 +412,16 @@ impl<W: Workers> Backend for Engine<W> {
         receiver
     }
 
+    fn passed_on(&self) -> BoxFuture<'static, ()> {
+        let these = self.afterwards.get().cloned().unwrap_or_default();
+        async {
+            for mut end in these {
+                while end.changed().await.is_ok() {}
+            }
+        }
+        .boxed()
+    }
+
     fn max_message(&self) -> u64 {
         self.demands.max_message
     }
@@ -420,7 +441,7 @@ impl<W: Workers> Backend for Engine<W> {
         })
     }
 
-    fn watch(&self, future: futures::future::BoxFuture<'static, ()>) {
+    fn watch(&self, future: BoxFuture<'static, ()>) {
         drop(self.runtime.spawn(future));
     }
 }

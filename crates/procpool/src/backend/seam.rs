@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::job::Submission;
@@ -65,6 +66,9 @@ pub(crate) trait Backend: Send + Sync {
     /// How the code of tasks is named.
     fn naming(&self) -> Naming;
 
+    /// Ends, soon after the pool has, when what its workers printed is out, or given up.
+    fn passed_on(&self) -> BoxFuture<'static, ()>;
+
     /// How many tasks of [`Batch::Auto`](super::scheduler::Batch::Auto) a worker is given at a time just now, at least
     /// 1: whoever feeds the pool keeps a multiple of it on the way. Cheap; takes no lock.
     fn batch_hint(&self) -> u32;
@@ -74,5 +78,5 @@ pub(crate) trait Backend: Send + Sync {
     fn alarm(&self, after: Duration) -> oneshot::Receiver<()>;
 
     /// Runs a small future (the watcher of a cancellation token) where this pool lives.
-    fn watch(&self, future: futures::future::BoxFuture<'static, ()>);
+    fn watch(&self, future: BoxFuture<'static, ()>);
 }

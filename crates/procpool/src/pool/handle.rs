@@ -404,7 +404,9 @@ impl Pool {
     /// # Ok(()) }
     /// ```
     pub async fn shutdown_with(&self, how: Shutdown) -> Result<Report, PoolError> {
-        self.handle.backend.shutdown(how).await.map_err(|_| closed())
+        let report = self.handle.backend.shutdown(how).await.map_err(|_| closed())?;
+        self.handle.backend.passed_on().await;
+        Ok(report)
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::driver::{Receiver, drive, stillborn};
@@ -141,6 +142,12 @@ impl Keeper {
         })
     }
 
+    /// What ends when all that was to be passed on has been.
+    pub(super) fn passed_on(&self) -> Vec<watch::Receiver<()>> {
+        let tees = [&self.tees.stdout, &self.tees.stderr];
+        tees.into_iter().flatten().filter_map(|tee| tee.done()).collect()
+    }
+
     /// Works until no task and no worker is left.
     pub(super) fn run(mut self) {
         let mut ready = Vec::new();
@@ -168,6 +175,10 @@ impl Keeper {
                 }
             }
             self.tick();
+        }
+        // Also where somebody still holds a worker's link.
+        for tee in [&self.tees.stdout, &self.tees.stderr].into_iter().flatten() {
+            tee.end();
         }
     }
 

@@ -51,6 +51,7 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
     let exe = process.setup.exe.clone();
     let receiver = Arc::new(Receiver { engine: Arc::clone(&engine), keeper, init, state, exe });
     let thread = Keeper::new(receiver, Arc::new(process)).map_err(os("cannot make an epoll instance"))?;
+    engine.end_after(thread.passed_on());
     let ended = Arc::new(Notify::new());
     let told = Arc::clone(&ended);
     std::thread::Builder::new()

@@ -7,7 +7,9 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 use crate::panics;
 use crate::sync::lock;
@@ -18,11 +20,16 @@ use crate::sys::sink::{Printed, Sink};
 const LIMIT: usize = 256 * 1024;
 
 /// For how long, when the pool has ended, a reader who takes nothing is waited for.
-const LAST_WAIT: Duration = Duration::from_millis(200);
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
-/// The way to one of this program's streams. Its thread ends soon after the last handle is dropped.
+/// The same for one who takes little at a time.
+const LAST_WAITS: Duration = Duration::from_secs(2);
+
+/// The way to one of this program's streams. Its thread ends soon after [`end`](Self::end), or after the last handle is
+/// dropped.
 pub(super) struct Tee {
     shared: Arc<Shared>,
+    done: watch::Receiver<()>,
 }
 
 struct Shared {
@@ -61,12 +68,28 @@ impl Tee {
         let waker = Waker::new().ok()?;
         let shared = Arc::new(Shared { sink, waker, queue: Mutex::default() });
         let writer = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("procpool-tee".into()).spawn(move || writer.run());
+        let (end, done) = watch::channel(());
+        let thread = std::thread::Builder::new().name("procpool-tee".into()).spawn(move || {
+            writer.run();
+            drop(end);
+        });
         if let Err(error) = thread {
             panics::by_the_way(|| tracing::warn!(target: "procpool::worker", %error, "output cannot be passed on"));
             return None;
         }
-        Some(Arc::new(Tee { shared }))
+        Some(Arc::new(Tee { shared, done }))
+    }
+
+    /// Ends when the thread has: it has written what was left, or given that up. `None` where the thread may be stuck in
+    /// a write, which nobody is to wait for.
+    pub(super) fn done(&self) -> Option<watch::Receiver<()>> {
+        (!self.shared.sink.may_block()).then(|| self.done.clone())
+    }
+
+    /// Nothing more will be passed on.
+    pub(super) fn end(&self) {
+        lock(&self.shared.queue).ended = true;
+        self.shared.waker.wake();
     }
 
     /// Takes whole lines, at most [`ATOMIC`](crate::sys::sink::ATOMIC) bytes of them. Never waits.
@@ -88,8 +111,7 @@ impl Tee {
 
 impl Drop for Tee {
     fn drop(&mut self) {
-        lock(&self.shared.queue).ended = true;
-        self.shared.waker.wake();
+        self.end();
     }
 }
 
@@ -170,6 +192,7 @@ impl Shared {
 
     /// The thread.
     fn run(&self) {
+        let mut last = None;
         loop {
             // Before the look, or a wake may be lost.
             self.waker.drain();
@@ -182,11 +205,16 @@ impl Shared {
             };
             let waited = match (is_empty, ended) {
                 (true, true) => return,
+                (false, true) if last.get_or_insert_with(Instant::now).elapsed() > LAST_WAITS => return,
                 (true, false) => self.waker.wait().map(|()| false),
-                (false, true) => match self.sink.wait_for_room(&self.waker, Some(LAST_WAIT)) {
-                    Ok(false) => return,
-                    room => room,
-                },
+                (false, true) => {
+                    let since = Instant::now();
+                    match self.sink.wait_for_room(&self.waker, Some(LAST_WAIT)) {
+                        // Not where it was woken by the news of the end itself.
+                        Ok(false) if since.elapsed() > LAST_WAIT / 2 => return,
+                        room => room,
+                    }
+                }
                 (false, false) => self.sink.wait_for_room(&self.waker, None),
             };
             match waited {
