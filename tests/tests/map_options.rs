@@ -37,6 +37,16 @@ fn counted() -> (impl Iterator<Item = u64>, Arc<AtomicU64>) {
 }
 
 test! {
+    async fn items_are_not_refused_for_want_of_room() {
+        let pool = Pool::builder().workers(2).queue_limit(1).max_waiting(0).build().unwrap();
+        assert_eq!(pool.map(same, 0..100u64).await.unwrap(), Vec::from_iter(0..100));
+        assert_eq!(pool.map(same, 0..100u64).window(64).chunk(8).await.unwrap(), Vec::from_iter(0..100));
+        let report = pool.shutdown().await.unwrap();
+        assert_eq!((report.submitted, report.succeeded, report.refused), (200, 200, 0));
+    }
+}
+
+test! {
     async fn behaviour_02_chunks_of_every_size() {
         let pool = pool();
         let wanted: Vec<u64> = (0..100).collect();

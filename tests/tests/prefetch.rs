@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use procpool::{ErrorKind, Map, Pool, PoolBuilder, Started, call};
 use procpool_tests::tasks::{pid, wait_at};
-use procpool_tests::{Gate, Signal, Visitor, ended, freeze, send, test};
+use procpool_tests::{Gate, Signal, Visitor, ended, freeze, send, test, until};
 
 fn builder(workers: usize) -> PoolBuilder {
     Pool::builder().workers(workers)
@@ -162,5 +162,33 @@ test! {
         assert_eq!(pool.map(length, items).window(64).chunk(16).await.unwrap(), lengths);
         let report = pool.shutdown().await.unwrap();
         assert_eq!((report.succeeded, report.workers_started), (200, 2));
+    }
+}
+
+test! {
+    async fn a_worker_too_many_goes_after_its_task_whatever_lies_behind_it() {
+        let (pool, gate) = (builder(2).build().unwrap(), Gate::new());
+        pool.ready().await.unwrap();
+        let map = tokio::spawn(visits(&pool, &gate, visit, 24).into_future());
+        let mut standing = gate.arrivals(2).await;
+        let stays = standing.pop().unwrap();
+        until("all are handed over", || pool.stats().report.submitted == 24);
+        let busy = pool.stats();
+        assert_eq!((busy.running, busy.queued), (2, 22), "{busy}");
+        pool.resize(1).unwrap();
+        let goes = standing.pop().unwrap();
+        let pid = goes.pid;
+        goes.release().await;
+        ended(pid).await;
+        // The other has not moved, and does all the rest.
+        assert_eq!(pool.stats().running, 1);
+        let last = stays.pid;
+        stays.release().await;
+        for _ in 2..24 {
+            gate.arrival().await.release().await;
+        }
+        let pids = map.await.unwrap().unwrap();
+        assert_eq!(pids.iter().filter(|ran| **ran == last).count(), 23, "{pids:?}");
+        assert_eq!(pool.shutdown().await.unwrap().workers_started, 2);
     }
 }

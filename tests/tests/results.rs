@@ -1,7 +1,7 @@
 //! What goes to tasks and what comes back: values, errors as values, what does not encode or decode, big values.
 
 use futures::{FutureExt, StreamExt};
-use procpool::{AnyError, ErrorKind, Pool, Started, call};
+use procpool::{AnyError, ErrorKind, Pool, Started, call, current};
 use procpool_tests::tasks::{pid, power, same};
 use procpool_tests::traps::{Trick, WhenDecoded, WhenEncoded};
 use procpool_tests::{Gate, children_of, test, until, visit};
@@ -149,6 +149,21 @@ test! {
             assert_eq!(run.await.unwrap(), power(x));
         }
         assert_eq!(pool.run(call!(pid())).await.unwrap(), worker);
+        pool.shutdown().await.unwrap();
+    }
+}
+
+test! {
+    async fn an_undecodable_result_says_how_many_attempts_it_took() {
+        fn crash_once() -> WhenDecoded {
+            if current().attempt() == Some(1) {
+                std::process::abort();
+            }
+            give_undecodable()
+        }
+        let pool = Pool::builder().workers(1).build().unwrap();
+        let error = pool.run(call!(crash_once())).retries(3).await.unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Decode, 2));
         pool.shutdown().await.unwrap();
     }
 }

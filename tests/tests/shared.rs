@@ -238,6 +238,17 @@ test! {
 }
 
 test! {
+    async fn a_context_that_names_thousands_of_values_costs_each_item_no_more_than_to_name_them() {
+        let pool = pool(1);
+        let words: Vec<_> = (0..5000).map(|n: u32| pool.shared(n.to_string()).unwrap()).collect();
+        // Were each value looked for among the others, this test would hang: over a minute, unoptimised.
+        let lengths = pool.map_with(words, |words: &Vec<Shared<String>>, at: usize| words[at].len(), 0..1000).await.unwrap();
+        assert_eq!(lengths.iter().sum::<usize>(), 10 + 2 * 90 + 3 * 900);
+        pool.shutdown().await.unwrap();
+    }
+}
+
+test! {
     async fn a_context_is_decoded_once_in_each_worker() {
         let pool = pool(2);
         let looks = pool.map_with(Counted(3), |context, ()| (context.0, counts().0), std::iter::repeat_n((), 40));

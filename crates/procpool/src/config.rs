@@ -99,7 +99,8 @@ pub enum Stdio {
     Capture,
     /// As `Capture`, and also where the parent's goes: line by line, so that lines of several workers never mix (one of
     /// more than 4,096 bytes may). Nothing waits for whoever reads the parent's output: up to 256 KiB are kept for them,
-    /// and what does not fit is dropped, with a line that says how many lines that was.
+    /// and what does not fit is dropped, with a line that says how many lines that was. A reader who takes nothing for
+    /// 200 ms after the pool's end loses what is kept, and so does one who is behind when the program ends.
     Tee,
 }
 

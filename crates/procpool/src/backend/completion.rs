@@ -12,7 +12,15 @@ use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::sync::lock;
 
 /// The encoded result of a task, or why there is none.
-pub(crate) type Outcome = Result<Bytes, RunError>;
+pub(crate) type Outcome = Result<Answer, RunError>;
+
+/// An encoded result.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) value: Bytes,
+    /// How many attempts it took.
+    pub(crate) attempts: u32,
+}
 
 /// Told of a task's end just before whoever awaits it. Called with no lock of the backend held.
 pub(crate) trait Observer: Send + Sync {

@@ -16,7 +16,7 @@ mod sentinel;
 pub(crate) mod threads;
 mod view;
 
-pub(crate) use completion::{Completion, Ending, Observer, completion};
+pub(crate) use completion::{Answer, Completion, Ending, Observer, completion};
 pub(crate) use demands::{Batching, Demands};
 pub(crate) use engine::Engine;
 pub(crate) use job::Submission;

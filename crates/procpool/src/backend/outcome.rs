@@ -1,6 +1,6 @@
 //! From the scheduler's verdicts to what callers read, count and trace.
 
-use super::completion::Outcome;
+use super::completion::{Answer, Outcome};
 use super::job::{Submission, Work};
 use super::scheduler::{Began, CancelReason, Counts, Refused, Resolution, TaskId, Unavailable, WorkerId};
 use super::view::worker_name;
@@ -19,7 +19,7 @@ pub(super) fn outcome(
         Resolution::Replied { worker, reply } => {
             let worker = Facts { worker: Some(worker_name(worker)), pid: pid(worker), ..Facts::default() };
             match failure(reply) {
-                Ok(value) => return Ok(value),
+                Ok(value) => return Ok(Answer { value, attempts }),
                 Err(failure) => {
                     let Failure { kind, detail, panic } = *failure;
                     // What does not decode, or is not found, was claimed and did not run.
@@ -169,9 +169,9 @@ impl Tally {
 /// Tells tracing how a task ended. Values and failures have the same fields, so that filters can be written once.
 pub(super) fn trace(task: TaskId, job: &Submission, outcome: &Outcome) {
     match outcome {
-        Ok(value) => tracing::trace!(
+        Ok(Answer { value, attempts }) => tracing::trace!(
             target: "procpool::task", parent: &job.span,
-            task = task.0, name = job.name.as_str(), outcome = "value", bytes = value.len(), "task ended"
+            task = task.0, name = job.name.as_str(), outcome = "value", attempts, bytes = value.len(), "task ended"
         ),
         Err(error) => tracing::debug!(
             target: "procpool::task", parent: &job.span,

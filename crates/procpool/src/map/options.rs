@@ -13,7 +13,12 @@ use crate::backend::scheduler::Batch;
 impl<I: Input, R> Map<I, R> {
     /// How many items may be on their way at a time, results that have not been taken included. Default: as many as
     /// the workers want just now, which is four for each or two [`chunk`](Self::chunk)s for each, whatever is more, and
-    /// at least 16.
+    /// at least 16. Maps that share a pool, and the calls of `run` beside them, are served in the order of handing over:
+    /// so the wider of two windows gets more of the workers, and who comes later waits behind what is in it
+    /// ([`priority`](Self::priority) goes before).
+    ///
+    /// Items take places in the queue, and wait for one as calls of `run` do; but since the window bounds them, they are
+    /// never refused for want of room ([`max_waiting`](crate::PoolBuilder::max_waiting)).
     ///
     /// 0 is an error of kind [`Misuse`](crate::ErrorKind::Misuse), which the map then ends with; no item is taken.
     pub fn window(mut self, items: usize) -> Self {
@@ -65,9 +70,9 @@ impl<I: Input, R> Map<I, R> {
         self
     }
 
-    /// Calls this, wherever the map is polled, when items have ended since (or their number has become
-    /// known): with the newest numbers, so not once for
-    /// each item, and a last time before the map ends. For another task there is [`progress`](Self::progress).
+    /// Calls this, wherever the map is polled, when items have ended since (or their number has become known): with the
+    /// newest numbers, so not once for each item, and a last time before the map ends. For another task there is
+    /// [`progress`](Self::progress).
     ///
     /// If it panics, so does the poll; no result is lost, and the map can be polled again.
     ///

@@ -21,7 +21,7 @@ use super::progress::{Progress, ProgressStream};
 use super::running::{Numbered, Running};
 use super::tracker::Tracker;
 use super::window::Window;
-use crate::backend::scheduler::Batch;
+use crate::backend::scheduler::{Admission, Batch};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::panics;
 use crate::pool::{Due, PoolHandle, Run, RunOptions, share};
@@ -54,8 +54,9 @@ const BURST: usize = 32;
 /// item, and the end.
 ///
 /// # Panics
-/// Only where an item's own `Serialize`, a result's own `Deserialize` or what was given to
-/// [`on_progress`](Self::on_progress) panics.
+/// Only where an item's own `Serialize`, a result's own `Deserialize`, the `size_hint` or `Drop` of the input, or what
+/// was given to [`on_progress`](Self::on_progress) panics. A map that is polled again after that goes on; an item whose
+/// `Serialize` panicked has no result.
 ///
 /// # Cancel safety
 /// Dropping it cancels what is on its way. A dropped `next()` loses nothing.
@@ -137,7 +138,7 @@ impl<I: Input, R> Map<I, R> {
             next_index: 0,
             running: Running::Ordered(Default::default()),
             broken: None,
-            options: RunOptions { batch: Batch::Auto, ..RunOptions::default() },
+            options: RunOptions { batch: Batch::Auto, admission: Admission::Bounded, ..RunOptions::default() },
             window: Window::Auto,
             chunk: None,
             deadline: None,

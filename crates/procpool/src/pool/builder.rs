@@ -120,7 +120,8 @@ impl PoolBuilder {
 
     /// How many calls may wait for a place in the queue; further ones fail with
     /// [`QueueFull`](crate::ErrorKind::QueueFull). Their arguments are encoded already and take memory. With 0, nobody
-    /// waits. Default: 1,048,576.
+    /// waits. The items on their way in a map count, too, but are never refused: its [`window`](crate::Map::window) bounds
+    /// them. Default: 1,048,576.
     pub fn max_waiting(mut self, calls: usize) -> Self {
         self.scheduler.waiting_limit = calls;
         self
@@ -198,8 +199,8 @@ impl PoolBuilder {
     /// an error of the task, and says so. The worker's `main` calls [`init`](crate::init) first, or is nothing but
     /// [`worker_main`](crate::worker_main). This program need not call `init()`.
     ///
-    /// The path is that of [`std::process::Command`]: a bare name is looked up in `PATH`, a relative path starts at this
-    /// program's directory (also with [`current_dir`](Self::current_dir)). It is executed itself: a script that starts
+    /// The path is that of [`std::process::Command`]: a bare name is looked up in `PATH`, a relative path starts at
+    /// this program's working directory as it is when the pool is made (also with [`current_dir`](Self::current_dir)). It is executed itself: a script that starts
     /// the worker is not one. What cannot be started, or is no worker, gives
     /// [`StartFailed`](crate::ErrorKind::StartFailed).
     ///

@@ -77,6 +77,8 @@ pub(crate) struct RunOptions {
     pub(crate) grace: Duration,
     pub(crate) tokens: Vec<CancellationToken>,
     pub(crate) batch: Batch,
+    /// For a call without a reserved place.
+    pub(crate) admission: Admission,
     pub(crate) due: Option<Due>,
     /// Told when it has ended, also if that is before it was handed over.
     pub(crate) observer: Option<Arc<dyn Observer>>,
@@ -210,7 +212,7 @@ impl<R> Run<R> {
         let State::Inert(inert) = std::mem::replace(&mut self.state, State::Failed(Box::new(None))) else { return };
         let Inert { pool, parts, options, place } = *inert;
         let reserved = place.as_ref().and_then(Place::id);
-        let admission = reserved.map_or(Admission::Wait, Admission::Reserved);
+        let admission = reserved.map_or(options.admission, Admission::Reserved);
         let terms = Terms { placement: Placement::Shared, admission, watch: None };
         self.state = match submit(pool.backend(), parts, &options, terms) {
             Ok(ticket) => {

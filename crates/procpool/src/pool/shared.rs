@@ -16,7 +16,7 @@ impl Pool {
     ///
     /// # Errors
     /// Of kind [`Encode`](ErrorKind::Encode), or [`TooLarge`](ErrorKind::TooLarge) for a value that takes more than the
-    /// pool's [`max_message`](crate::PoolBuilder::max_message). (Other pools that it is used with do not ask again.)
+    /// pool's [`max_message`](crate::PoolBuilder::max_message). (Another pool that is given the value does not ask again.)
     ///
     /// # Panics
     /// Only where the value's own `Serialize` panics.

@@ -28,11 +28,11 @@ pub struct Stats {
     /// What became of the tasks, and how many workers there were: what [`Pool::shutdown`](crate::Pool::shutdown) will
     /// report, as it is now. The tasks that are not over are in `submitted` alone, so it does not balance yet.
     pub report: Report,
-    /// Tasks in the queue.
+    /// Tasks in the queue, those included that a worker has been given ahead, while it runs another.
     pub queued: usize,
     /// Tasks that wait for a place in the queue.
     pub waiting: usize,
-    /// Tasks that a worker has.
+    /// Tasks that a worker runs: at most one a worker.
     pub running: usize,
     /// The workers that there are.
     pub workers: WorkerCounts,
@@ -42,7 +42,9 @@ pub struct Stats {
     /// got one; not those that were refused.
     pub wait: Histogram,
     /// How long workers had tasks, from the hand-over until the result was read, all attempts of a task together: the
-    /// way there and back is in it. Tasks that never began are not.
+    /// way there and back is in it. A task that was handed over ahead counts from the result before it; where several
+    /// results are read at once, the first of them takes the time of all, so that the mean is right but quantiles of
+    /// short tasks are not. Tasks that never began are not in it.
     pub run: Histogram,
     /// The time for which workers have had tasks, of all workers together.
     pub busy: Duration,

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::run::{Due, RunOptions};
 use crate::backend::scheduler::{Admission, CancelReason, Deadline, Placement, TaskId, TaskOptions};
-use crate::backend::{Backend, Completion, Submission, completion};
+use crate::backend::{Answer, Backend, Completion, Submission, completion};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::process::Watch;
 use crate::task::blob::collecting;
@@ -114,10 +114,10 @@ pub(crate) fn named(name: &TaskName, facts: Facts) -> Facts {
 impl<R> Ticket<R> {
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<R, RunError>> {
         let outcome = std::task::ready!(self.completion.poll_take(context));
-        Poll::Ready(outcome.and_then(|bytes| {
-            (self.decode)(&bytes).map_err(|error| {
+        Poll::Ready(outcome.and_then(|Answer { value, attempts }| {
+            (self.decode)(&value).map_err(|error| {
                 let detail = Some(format!("the result: {error}"));
-                let facts = Facts { detail, attempts: 1, source: Some(error.into()), ..Facts::default() };
+                let facts = Facts { detail, attempts, source: Some(error.into()), ..Facts::default() };
                 RunError::new(ErrorKind::Decode, Started::Yes, named(&self.name, facts))
             })
         }))

@@ -101,13 +101,21 @@ impl Known {
 
 thread_local! {
     /// The blobs that are named in what this thread encodes; `None` where what is encoded goes elsewhere.
-    static NAMED: RefCell<Option<Vec<Arc<Blob>>>> = const { RefCell::new(None) };
+    static NAMED: RefCell<Option<Names>> = const { RefCell::new(None) };
+}
+
+/// Blobs in the order in which they are to be sent, each once. There may be thousands of them, in each of thousands of
+/// tasks, so none is looked for among the others.
+#[derive(Default)]
+struct Names {
+    blobs: Vec<Arc<Blob>>,
+    keys: HashSet<u64>,
 }
 
 /// Encodes something that goes to workers, and gives the blobs that it names, each after those that it needs.
 pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Arc<Blob>>) {
     /// What was encoded before goes on after this, also when this panics.
-    struct Restore(Option<Vec<Arc<Blob>>>);
+    struct Restore(Option<Names>);
 
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -115,9 +123,9 @@ pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Arc<Blob>>) {
         }
     }
 
-    let _restore = Restore(NAMED.replace(Some(Vec::new())));
+    let _restore = Restore(NAMED.replace(Some(Names::default())));
     let result = encode();
-    (result, NAMED.take().unwrap_or_default())
+    (result, NAMED.take().unwrap_or_default().blobs)
 }
 
 /// Notes that a blob is named. False where nobody would send it along.
@@ -125,8 +133,8 @@ pub(super) fn name(blob: &Arc<Blob>) -> bool {
     NAMED.with_borrow_mut(|named| {
         let Some(named) = named else { return false };
         for needed in blob.needs.iter().chain([blob]) {
-            if !named.iter().any(|known| known.key == needed.key) {
-                named.push(Arc::clone(needed));
+            if named.keys.insert(needed.key) {
+                named.blobs.push(Arc::clone(needed));
             }
         }
         true

@@ -49,6 +49,11 @@ impl<P: Payload> Scheduler<P> {
             && let Some(id) = self.queue.first()
             && let Some(task) = self.tasks.get(&id)
         {
+            if task.is_overdue(turn.now) {
+                self.queue.pop();
+                self.outwaited(id, turn);
+                continue;
+            }
             let (batch, rank) = (task.options.batch, task.rank);
             let depth = self.depth(batch);
             let Some((in_hand, worker)) = self.emptiest_hand(depth, batch, rank, turn) else {

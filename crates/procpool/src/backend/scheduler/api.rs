@@ -81,10 +81,13 @@ pub(crate) enum Placement {
 }
 
 /// How a submission that finds the queue full is treated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// It joins the waiting list; where that is full too, it resolves with [`Resolution::QueueFull`].
+    #[default]
     Wait,
+    /// It joins the waiting list however long that is: who submits it holds back by himself (a map, by its window).
+    Bounded,
     /// It uses a place taken earlier by [`Scheduler::reserve`](super::Scheduler::reserve). If that is void, it waits.
     Reserved(ReservationId),
 }

@@ -99,7 +99,7 @@ impl<P: Payload> Scheduler<P> {
         self.counts.submitted += 1;
         // From here on the place is the task's, or free.
         let reserved = match options.admission {
-            Admission::Wait => false,
+            Admission::Wait | Admission::Bounded => false,
             Admission::Reserved(reservation) => self.unreserve(reservation),
         };
         let dedicated = options.placement == Placement::Dedicated;
@@ -127,7 +127,7 @@ impl<P: Payload> Scheduler<P> {
                     self.queue.enter_anyway(rank, id);
                     None
                 }
-                None => match self.queue.enter(rank, id) {
+                None => match self.queue.enter(rank, id, options.admission) {
                     Entry::Admitted => None,
                     Entry::Full => Some(Resolution::QueueFull),
                 },
@@ -217,12 +217,27 @@ impl<P: Payload> Scheduler<P> {
     fn settle(&mut self, turn: &mut Turn<'_, P>) {
         while let Some(worker) = self.workers.top_idle() {
             let Some(task) = self.queue.pop() else { break };
-            self.offer(worker, task, turn);
+            if !self.outwaited(task, turn) {
+                self.offer(worker, task, turn);
+            }
         }
         self.look_ahead(turn);
         self.answer_granted(turn);
         self.staff(turn);
         self.settle_close(turn);
+    }
+
+    /// Ends a task out of the queue whose time to wait is over, though its timer has not fired yet: it must not start any
+    /// more.
+    pub(super) fn outwaited(&mut self, id: TaskId, turn: &mut Turn<'_, P>) -> bool {
+        let task = self.tasks.get(&id).filter(|task| task.is_overdue(turn.now));
+        let Some(limit) = task.and_then(|task| task.options.queue_limit) else {
+            return false;
+        };
+        if let Some(task) = self.tasks.remove(&id) {
+            self.end(id, task, Resolution::QueueTimedOut { limit }, turn);
+        }
+        true
     }
 
     /// Why a submission is refused, if it is.
@@ -295,12 +310,12 @@ impl<P: Payload> Scheduler<P> {
         self.workers.usage(now)
     }
 
-    /// How many tasks are in the queue or have a worker of their own that is starting, wait for a place in it, and are
-    /// in a worker's hand.
+    /// How many tasks are in the queue (or behind another in a worker's hand, or have a worker of their own that is
+    /// starting), wait for a place in it, and are what a worker is busy with.
     pub(crate) fn task_counts(&self) -> (usize, usize, usize) {
         let waiting = self.queue.waiting();
         let starting = self.workers.iter().filter(|(_, worker)| worker.life.bound().is_some()).count();
-        let queued = (self.queue.len() - waiting) + starting;
+        let queued = (self.queue.len() - waiting) + self.workers.ahead() + starting;
         (queued, waiting, self.tasks.len().saturating_sub(queued + waiting))
     }
 

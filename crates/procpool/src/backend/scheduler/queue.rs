@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::api::{Now, ReservationId, SchedulerConfig, TaskId};
+use super::api::{Admission, Now, ReservationId, SchedulerConfig, TaskId};
 
 /// Where somebody stands among all who wait; the smallest is next.
 ///
@@ -123,10 +123,10 @@ impl Queue {
     }
 
     /// A new task asks for a place, or a turn to wait for one.
-    pub(super) fn enter(&mut self, rank: Rank, task: TaskId) -> Entry {
+    pub(super) fn enter(&mut self, rank: Rank, task: TaskId, admission: Admission) -> Entry {
         if self.has_place() {
             self.ready.insert(rank, task);
-        } else if self.line_is_full() {
+        } else if admission != Admission::Bounded && self.line_is_full() {
             return Entry::Full;
         } else {
             self.waiting.insert(rank, task);

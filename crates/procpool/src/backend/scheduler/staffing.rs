@@ -205,7 +205,8 @@ impl<P: Payload> Scheduler<P> {
 
     /// Another size. Of workers that are too many those go first that are not ready: they have done nothing, and would
     /// only become ready to be told to go. Then idle ones, the longest idle first: they are the coldest. The others go
-    /// when their task is over.
+    /// when their task is over: that one, and not all that lies behind it, so every hand gives that back. Nobody is given
+    /// anything ahead again before the size is right.
     pub(super) fn resize(&mut self, min: u32, max: u32, turn: &mut Turn<'_, P>) {
         if !self.is_over() {
             turn.tell(Fact::Resized { min, max });
@@ -219,6 +220,9 @@ impl<P: Payload> Scheduler<P> {
             } else if let Some((_, worker)) = self.workers.longest_idle() {
                 self.retire(worker, End::Resized, turn);
             } else {
+                for worker in self.workers.ids() {
+                    self.revoke_ahead(worker, turn);
+                }
                 break;
             }
         }

@@ -58,6 +58,11 @@ pub(super) enum Place {
 }
 
 impl<P: Payload> Task<P> {
+    /// Whether its time to wait for a worker is over.
+    pub(super) fn is_overdue(&self, now: Now) -> bool {
+        self.queue_timer.is_some_and(|at| at < now)
+    }
+
     /// The time since its last change of place was waiting, also in the hand of a worker that did not begin.
     pub(super) fn has_waited(&mut self, now: Now) {
         self.spent.waited = self.spent.waited.saturating_add(now.since(self.since));

@@ -232,17 +232,6 @@ fn for_a_more_urgent_task_one_worker_makes_way() {
 }
 
 #[test]
-fn a_pool_that_is_to_be_smaller_lets_hands_run_out() {
-    let mut pool = with_tasks(2, 8, config(2));
-    pool.tell(Event::Resize { min: 0, max: 1 });
-    pool.submit(SOME);
-    for task in [2, 4, 6] {
-        assert_eq!(pool.reply(w(0)), [format!("t{task} replied")]);
-    }
-    assert_eq!(pool.reply(w(0)), ["t8 replied", "retire 0.0", "offer 1.0 t10"]);
-}
-
-#[test]
 fn no_two_offers_in_a_hand_have_the_same_slot() {
     let mut pool = with_tasks(1, 4, config(1));
     let (first, _) = pool.hand(w(0))[0];

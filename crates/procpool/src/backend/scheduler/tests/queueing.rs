@@ -167,6 +167,31 @@ fn a_full_queue_refuses_or_makes_wait_and_room_lets_the_oldest_in() {
 }
 
 #[test]
+fn who_holds_back_by_himself_is_not_refused() {
+    let mut pool = Puppet::with_workers(1, SchedulerConfig { queue_limit: 1, waiting_limit: 0, ..config(1) });
+    let bounded = TaskOptions { admission: Admission::Bounded, ..PLAIN };
+    assert_eq!(pool.submit(bounded), ["offer 0.0 t1"]);
+    assert_eq!(pool.submit(bounded), NOTHING);
+    assert_eq!(pool.submit(bounded), NOTHING);
+    assert_eq!(pool.submit(PLAIN), ["t4 queue full"]);
+    assert_eq!(pool.reply(w(0)), ["t1 replied", "offer 0.0 t2"]);
+    assert_eq!(pool.reply(w(0)), ["t2 replied", "offer 0.0 t3"]);
+}
+
+/// The clock may be late: the answer that makes the worker free comes before the tick.
+#[test]
+fn whose_time_to_wait_is_over_does_not_start_before_the_clock_says_so() {
+    let mut pool = Puppet::with_workers(1, config(1));
+    let ahead = TaskOptions { batch: Batch::UpTo(2), queue_limit: Some(ms(10)), ..PLAIN };
+    assert_eq!(pool.submit(PLAIN), ["offer 0.0 t1"]);
+    pool.submit(TaskOptions { queue_limit: Some(ms(10)), ..PLAIN });
+    pool.submit(ahead);
+    pool.submit(PLAIN);
+    pool.now = pool.now.after(ms(11));
+    assert_eq!(pool.reply(w(0)), ["t1 replied", "t2 queue timed out", "t3 queue timed out", "offer 0.0 t4"]);
+}
+
+#[test]
 fn reservations_that_take_all_places_keep_no_worker_from_waiters() {
     let mut pool = Puppet::with_workers(1, SchedulerConfig { queue_limit: 1, ..config(1) });
     pool.submit(PLAIN);

@@ -34,6 +34,24 @@ fn under_load_no_task_is_disturbed_and_who_stays_stays() {
 }
 
 #[test]
+fn who_goes_goes_after_its_task_and_not_after_all_in_its_hand() {
+    let some = TaskOptions { batch: Batch::UpTo(8), ..PLAIN };
+    let mut pool = Puppet::with_workers(2, config(2));
+    for _ in 0..6 {
+        pool.submit(some);
+    }
+    assert_eq!((pool.tasks_of(w(0)), pool.tasks_of(w(1))), (vec![2, 4, 6], vec![3, 5, 7]));
+    assert_eq!(resize(&mut pool, 0, 1), ["revoke 0.0", "revoke 0.0", "revoke 1.0", "revoke 1.0"]);
+    for (worker, task) in [(w(0), 6), (w(0), 4), (w(1), 7)] {
+        assert_eq!(pool.evidence_of(worker, task, Evidence::Revoked), NOTHING);
+    }
+    // One had gone on before it heard of it.
+    assert_eq!(pool.evidence_of(w(1), 5, pool.claimed()), NOTHING);
+    assert_eq!(pool.reply(w(1)), ["t3 replied"]);
+    assert_eq!(pool.reply(w(1)), ["t5 replied", "retire 1.0", "offer 0.0 t4", "offer 0.0 t6", "offer 0.0 t7"]);
+}
+
+#[test]
 fn the_same_size_again_changes_nothing() {
     let mut pool = Puppet::with_workers(2, config(2));
     pool.submit(PLAIN);

@@ -85,7 +85,8 @@ fn closing(world: &mut World) -> Closing {
 fn act(world: &mut World) {
     match world.source.pick(46) {
         0..20 => {
-            let options = options(world, Admission::Wait);
+            let admission = world.source.of(&[Admission::Wait, Admission::Wait, Admission::Bounded]);
+            let options = options(world, admission);
             world.submit(options);
         }
         20..29 => {

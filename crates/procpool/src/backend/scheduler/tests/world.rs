@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::super::life::Life;
 use super::super::*;
 use super::ledger::{Ledger, ReservationRecord, Test, ms};
 use super::process::{Ending, Happening, Process};
@@ -85,7 +86,8 @@ impl World {
         let full = actions.iter().any(
             |action| matches!(action, Action::Resolve { task, resolution: Resolution::QueueFull, .. } if *task == id),
         );
-        assert!(!full || before == self.scheduler.config.waiting_limit, "refused beside a free place");
+        assert!(!full || before >= self.scheduler.config.waiting_limit, "refused beside a free place");
+        assert!(!full || options.admission != Admission::Bounded, "refused although it holds back by itself");
         self.actions = actions;
         self.after_event();
         id
@@ -159,6 +161,11 @@ impl World {
         self.ledger.check_queue(s);
         let behind = self.ledger.present.iter().map(|id| self.ledger.workers[id].held.len().saturating_sub(1));
         assert_eq!(behind.sum::<usize>(), s.workers.ahead());
+        let keeps = s
+            .workers
+            .iter()
+            .any(|(_, worker)| matches!(worker.life, Life::Busy(_)) && worker.ahead.iter().any(|held| held.is_free()));
+        assert!(!keeps || s.workers.tally().kept() <= s.max_workers(), "one too many has more than its task");
     }
 
     fn carry_out(&mut self, action: Action<Test>) {
