@@ -77,8 +77,8 @@ impl From<RangeInclusive<usize>> for Workers {
 ///
 /// A line is what ends in `\n` or `\r\n`, and what is left when its task or its worker ends. Of longer lines an event
 /// has the first 1,024 bytes; bytes that are not UTF-8 are replaced; escape sequences stay. A worker that prints faster
-/// than this program reads waits, as at any pipe. (A subscriber of tracing that blocks holds up the pool.) A pool that captures hands each worker one task at a time, or a line
-/// could not be told to be this task's or the next one's.
+/// than this program reads waits, as at any pipe. (A subscriber of tracing that blocks holds up the pool.) A pool that
+/// captures hands each worker one task at a time, or a line could not be told to be this task's or the next one's.
 ///
 /// ```no_run
 /// # fn f() -> Result<(), procpool::PoolError> {

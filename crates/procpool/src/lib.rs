@@ -433,7 +433,8 @@
 //! # What it needs
 //!
 //! Linux 5.4 or newer with glibc, and `/proc`. Code in a `dlopen`ed plugin cannot run in a worker: the error says so.
-//! Features: `test-harness` (above); `tower`, with which a pool is a `tower::Service` (`Pool::service`); and `anyhow`, with which [`AnyError`] converts to and from `anyhow::Error`.
+//! Features: `test-harness` (above); `tower`, with which a pool is a `tower::Service` (`Pool::service`); and `anyhow`, with
+//! which [`AnyError`] converts to and from `anyhow::Error`.
 
 // The macros name the crate by `::procpool`, also in its own tests.
 #[cfg(test)]

@@ -283,8 +283,10 @@ pub(crate) async fn shutdown_on_a_token(backend: Backend) {
     assert_eq!((report.succeeded, report.dropped, report.balances()), (1, 1, true));
     // A token that has fired already.
     let pool = backend.builder().shutdown_on(stop, Shutdown::Kill).build().unwrap();
-    until("it closes", || pool.snapshot().closing);
-    assert!(pool.shutdown().await.unwrap().balances());
+    assert!(pool.snapshot().closing, "the token was cancelled already");
+    assert_eq!(pool.run(call!(power(2))).await.unwrap_err().kind(), ErrorKind::Closed);
+    let report = pool.shutdown().await.unwrap();
+    assert_eq!((report.workers_started, report.refused, report.balances()), (0, 1, true));
 }
 
 pub(crate) async fn a_token_after_the_end(backend: Backend) {

@@ -288,7 +288,8 @@ impl PoolBuilder {
     }
 
     /// Shuts the pool down in this way when the token is cancelled: as [`Pool::shutdown_with`], which can still be called
-    /// for its report. Given several times, each token has its way, and a harsher one overrides.
+    /// for its report. Given several times, each token has its way, and a harsher one overrides. With one that is cancelled
+    /// already the pool is closed from the start.
     ///
     /// ```no_run
     /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -397,6 +398,11 @@ impl PoolBuilder {
             }
         };
         for (token, how) in shutdown_on {
+            if token.is_cancelled() {
+                // As for a call: nothing begins that is to be stopped. Whoever wants the report asks for it.
+                drop(backend.shutdown(how));
+                continue;
+            }
             backend.watch(Box::pin(close_on(Arc::clone(&backend), token, how)));
         }
         Ok(Pool::from_backend(backend, max_workers))

@@ -169,11 +169,11 @@ impl EndCounts {
     }
 }
 
-/// What is not zero, such as `2 failed, 1 crashed`.
+/// What is not zero, such as `: 2 failed, 1 crashed`.
 fn listed<const N: usize>(f: &mut fmt::Formatter<'_>, counts: [(&str, u64); N]) -> fmt::Result {
     let some = counts.iter().filter(|(_, count)| *count > 0);
     for (index, (what, count)) in some.enumerate() {
-        write!(f, "{}{count} {what}", if index == 0 { "" } else { ", " })?;
+        write!(f, "{}{count} {what}", if index == 0 { ": " } else { ", " })?;
     }
     Ok(())
 }
@@ -182,7 +182,6 @@ impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Stats { report, workers, .. } = self;
         write!(f, "tasks    {} in {:.1?}", report.submitted, self.age)?;
-        f.write_str(": ")?;
         listed(
             f,
             [
@@ -198,7 +197,7 @@ impl fmt::Display for Stats {
                 ("waiting", self.waiting as u64),
             ],
         )?;
-        write!(f, "\nworkers  {}: ", workers.total())?;
+        write!(f, "\nworkers  {}", workers.total())?;
         let counts = [
             ("starting", u64::from(workers.starting)),
             ("idle", u64::from(workers.idle)),
@@ -207,7 +206,7 @@ impl fmt::Display for Stats {
         ];
         listed(f, counts)?;
         write!(f, "; {:.0} % utilised", self.utilisation() * 100.0)?;
-        write!(f, "\nended    {}: ", self.ended.total())?;
+        write!(f, "\nended    {}", self.ended.total())?;
         listed(f, self.ended.each())?;
         writeln!(f, "\nwait     {}", self.wait)?;
         writeln!(f, "run      {}", self.run)
@@ -237,6 +236,10 @@ mod tests {
              ended    1: 1 died\n\
              wait     -\n\
              run      -\n"
+        );
+        assert_eq!(
+            Stats::default().to_string(),
+            "tasks    0 in 0.0ns\nworkers  0; 0 % utilised\nended    0\nwait     -\nrun      -\n"
         );
     }
 
