@@ -42,6 +42,8 @@ pub(super) struct WorkerRecord {
     pub(super) gone: bool,
     /// It got ready before anybody killed it.
     pub(super) welcome: bool,
+    /// It has said that it cannot go on.
+    pub(super) worn: bool,
     /// Its end was told.
     pub(super) told: bool,
     /// The offers in its hand, in the order in which it got them.
@@ -214,6 +216,7 @@ impl Ledger {
             killed: false,
             gone: false,
             welcome: false,
+            worn: false,
             told: false,
             held: Vec::new(),
             revoking: BTreeSet::new(),
@@ -237,6 +240,7 @@ impl Ledger {
         let worker = self.live(id);
         let holder = self.present.iter().find(|id| self.workers[id].held.iter().any(|(_, held)| *held == task));
         assert!(holder.is_none(), "{task:?} in two hands");
+        assert!(!worker.worn, "offer to a worker that cannot go on");
         let placement = worker.placement;
         self.ahead += u64::from(!worker.held.is_empty());
         let record = self.tasks.get_mut(&task).unwrap();

@@ -281,6 +281,12 @@ impl World {
         if record.gone {
             return;
         }
+        // One in many loses its state in a task, and says so with its answer.
+        if self.source.chance(2) {
+            record.worn = true;
+            self.tell(Event::Worn { worker });
+        }
+        let record = self.ledger.workers.get_mut(&worker).unwrap();
         if record.held.first() == Some(&(offer, task)) {
             record.stopping = false;
         }
