@@ -364,6 +364,23 @@ fn keep(value: Shared<String>) {
 }
 
 test! {
+    async fn a_worker_killed_while_a_value_is_on_its_way_costs_no_task() {
+        let pool = pool(1);
+        let first = pool.run(call!(procpool_tests::tasks::pid())).await.unwrap();
+        freeze(first);
+        let value = pool.shared(vec![7u8; 16 << 20]).unwrap();
+        // More than the socket holds: it is half-way, and stays there.
+        let run = pool.spawn(call!(byte_at(&value, (16 << 20) - 1)));
+        until("it is with the worker", || pool.snapshot().workers[0].task.is_some());
+        send(Signal::KILL, first);
+        assert_eq!(run.await.unwrap(), 7);
+        assert_ne!(pool.run(call!(procpool_tests::tasks::pid())).await.unwrap(), first);
+        let report = pool.shutdown().await.unwrap();
+        assert_eq!((report.succeeded, report.crashed, report.workers_started), (3, 0, 2), "{report:?}");
+    }
+}
+
+test! {
     async fn what_is_taken_back_half_way_is_not_left_behind() {
         let pool = pool(1);
         let worker = pool.run(call!(procpool_tests::tasks::pid())).await.unwrap();
