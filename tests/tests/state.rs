@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use procpool::{ErrorKind, Exit, Pool, PoolBuilder, PoolErrorKind, RunError, Started, StatePool, Stdio, call};
 use procpool_tests::tasks::{hang, leave, pid, segfault};
-use procpool_tests::{Gate, children_of, test, until, visit};
+use procpool_tests::{Gate, Signal, children_of, send, test, until, visit};
 
 /// Neither `Send` nor `Sync` nor serialisable.
 struct Counter {
@@ -181,6 +181,27 @@ test! {
 }
 
 test! {
+    async fn a_worker_killed_while_it_makes_its_state_is_replaced() {
+        fn make(gate: String) -> u32 {
+            visit(gate, 0);
+            std::process::id()
+        }
+        let gate = Gate::new();
+        let pool = builder().build_with_state(make, gate.path()).unwrap();
+        let run = pool.spawn(|maker, ()| *maker, ());
+        let first = gate.arrival().await;
+        send(Signal::KILL, first.pid);
+        let second = gate.arrival().await;
+        let maker = second.pid;
+        assert_ne!(maker, first.pid);
+        second.release().await;
+        assert_eq!(run.await.unwrap(), maker);
+        let report = pool.pool().shutdown().await.unwrap();
+        assert_eq!((report.succeeded, report.crashed, report.workers_started), (1, 0, 2), "{report:?}");
+    }
+}
+
+test! {
     async fn after_a_panic_it_is_dropped_and_made_anew_in_another_process() {
         let pool = builder().build_with_state(counter, 0).unwrap();
         let (_, first) = pool.run(use_it, 0).await.unwrap();
@@ -209,6 +230,8 @@ test! {
         assert_eq!(results.unwrap().len(), 12);
         let report = pool.pool().shutdown().await.unwrap();
         assert_eq!((report.crashed, report.failed, report.succeeded), (0, 7, 14), "{report:?}");
+        let ended = pool.pool().stats().ended;
+        assert_eq!((ended.state_lost, ended.recycled), (7, 0), "{ended:?}");
         assert_eq!(report.workers_started, report.workers_ended);
     }
 }

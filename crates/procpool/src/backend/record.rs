@@ -88,6 +88,7 @@ impl From<End> for WorkerEnd {
         match end {
             End::StartFailed => WorkerEnd::StartFailed,
             End::Recycled => WorkerEnd::Recycled,
+            End::Worn => WorkerEnd::StateLost,
             End::Idle => WorkerEnd::Idle,
             End::Resized => WorkerEnd::Resized,
             End::Closed => WorkerEnd::Closed,

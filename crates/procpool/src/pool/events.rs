@@ -110,9 +110,10 @@ pub enum Event {
 pub enum WorkerEnd {
     /// It was never ready: it died, its `init` job failed, or that took too long. Watch this one.
     StartFailed,
-    /// It had done its [`max_tasks`](crate::PoolBuilder::max_tasks), or a task that panicked cost it its
-    /// [state](crate::StatePool).
+    /// It had done its [`max_tasks`](crate::PoolBuilder::max_tasks).
     Recycled,
+    /// A task that panicked cost it its [state](crate::StatePool).
+    StateLost,
     /// Nobody needed it for the [`idle_timeout`](crate::PoolBuilder::idle_timeout).
     Idle,
     /// The pool was made smaller.

@@ -74,6 +74,8 @@ pub struct EndCounts {
     pub start_failed: u64,
     /// See [`WorkerEnd::Recycled`].
     pub recycled: u64,
+    /// See [`WorkerEnd::StateLost`].
+    pub state_lost: u64,
     /// See [`WorkerEnd::Idle`].
     pub idle: u64,
     /// See [`WorkerEnd::Resized`].
@@ -132,6 +134,7 @@ impl EndCounts {
         let count = match why {
             WorkerEnd::StartFailed => &mut self.start_failed,
             WorkerEnd::Recycled => &mut self.recycled,
+            WorkerEnd::StateLost => &mut self.state_lost,
             WorkerEnd::Idle => &mut self.idle,
             WorkerEnd::Resized => &mut self.resized,
             WorkerEnd::Closed => &mut self.closed,
@@ -142,10 +145,11 @@ impl EndCounts {
         *count += 1;
     }
 
-    fn each(&self) -> [(&'static str, u64); 8] {
+    fn each(&self) -> [(&'static str, u64); 9] {
         [
             ("failed to start", self.start_failed),
             ("recycled", self.recycled),
+            ("state lost", self.state_lost),
             ("idle", self.idle),
             ("resized", self.resized),
             ("closed", self.closed),
@@ -159,6 +163,7 @@ impl EndCounts {
         EndCounts {
             start_failed: self.start_failed.saturating_sub(earlier.start_failed),
             recycled: self.recycled.saturating_sub(earlier.recycled),
+            state_lost: self.state_lost.saturating_sub(earlier.state_lost),
             idle: self.idle.saturating_sub(earlier.idle),
             resized: self.resized.saturating_sub(earlier.resized),
             closed: self.closed.saturating_sub(earlier.closed),

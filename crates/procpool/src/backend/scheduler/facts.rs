@@ -30,8 +30,10 @@ pub(crate) enum Fact<P: Payload> {
 pub(crate) enum End {
     /// It was not ready, and that was its own fault.
     StartFailed,
-    /// It has done all the tasks that one worker is to do, or all that it can.
+    /// It has done all the tasks that one worker is to do.
     Recycled,
+    /// It has lost what its tasks need.
+    Worn,
     /// Nobody needed it.
     Idle,
     /// The pool was made smaller.

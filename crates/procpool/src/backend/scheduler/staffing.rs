@@ -156,9 +156,11 @@ impl<P: Payload> Scheduler<P> {
         let Some(entry) = self.workers.get(worker) else {
             return;
         };
-        let worn = entry.worn || self.config.max_tasks.is_some_and(|max| entry.tasks_done >= max);
+        let spent = self.config.max_tasks.is_some_and(|max| entry.tasks_done >= max);
         let dedicated = entry.placement == Placement::Dedicated;
-        if worn || dedicated {
+        if entry.worn {
+            self.retire(worker, End::Worn, turn);
+        } else if spent || dedicated {
             self.retire(worker, End::Recycled, turn);
         } else if self.workers.tally().kept() > self.max_workers() {
             self.retire(worker, End::Resized, turn);
