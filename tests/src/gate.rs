@@ -51,6 +51,12 @@ impl Gate {
         self.path.to_str().expect("a temporary directory in UTF-8").to_owned()
     }
 
+    /// Items for a map of [`visit_item`](crate::tasks::visit_item).
+    pub fn items(&self, words: std::ops::Range<u64>) -> impl Iterator<Item = (String, u64)> + use<> {
+        let path = self.path();
+        words.map(move |word| (path.clone(), word))
+    }
+
     /// Waits for the next task to come.
     pub async fn arrival(&self) -> Visitor {
         let (mut stream, _) = self.listener.accept().await.expect("a task comes");

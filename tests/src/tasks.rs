@@ -31,6 +31,13 @@ pub fn wait_at(gate: String, word: u64) -> u32 {
     std::process::id()
 }
 
+/// Waits at a gate, and gives the word back: for a map over [`Gate::items`](crate::Gate::items).
+#[must_use]
+pub fn visit_item((gate, word): (String, u64)) -> u64 {
+    visit(gate, word);
+    word
+}
+
 /// Never ends by itself, and uses all of a core.
 pub fn spin() {
     loop {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use futures::{FutureExt, StreamExt};
 use procpool::{ErrorKind, Pool, Started, call};
-use procpool_tests::tasks::{power, same};
+use procpool_tests::tasks::{power, same, visit_item};
 use procpool_tests::{Gate, test};
 
 fn pool() -> Pool {
@@ -19,21 +19,10 @@ fn refuse_three(x: u64) -> u64 {
     x
 }
 
-/// Items for `wait_at`.
-fn visits(gate: &Gate, words: std::ops::Range<u64>) -> impl Iterator<Item = (String, u64)> + use<> {
-    let path = gate.path();
-    words.map(move |word| (path.clone(), word))
-}
-
-fn visit((path, word): (String, u64)) -> u64 {
-    procpool_tests::visit(path, word);
-    word
-}
-
 test! {
     async fn results_are_in_the_order_of_the_items() {
         let (pool, gate) = (pool(), Gate::new());
-        let map = tokio::spawn(pool.map(visit, visits(&gate, 0..4)).into_future());
+        let map = tokio::spawn(pool.map(visit_item, gate.items(0..4)).into_future());
         let mut visitors = gate.arrivals(2).await;
         visitors.sort_by_key(|visitor| visitor.word);
         // The second item ends first, and then the third.
@@ -97,7 +86,7 @@ test! {
             assert_ne!(word, 0, "the first one fails");
             word
         }
-        let map = tokio::spawn(pool.map(visit_or_fail, visits(&gate, 0..6)).into_future());
+        let map = tokio::spawn(pool.map(visit_or_fail, gate.items(0..6)).into_future());
         let mut visitors = gate.arrivals(3).await;
         visitors.sort_by_key(|visitor| visitor.word);
         let failing = visitors.remove(0);
@@ -138,7 +127,7 @@ test! {
 test! {
     async fn unordered_gives_what_is_done() {
         let (pool, gate) = (pool(), Gate::new());
-        let mut map = pool.map(visit, visits(&gate, 0..3)).unordered();
+        let mut map = pool.map(visit_item, gate.items(0..3)).unordered();
         assert!(map.next().now_or_never().is_none());
         let mut visitors = gate.arrivals(2).await;
         visitors.sort_by_key(|visitor| visitor.word);
@@ -199,7 +188,7 @@ test! {
 test! {
     async fn behaviour_23_dropped_map_cancels() {
         let (pool, gate) = (pool(), Gate::new());
-        let mut map = pool.map(visit, visits(&gate, 0..100)).window(5);
+        let mut map = pool.map(visit_item, gate.items(0..100)).window(5);
         assert!(map.next().now_or_never().is_none());
         let visitors = gate.arrivals(2).await;
         drop(map);
@@ -215,7 +204,7 @@ test! {
 test! {
     async fn progress_does_not_need_the_consumer() {
         let (pool, gate) = (pool(), Gate::new());
-        let mut map = pool.map(visit, visits(&gate, 0..6)).window(6);
+        let mut map = pool.map(visit_item, gate.items(0..6)).window(6);
         assert!(map.next().now_or_never().is_none());
         // Nobody polls the map meanwhile.
         for _ in 0..6 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::channel::mpsc;
 use futures::{FutureExt, SinkExt, StreamExt};
 use procpool::{ErrorKind, Pool, RunError, Started, WorkerState, call};
-use procpool_tests::tasks::{pid, same};
+use procpool_tests::tasks::{pid, same, visit_item};
 use procpool_tests::{Gate, Visitor, test, until};
 use tokio_util::sync::CancellationToken;
 
@@ -15,16 +15,6 @@ const SOON: Duration = Duration::from_secs(1);
 
 fn pool(workers: usize) -> Pool {
     Pool::builder().workers(workers).build().unwrap()
-}
-
-fn visit((path, word): (String, u64)) -> u64 {
-    procpool_tests::visit(path, word);
-    word
-}
-
-fn visits(gate: &Gate, words: std::ops::Range<u64>) -> impl Iterator<Item = (String, u64)> + use<> {
-    let path = gate.path();
-    words.map(move |word| (path.clone(), word))
 }
 
 /// So many visitors, by word.
@@ -49,7 +39,7 @@ test! {
         for unordered in [false, true] {
             pool.ready().await.unwrap();
             // One at a time, so that they begin in their order.
-            let map = pool.map(visit, visits(&gate, 0..100)).chunk(1).window(4).deadline(SOON);
+            let map = pool.map(visit_item, gate.items(0..100)).chunk(1).window(4).deadline(SOON);
             let mut map = if unordered { map.unordered() } else { map };
             assert!(map.next().now_or_never().is_none());
             let mut visitors = arrivals(&gate, 2).await;
@@ -84,7 +74,7 @@ test! {
 test! {
     async fn behaviour_07_deadline_awaited() {
         let (pool, gate) = (pool(2), Gate::new());
-        let error = pool.map(visit, visits(&gate, 0..100)).deadline(SOON).await.unwrap_err();
+        let error = pool.map(visit_item, gate.items(0..100)).deadline(SOON).await.unwrap_err();
         assert_eq!((error.kind(), error.index()), (ErrorKind::TimedOut, Some(0)));
         drop(gate);
         // What is done in time is done.
@@ -115,8 +105,8 @@ test! {
         let (pool, gate) = (pool(2), Gate::new());
         pool.ready().await.unwrap();
         // The window is exactly full: the map has not seen that there are no more items.
-        let items = visits(&gate, 0..2).filter(|_| true);
-        let mut map = pool.map(visit, items).window(2).deadline(SOON);
+        let items = gate.items(0..2).filter(|_| true);
+        let mut map = pool.map(visit_item, items).window(2).deadline(SOON);
         let start = std::time::Instant::now();
         assert!(map.next().now_or_never().is_none());
         for visitor in gate.arrivals(2).await {
@@ -167,7 +157,7 @@ test! {
         for unordered in [false, true] {
             until("all are idle", || idle(&pool).len() == 4);
             let token = CancellationToken::new();
-            let map = pool.map(visit, visits(&gate, 0..100)).window(6).cancel_on(&token);
+            let map = pool.map(visit_item, gate.items(0..100)).window(6).cancel_on(&token);
             let mut map = if unordered { map.unordered() } else { map };
             assert!(map.next().now_or_never().is_none());
             let visitors = arrivals(&gate, 4).await;
@@ -219,7 +209,7 @@ test! {
         let other = pool.spawn(call!(procpool_tests::tasks::wait_at(other, 77)));
         let bystander = gate.arrival().await;
         let token = CancellationToken::new();
-        let mut map = pool.map(visit, visits(&gate, 0..50)).chunk(1).window(20).cancel_on(&token);
+        let mut map = pool.map(visit_item, gate.items(0..50)).chunk(1).window(20).cancel_on(&token);
         // All twenty are handed over.
         assert!(map.next().now_or_never().is_none());
         let map = tokio::spawn(map.into_future());

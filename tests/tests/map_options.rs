@@ -6,22 +6,12 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use procpool::{ErrorKind, Map, Pool, Progress, RunError};
-use procpool_tests::tasks::{power, same};
+use procpool_tests::tasks::{power, same, visit_item};
 use procpool_tests::{Gate, test};
 use tokio_util::sync::CancellationToken;
 
 fn pool() -> Pool {
     Pool::builder().workers(2).build().unwrap()
-}
-
-fn visit((path, word): (String, u64)) -> u64 {
-    procpool_tests::visit(path, word);
-    word
-}
-
-fn visits(gate: &Gate, words: std::ops::Range<u64>) -> impl Iterator<Item = (String, u64)> + use<> {
-    let path = gate.path();
-    words.map(move |word| (path.clone(), word))
 }
 
 fn odd_ones_fail(x: u64) -> u64 {
@@ -121,7 +111,7 @@ async fn appetite(
     let (items, pulled) = counted();
     let path = gate.path();
     let items = Box::new(items.map(move |word| (path.clone(), word))) as Box<dyn Iterator<Item = _>>;
-    let mut map = set(pool.map(visit, items));
+    let mut map = set(pool.map(visit_item, items));
     // Nobody lets the first one go; polled as often as it asks for, the map gets to where its window is full.
     let mut seen = u64::MAX;
     while std::mem::replace(&mut seen, pulled.load(Ordering::Relaxed)) != seen {
@@ -257,7 +247,7 @@ test! {
     async fn on_progress_is_called_while_the_first_result_is_awaited() {
         let (pool, gate) = (pool(), Gate::new());
         let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
-        let map = pool.map(visit, visits(&gate, 0..3)).on_progress(move |p| sender.send(p.done).unwrap_or(()));
+        let map = pool.map(visit_item, gate.items(0..3)).on_progress(move |p| sender.send(p.done).unwrap_or(()));
         let map = tokio::spawn(map.into_future());
         let mut visitors = gate.arrivals(2).await;
         visitors.sort_by_key(|visitor| visitor.word);
@@ -277,7 +267,7 @@ test! {
 test! {
     async fn a_progress_stream_needs_no_consumer_of_the_map() {
         let (pool, gate) = (pool(), Gate::new());
-        let mut map = pool.map(visit, visits(&gate, 0..3));
+        let mut map = pool.map(visit_item, gate.items(0..3));
         let mut progress = map.progress();
         let before = progress.next().await.unwrap();
         assert_eq!((before.done, before.total, before.elapsed), (0, Some(3), Duration::ZERO));
@@ -308,7 +298,7 @@ test! {
         let (pool, gate) = (pool(), Gate::new());
         let never_polled = pool.map(power, 0..3).progress();
         assert_eq!(never_polled.collect::<Vec<_>>().await.last().map(|p| p.done), Some(0));
-        let mut map = pool.map(visit, visits(&gate, 0..3));
+        let mut map = pool.map(visit_item, gate.items(0..3));
         let progress = tokio::spawn(map.progress().collect::<Vec<_>>());
         assert!(map.next().now_or_never().is_none());
         let visitors = gate.arrivals(2).await;
