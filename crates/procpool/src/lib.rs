@@ -449,6 +449,7 @@ mod map;
 mod panics;
 mod pool;
 mod process;
+pub mod queue;
 mod sync;
 mod sys;
 mod task;

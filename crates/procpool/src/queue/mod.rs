@@ -1,0 +1,4 @@
+//! Queues between processes: many producers, many consumers, bounded, async.
+
+mod broker;
+mod key;
