@@ -1,4 +1,9 @@
 //! Queues between processes: many producers, many consumers, bounded, async.
 
 mod broker;
+pub(crate) mod client;
+mod guest;
+mod hub;
 mod key;
+
+pub(crate) use guest::Guest;
