@@ -2,3 +2,5 @@
 
 mod broker;
 mod key;
+mod link;
+mod wire;
