@@ -5,5 +5,6 @@ pub(crate) mod client;
 mod guest;
 mod hub;
 mod key;
+pub(crate) mod waiting;
 
 pub(crate) use guest::Guest;
