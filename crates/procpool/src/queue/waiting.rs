@@ -14,16 +14,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::current;
 use crate::wire::page::WorkerPage;
 
-/// What is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
+/// What a worker waits for in a queue call; see [`WorkerSnapshot`](crate::WorkerSnapshot).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum QueueCall {
     /// Room for a message.
     Send,
     /// A message.
     Recv,
-    /// An answer: `join`, say.
+    /// An answer: to `join`, say.
     Other,
 }
+
+pub(crate) use QueueCall as Call;
 
 /// Bits for each of: those who send, receive, and do something else; the serial number is above them.
 const BITS: u32 = 16;
