@@ -12,14 +12,6 @@ use rustix::io::Errno;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Token(pub(crate) u64);
 
-/// What a descriptor is watched for. Its end is told in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Interest {
-    Input,
-    /// Also for room to write to it.
-    InputAndRoom,
-}
-
 /// Tells which of many descriptors can be read (a pidfd can be "read" once its process has ended). Level-triggered: what
 /// is left unread is told again.
 #[derive(Debug)]
@@ -40,15 +32,6 @@ impl Poller {
     /// (in a forked child) would keep it watched.
     pub(crate) fn add(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token.0), epoll::EventFlags::IN)?)
-    }
-
-    /// Watches `fd` for something else from now on.
-    pub(crate) fn change(&self, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
-        let flags = match interest {
-            Interest::Input => epoll::EventFlags::IN,
-            Interest::InputAndRoom => epoll::EventFlags::IN | epoll::EventFlags::OUT,
-        };
-        Ok(epoll::modify(&self.epoll, fd, epoll::EventData::new_u64(token.0), flags)?)
     }
 
     /// Stops watching `fd`.

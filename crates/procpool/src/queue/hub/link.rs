@@ -7,7 +7,7 @@ use super::after::After;
 use super::outbox::Outbox;
 use crate::queue::broker::Boards;
 use crate::queue::broker::api::{Action, ConsumerView, Event, ParticipantId, ProducerView, QueueState, Seat};
-use crate::queue::link::{Armed, HubEnd, Incoming, Written};
+use crate::queue::link::{Armed, HubEnd, Incoming, Transport, Written};
 
 /// How many of a participant's questions may be unanswered.
 const QUESTIONS: usize = 16 * 1024;
@@ -29,8 +29,6 @@ pub(super) struct Link {
     pub(super) rouse: bool,
     /// Its socket was readable.
     pub(super) is_readable: bool,
-    /// Its socket is watched for room.
-    pub(super) wants_room: bool,
     pub(super) end_of: Option<End>,
 }
 
@@ -54,7 +52,6 @@ impl Link {
             allowed: Vec::new(),
             rouse: false,
             is_readable: false,
-            wants_room: false,
             end_of: None,
         }
     }
@@ -76,27 +73,26 @@ impl Link {
         }
     }
 
-    /// Writes what fits. Gives back whether something is left over.
-    pub(super) fn write(&mut self) -> bool {
+    /// Writes what fits. The participant rings when there is room for what is left.
+    pub(super) fn write(&mut self) {
         let (end, outbox) = (&mut self.end, &mut self.outbox);
         if outbox.is_empty() {
-            return false;
+            return;
         }
         self.rouse = true;
         for attempt in 0..2 {
             match outbox.write(&mut |header, parts| end.write(header, parts)) {
-                Written::Whole => return false,
-                // Whoever reads it sees to it that it is noticed.
+                Written::Whole => return,
+                Written::Gone if end.transport() == Transport::Ring => return self.blame("it broke the ring"),
                 Written::Gone => {
-                    *outbox = Outbox::default();
-                    return false;
+                    self.end_of.get_or_insert(End::Gone);
+                    return;
                 }
                 // It may have made room before it could see that room is wanted.
                 Written::Full if attempt == 0 => end.want_room(),
                 Written::Full => {}
             }
         }
-        true
     }
 }
 

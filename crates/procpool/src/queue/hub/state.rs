@@ -20,7 +20,6 @@ use crate::queue::broker::Broker;
 use crate::queue::broker::api::{Action, Breach, Event, ParticipantId, Seat, Settled};
 use crate::queue::link::{Drained, HubEnd, Incoming, Intake, LinkError, Transport, welcome};
 use crate::queue::wire::{Header, Kind, ToHub};
-use crate::sys::poll::Interest;
 
 /// How often a turn reads all links again because of what it has read. Honest participants wait for what they asked, so
 /// that this ends by itself; the others are not waited for.
@@ -166,14 +165,9 @@ impl State {
             }
         }
         more |= self.is_unsettled;
-        for (id, link) in &mut self.links.all {
-            let is_full = link.write();
-            if is_full != link.wants_room && self.transport == Transport::Socket {
-                link.wants_room = is_full;
-                if let (Some(socket), Some(watch)) = (link.end.socket(), watch) {
-                    watch.change(socket, *id, if is_full { Interest::InputAndRoom } else { Interest::Input });
-                }
-            }
+        for link in self.links.all.values_mut() {
+            link.write();
+            more |= link.end_of.is_some();
         }
         self.links.take_roused(after);
         more
@@ -231,24 +225,25 @@ impl State {
                 continue;
             }
             let mut basket = Basket { broker: &self.broker, id: *id, inbox: &mut link.inbox };
-            let mut drained = Ok(Drained::All);
-            let carries_records = link.end.transport() == Transport::Socket && link.end.socket().is_some();
-            if link.is_readable || (carries_records && reading == Reading::All) {
-                link.is_readable = false;
-                drained = link.end.read_socket(&mut basket);
+            let no_ring = link.end.transport() == Transport::Socket;
+            let (mut by_socket, mut by_ring) = (None, None);
+            if std::mem::take(&mut link.is_readable) || (no_ring && reading == Reading::All) {
+                let look = link.end.read_socket(&mut basket);
+                link.is_readable = matches!(look, Ok(Drained::More));
+                by_socket = Some(look);
             }
-            let ended = matches!(drained, Ok(Drained::Ended) | Err(LinkError::Io(_)));
-            if !carries_records && (ended || drained.is_ok()) {
-                drained = link.end.read(&mut basket);
+            if !no_ring && !matches!(by_socket, Some(Err(LinkError::Wire(_)))) {
+                by_ring = Some(link.end.read(&mut basket));
             }
-            match drained {
-                Ok(Drained::More) if carries_records => link.is_readable = true,
-                Ok(Drained::More) => more = true,
-                Ok(Drained::All | Drained::Busy | Drained::Ended) | Err(LinkError::Io(_)) => {}
-                Err(LinkError::Wire(error)) => link.blame(error.to_string()),
-            }
-            if ended || matches!(drained, Ok(Drained::Ended) | Err(LinkError::Io(_))) {
-                link.end_of.get_or_insert(End::Gone);
+            for look in [by_socket, by_ring].into_iter().flatten() {
+                match look {
+                    Ok(Drained::All | Drained::Busy) => {}
+                    Ok(Drained::More) => more = true,
+                    Ok(Drained::Ended) | Err(LinkError::Io(_)) => {
+                        link.end_of.get_or_insert(End::Gone);
+                    }
+                    Err(LinkError::Wire(error)) => link.blame(error.to_string()),
+                }
             }
             if link.end.room_is_wanted() {
                 link.rouse = true;

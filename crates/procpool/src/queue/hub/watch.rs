@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::panics;
 use crate::queue::broker::api::ParticipantId;
-use crate::sys::poll::{Interest, Poller, Token, Waker};
+use crate::sys::poll::{Poller, Token, Waker};
 
 const WAKER: u64 = u64::MAX;
 
@@ -30,10 +30,6 @@ impl Watch {
 
     pub(super) fn add(&self, socket: BorrowedFd<'_>, id: ParticipantId) -> io::Result<()> {
         self.poller.add(socket, Token(id.0.into()))
-    }
-
-    pub(super) fn change(&self, socket: BorrowedFd<'_>, id: ParticipantId, interest: Interest) {
-        noted(self.poller.change(socket, Token(id.0.into()), interest));
     }
 
     /// Before the socket is closed: somebody may have a copy of it.
