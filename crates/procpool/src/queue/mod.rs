@@ -5,5 +5,7 @@ pub(crate) mod client;
 mod guest;
 mod hub;
 mod key;
+mod link;
+mod wire;
 
 pub(crate) use guest::Guest;

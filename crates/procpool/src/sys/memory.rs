@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use rustix::fs::{FileType, MemfdFlags, SealFlags};
 use rustix::io::Errno;
@@ -82,6 +82,17 @@ impl SharedWords {
             Some(start) => Ok(SharedWords { start, count }),
             None => Err(io::Error::other("the kernel mapped the shared page at address 0")),
         }
+    }
+}
+
+/// The low half of a word, for what only takes words of four bytes (futexes). A word that is used this way is never used
+/// as a whole.
+pub(crate) fn low_half(word: &AtomicU64) -> &AtomicU32 {
+    // SAFETY: the pointer comes from a reference that lives as long as the result; a word of eight bytes has room for one
+    // of four and more than its alignment; and both are atomics, so other references do not contradict it.
+    #[expect(unsafe_code, reason = "no safe cast between atomics of different sizes")]
+    unsafe {
+        AtomicU32::from_ptr(word.as_ptr().cast())
     }
 }
 

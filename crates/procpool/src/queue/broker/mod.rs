@@ -1,3 +1,3 @@
 //! Every decision about queues. Sans-IO, like the scheduler.
 
-mod api;
+pub(crate) mod api;
