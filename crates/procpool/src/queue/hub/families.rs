@@ -33,7 +33,10 @@ struct Member {
 enum Guardian {
     /// A keeper of the root process.
     Keeper,
-    Participant { id: ParticipantId, number: u32 },
+    Participant {
+        id: ParticipantId,
+        number: u32,
+    },
     /// That one is gone, or has said it.
     Nobody,
 }
@@ -99,7 +102,11 @@ impl Families {
     }
 
     /// A participant says so of one of its own.
-    pub(super) fn buried_by(&mut self, guardian: ParticipantId, number: u32) -> Result<(ParticipantId, Burial), Breach> {
+    pub(super) fn buried_by(
+        &mut self,
+        guardian: ParticipantId,
+        number: u32,
+    ) -> Result<(ParticipantId, Burial), Breach> {
         let ward = self.members.get_mut(&guardian).and_then(|member| member.wards.remove(&number));
         let Some(id) = ward else {
             return Err(Breach(format!("it says that number {number} is buried, which it never introduced")));

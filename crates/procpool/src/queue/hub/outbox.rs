@@ -29,10 +29,18 @@ type Lane = VecDeque<Item>;
 
 #[derive(Debug)]
 enum Item {
-    Deliver { delivery: u64, cuts: Cuts, prefix: Small, body: Bytes },
+    Deliver {
+        delivery: u64,
+        cuts: Cuts,
+        prefix: Small,
+        body: Bytes,
+    },
     Freed,
     /// An answer, or the end of a delivery that was taken back when a part of it had left.
-    Record { header: Header, body: Small },
+    Record {
+        header: Header,
+        body: Small,
+    },
 }
 
 impl Outbox {
@@ -198,11 +206,8 @@ mod tests {
         assert_eq!(written[0], (Kind::Deliver, Flags::FIRST, 1, 0, MAX_FRAGMENT));
         assert_eq!(written[1..101], (0..100).map(|n| whole(2, n, 8)).collect::<Vec<_>>());
         // What the total's eight bytes have pushed out of the first one is left to the last one.
-        let rest = [
-            (Kind::Deliver, Flags::NONE, 1, 0, MAX_FRAGMENT),
-            (Kind::Deliver, Flags::LAST, 1, 0, 8),
-            whole(1, 1, 0),
-        ];
+        let rest =
+            [(Kind::Deliver, Flags::NONE, 1, 0, MAX_FRAGMENT), (Kind::Deliver, Flags::LAST, 1, 0, 8), whole(1, 1, 0)];
         assert_eq!(written[101..], rest);
         assert!(outbox.is_empty() && outbox.lanes.is_empty());
     }

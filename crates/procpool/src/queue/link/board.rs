@@ -2,11 +2,13 @@
 //! [`HubBoard`](super::HubBoard), which are two views of the same memory.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::AcqRel;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+use crate::sys::futex;
 use crate::sys::memory::{SharedWords, low_half};
 
-use super::layout::{EVENT, RING_WORDS, entry};
+use super::layout::{CLIENT_WAITS, EVENT, RING_WORDS, entry};
 
 /// The memory of a link. Clones are the same memory.
 #[derive(Clone, Debug)]
@@ -31,6 +33,16 @@ impl Memory {
     /// The word that clients wait on.
     pub(super) fn event(&self) -> &AtomicU32 {
         low_half(&self.0[EVENT])
+    }
+
+    /// Ends every wait for the event word.
+    pub(super) fn rouse(&self) {
+        // In this order, see `ClientEnd::set_waits`.
+        let waits = self.word(CLIENT_WAITS).swap(0, AcqRel) != 0;
+        self.event().fetch_add(1, AcqRel);
+        if waits {
+            futex::wake_all(self.event());
+        }
     }
 
     /// The ring that begins at a word. `None`: this memory has no rings.

@@ -55,6 +55,11 @@ impl ClientBoard {
         self.memory.of(slot, CREDITS).fetch_add(1, AcqRel);
     }
 
+    /// Puts back bytes only: what a message needed less than was taken for it. To be told by `Look`.
+    pub(crate) fn put_back_bytes(&self, slot: u32, bytes: u64) {
+        self.memory.of(slot, CREDIT_BYTES).fetch_add(bytes, AcqRel);
+    }
+
     /// How many credits are there: for decisions that nothing depends on.
     pub(crate) fn credits(&self, slot: u32) -> u64 {
         self.memory.of(slot, CREDITS).load(Relaxed)

@@ -7,12 +7,14 @@ mod end;
 mod hub_board;
 mod hub_end;
 mod layout;
+mod reading;
 mod ring;
 mod socket;
 mod start;
 
+pub(crate) use crate::sys::futex::Waited;
 pub(crate) use client_board::{Claim, ClientBoard};
-pub(crate) use client_end::{ClientEnd, Noted, Waited, Writer};
+pub(crate) use client_end::{ClientEnd, Noted, Writer};
 pub(crate) use end::{Drained, Incoming, Intake, LinkError, Written};
 pub(crate) use hub_board::{Armed, HubBoard};
 pub(crate) use hub_end::{HubEnd, Rouser};
