@@ -125,7 +125,7 @@ impl Client {
                     self.cancel_send(slot, 0, ledger);
                 }
                 while !self.slots[&slot].ready.is_empty() {
-                    self.give_up(slot, ledger);
+                    self.give_up(slot, 0);
                 }
                 self.slots.get_mut(&slot).unwrap().is_sender = false;
             }
@@ -141,6 +141,12 @@ impl Client {
         }
         let held = self.slots.get_mut(&slot).unwrap();
         held.is_left = !held.is_sender && !held.is_receiver;
+        let (is_left, queue) = (held.is_left, held.queue);
+        for request in self.questions.keys().copied().collect::<Vec<_>>() {
+            if is_left && self.questions[&request].0 == queue {
+                self.unask(request);
+            }
+        }
         self.up.push_back(Event::Detach { slot, role });
     }
 
@@ -200,19 +206,23 @@ impl Client {
     pub(super) fn commit(&mut self, slot: u32, which: usize, ledger: &mut Ledger) {
         let held = self.slots.get_mut(&slot).unwrap();
         let state = held.entry.state;
-        if state.closed || state.receivers_gone {
-            return self.give_up(slot, ledger);
+        let (message, _) = held.ready[which];
+        let handles = &ledger.messages[message].handles;
+        // What a message names, its sender still holds.
+        let is_honest = handles.iter().all(|(queue, role)| self.holds(*queue, *role));
+        if state.closed || state.receivers_gone || !is_honest {
+            return self.give_up(slot, which);
         }
-        let (message, _) = held.ready.remove(which);
+        self.slots.get_mut(&slot).unwrap().ready.remove(which);
         let handles = ledger.sent(message, self.id);
         let message = Message { body: body(message, ledger.messages[message].bytes), handles };
         self.up.push_back(Event::Send { slot, message });
     }
 
     /// Does not use a credit.
-    pub(super) fn give_up(&mut self, slot: u32, _: &mut Ledger) {
+    pub(super) fn give_up(&mut self, slot: u32, which: usize) {
         let held = self.slots.get_mut(&slot).unwrap();
-        let Some((_, bytes)) = held.ready.pop() else { return };
+        let (_, bytes) = held.ready.remove(which);
         held.entry.credits += 1;
         held.entry.bytes += bytes;
         self.look(slot);
@@ -302,6 +312,11 @@ impl Client {
         self.next_request += 1;
         self.questions.insert(request, (self.slots[&slot].queue, question));
         self.up.push_back(Event::Ask { slot, request, question });
+    }
+
+    pub(super) fn unask(&mut self, request: u32) {
+        self.questions.remove(&request);
+        self.up.push_back(Event::Unask { request });
     }
 
     /// Reads one record. Gives back whether there was one.

@@ -113,7 +113,9 @@ impl World {
             for key in parcels.map(|(key, _)| *key).collect::<Vec<_>>() {
                 self.unpark(id, key, false);
             }
-            self.clients[id].questions.clear();
+            for request in self.clients[id].questions.keys().copied().collect::<Vec<_>>() {
+                self.clients[id].unask(request);
+            }
             for slot in self.clients[id].slots.keys().copied().collect::<Vec<_>>() {
                 for role in [Role::Sender, Role::Receiver] {
                     let held = &self.clients[id].slots[&slot];

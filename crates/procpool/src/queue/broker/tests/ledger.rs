@@ -84,7 +84,10 @@ pub(super) struct Ledger {
     pub(super) messages: Vec<MessageRecord>,
     pub(super) parcels: BTreeMap<u128, ParcelRecord>,
     pub(super) seen: Seen,
-    serial: u64,
+    /// How many messages have been sent.
+    pub(super) serial: u64,
+    /// How many had been when everything was read last.
+    pub(super) mark: u64,
 }
 
 impl Ledger {

@@ -65,20 +65,13 @@ fn act(world: &mut World) {
         }
         (14..20, Some(slot), _) if !client.slots[&slot].ready.is_empty() => {
             let which = source.pick(client.slots[&slot].ready.len() as u64) as usize;
-            let message = client.slots[&slot].ready[which].0;
-            // What it names, it still holds.
-            let handles = ledger.messages[message].handles.clone();
-            if handles.iter().all(|(queue, role)| client.holds(*queue, *role)) {
-                client.commit(slot, which, ledger);
-            } else {
-                client.give_up(slot, ledger);
-            }
+            client.commit(slot, which, ledger);
         }
         (20..22, Some(slot), _) if !client.slots[&slot].waiting.is_empty() => {
             let which = source.pick(client.slots[&slot].waiting.len() as u64) as usize;
             client.cancel_send(slot, which, ledger);
         }
-        (22, Some(slot), _) => client.give_up(slot, ledger),
+        (22, Some(slot), _) if !client.slots[&slot].ready.is_empty() => client.give_up(slot, 0),
         (23, Some(slot), _) => {
             let question = source.of(&[Question::Room { bytes: 8 }, Question::Len, Question::Join]);
             client.ask(slot, question);
@@ -133,6 +126,11 @@ fn act(world: &mut World) {
             let shape = shape(world);
             world.create(id, shape);
         }
+        (60, ..) => {
+            if let Some(&request) = client.questions.keys().next() {
+                client.unask(request);
+            }
+        }
         (56, ..) => join_world(world),
         (57, ..) if world.source.chance(40) => world.kill(id),
         (58, ..) if world.source.chance(20) => go_mad(world, id),
@@ -146,6 +144,10 @@ fn act(world: &mut World) {
 
 /// From here on it cannot be believed.
 fn go_mad(world: &mut World, id: usize) {
+    // What it has claimed so far is known: of what cannot be believed, the broker takes nothing to be claimed.
+    let haste = std::mem::take(&mut world.haste);
+    world.turn(true);
+    world.haste = haste;
     let (sender, receiver) = (some_slot(world, id, Role::Sender), some_slot(world, id, Role::Receiver));
     let World { clients, ledger, source, .. } = world;
     let client = &mut clients[id];
