@@ -123,6 +123,17 @@ pub(super) struct Lack {
     pub(super) bytes: u64,
 }
 
+/// What a participant gives up.
+///
+/// Who keeps the other role keeps the slot, and may have taken up this role again before we hear that it was given up: then
+/// the credits that it has in use and the deliveries that it has in hand belong to its new life. Those of the old one are
+/// all done with, or it could not have been given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    Role,
+    Place,
+}
+
 /// Whether a queue has a limit on bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Measure {
