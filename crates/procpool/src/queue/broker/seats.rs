@@ -55,7 +55,8 @@ pub(super) struct Consumer {
     /// Receivers that wait, when it was looked at last.
     pub(super) waiting: u32,
     pub(super) is_in_line: bool,
-    /// How many messages it may have without having asked for them.
+    /// How many messages it may have without having asked for them. None before it has claimed anything, nor when what it
+    /// had was taken back: who holds a handle and does not use it would only upset the order for the others.
     pub(super) window: u32,
     /// Claims since the window changed.
     pub(super) claimed: u32,
@@ -90,7 +91,7 @@ impl Place {
             is_shown: false,
             is_cut: false,
             producer: Producer::default(),
-            consumer: Consumer { window: 1, ..Consumer::default() },
+            consumer: Consumer::default(),
         }
     }
 
