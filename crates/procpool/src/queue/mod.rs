@@ -5,6 +5,8 @@ pub(crate) mod client;
 mod guest;
 mod hub;
 mod key;
+mod link;
 pub(crate) mod waiting;
+mod wire;
 
 pub(crate) use guest::Guest;
