@@ -21,7 +21,7 @@ impl Small {
     /// The longest is that of `Create`.
     const MAX: usize = 80;
 
-    pub(super) const EMPTY: Small = Small { bytes: [0; Small::MAX], len: 0 };
+    pub(crate) const EMPTY: Small = Small { bytes: [0; Small::MAX], len: 0 };
 
     /// With `piece` appended. The bodies made here are all shorter than [`Small::MAX`].
     pub(super) fn with(mut self, piece: &[u8]) -> Small {
