@@ -6,6 +6,8 @@ mod guest;
 mod hub;
 mod key;
 mod link;
+pub(crate) mod travel;
+pub(crate) mod waiting;
 mod wire;
 
 pub(crate) use guest::Guest;
