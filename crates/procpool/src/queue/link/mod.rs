@@ -12,6 +12,9 @@ mod ring;
 mod socket;
 mod start;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use crate::sys::futex::Waited;
 pub(crate) use client_board::{Claim, ClientBoard};
 pub(crate) use client_end::{ClientEnd, Noted, Writer};

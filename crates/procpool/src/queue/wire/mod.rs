@@ -9,6 +9,9 @@ mod header;
 mod to_client;
 mod to_hub;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use assemble::{Assembler, Whole};
 pub(crate) use body::{Small, encode_handles};
 pub(crate) use cut::{Cut, Cuts};
