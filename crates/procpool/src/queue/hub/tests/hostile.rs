@@ -7,7 +7,8 @@ use super::puppet::{Puppet, new_hub, until};
 use crate::queue::broker::api::Question;
 use crate::queue::key::{Key, QueueId, Role};
 use crate::queue::link::{Written, open};
-use crate::queue::wire::{Flags, Header, Kind, ToHub};
+use crate::queue::wire::{Flags, HEADER_LEN, Header, Kind, ToHub};
+use crate::sys::memory::{Faults, SharedWords};
 use crate::sys::socket;
 
 /// Two that work, while a third does `what`, and is cut off.
@@ -172,4 +173,56 @@ fn a_message_of_which_a_part_is_missing_never_arrives() {
     drop(two);
     assert!(one.send(1, 0, b"whole"));
     assert_eq!(one.recv(1).as_deref(), Some(&b"whole"[..]));
+}
+
+/// Writes at random all over the memory that it shares with the hub, and rings.
+#[test]
+fn who_scribbles_on_all_that_it_shares_stalls_nobody() {
+    let hub = new_hub();
+    let (one, two) = (Puppet::remote(&hub), Puppet::remote(&hub));
+    one.create(1, 7, 4);
+    two.attach(1, 7, Role::Receiver);
+    for seed in 0..40u64 {
+        let (ours, theirs) = socket::pair().unwrap();
+        let link = hub.introduce(ours);
+        let words = welcome(&theirs);
+        let (bell, _) = ToHub::Bell.encode().unwrap();
+        let (open, _) = ToHub::Open.encode().unwrap();
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random
+        };
+        let mut bytes = open.encode(0).to_vec();
+        for _ in 0..2000 {
+            // The head and the first entries, mostly.
+            let at = if next() % 4 == 0 { next() as usize % words.len() } else { next() as usize % 256 };
+            let value = if next() % 2 == 0 { next() } else { next() % 4096 };
+            words[at].store(value, std::sync::atomic::Ordering::SeqCst);
+            bytes.extend_from_slice(&bell.encode(0));
+            // Until it is cut off.
+            match socket::send(&theirs, &[IoSlice::new(&bytes)]) {
+                Ok(count) => drop(bytes.drain(..count)),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+        assert!(one.send(1, 0, &seed.to_le_bytes()));
+        assert_eq!(two.recv(1).as_deref(), Some(&seed.to_le_bytes()[..]));
+        hub.buried(link);
+    }
+    drop((one, two));
+    until(|| !hub.has_thread());
+}
+
+/// Takes the memory that comes with the welcome, without a link around it.
+fn welcome(socket: &OwnedFd) -> SharedWords {
+    let mut record = [0; HEADER_LEN];
+    let (count, memory) = socket::recv_with_fd(socket, &mut record).unwrap();
+    assert_eq!(count, HEADER_LEN);
+    let memory = std::fs::File::from(memory.unwrap());
+    let count = usize::try_from(memory.metadata().unwrap().len()).unwrap() / size_of::<u64>();
+    SharedWords::map_received_with(memory.as_fd(), count, Faults::Later).unwrap()
 }
