@@ -49,6 +49,20 @@ tutorial_pool() {
     expect "worker names that repeat" test -n "$(grep -oE 'worker-[0-9]+' "$out" | sort | uniq -d)"
 }
 
+tutorial_queue() {
+    local out="$work/tutorial_queue.txt"
+    example tutorial_queue | tee "$out"
+    expect "one line, a list of four numbers in [0, 1)" awk '
+        !/^\[.*\]$/ { bad = 1 }
+        {
+            n = split(substr($0, 2, length($0) - 2), numbers, ", ")
+            if (n != 4) bad = 1
+            for (; n > 0; n--)
+                if (numbers[n] !~ /^[0-9]+(\.[0-9]+)?(e-[0-9]+)?$/ || numbers[n] < 0 || numbers[n] >= 1) bad = 1
+        }
+        END { exit bad || NR != 1 }' "$out"
+}
+
 # 10,000 files in a few shapes, one over 1 GiB, and names that sha256sum escapes.
 digest_tree() {
     local tree=$1 d
@@ -150,6 +164,23 @@ wordcount() {
     rm -r "$dir"
 }
 
+pipeline() {
+    local out="$work/pipeline.txt" corpus="$work/texts" copy
+    example pipeline --check | tee "$out"
+    expect "equal on this repository's sources" grep -qx 'check: both answers are equal' "$out"
+    expect "twenty identifiers" test "$(grep -cE '^ *[0-9]+ in +[0-9]+ files  [A-Za-z_]' "$out")" = 20
+    mkdir "$corpus"
+    for copy in $(seq 20); do
+        cp -r "$root/crates" "$corpus/$copy"
+    done
+    # A file larger than a fragment, and one that is empty.
+    find "$root/crates" -name '*.rs' -exec cat {} + >"$corpus/all"
+    : >"$corpus/empty"
+    example pipeline --check --parsers 3 --top 3 "$corpus" | tee "$out"
+    expect "equal on more" grep -qx 'check: both answers are equal' "$out"
+    rm -r "$corpus"
+}
+
 cpu_bound() {
     local out="$work/cpu_bound.txt" word
     example cpu_bound | tee "$out"
@@ -209,11 +240,19 @@ for workload in ("W1", "W2"):
     systems = {row["system"] for row in rows if row["workload"].startswith(workload)}
     assert any("procpool" in s for s in systems), f"{workload} without procpool: {systems}"
     assert any("spawn_blocking" in s for s in systems), f"{workload} without spawn_blocking: {systems}"
+variants = {row["variant"] for row in rows if row["workload"] == "W5"}
+assert variants == {f"{size}-{ways}" for size in ("8B", "1KiB", "64KiB") for ways in ("1to1", "2to2", "4to1", "1to4")}, variants
+for variant in variants:
+    for metric in ("per_second", "gigabytes_per_second"):
+        systems = {row["system"] for row in rows if (row["variant"], row["metric"]) == (variant, metric)}
+        wanted = {"procpool", "async_channel_threads", "python_multiprocessing_queue"}
+        wanted |= {"ipc_channel"} if variant.endswith("to1") else set()
+        assert wanted <= systems, f"{variant}, {metric}: {systems}"
 print(f"{len(rows)} results of the right shape")
 PYTHON
     else
         local word
-        for word in workload variant system metric unit median min max rounds W1 W2 procpool spawn_blocking; do
+        for word in workload variant system metric unit median min max rounds W1 W2 W5 procpool spawn_blocking ipc_channel; do
             expect "$word in the JSON" grep -qF -- "$word" "$1"
         done
     fi

@@ -11,6 +11,7 @@ mod json;
 mod limit;
 mod measurement;
 mod options;
+mod queue;
 mod runtimes;
 mod table;
 mod workloads;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Ok(Command::Echo) => limit::echo().map_err(Error::from),
+        Ok(Command::Participate(channel)) => queue::help(channel),
         Err(why) => {
             eprintln!("procpool-bench: {why}\n{}", options::USAGE);
             return ExitCode::from(2);

@@ -12,6 +12,17 @@ pub(crate) enum System {
     WithoutTimings,
     #[serde(rename = "tokio_spawn_blocking")]
     SpawnBlocking,
+    /// Messages of the same types as procpool's.
+    #[serde(rename = "ipc_channel")]
+    IpcChannel,
+    /// The same library's channel for bytes.
+    #[serde(rename = "ipc_channel_bytes")]
+    IpcChannelBytes,
+    #[serde(rename = "python_multiprocessing_queue")]
+    Python,
+    /// Between threads, without encoding: what no queue between processes reaches.
+    #[serde(rename = "async_channel_threads")]
+    AsyncChannel,
     /// What the machine itself needs: no library can be faster by the same means.
     #[serde(rename = "limit")]
     Limit,
@@ -23,6 +34,10 @@ impl System {
             System::Procpool => "procpool",
             System::WithoutTimings => "procpool_without_timings",
             System::SpawnBlocking => "tokio_spawn_blocking",
+            System::IpcChannel => "ipc_channel",
+            System::IpcChannelBytes => "ipc_channel_bytes",
+            System::Python => "python_multiprocessing_queue",
+            System::AsyncChannel => "async_channel_threads",
             System::Limit => "limit",
         }
     }

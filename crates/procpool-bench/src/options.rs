@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::queue::HELPER;
 use crate::workloads;
 
 pub(crate) const USAGE: &str = "\
 usage: cargo run --release -p procpool-bench -- [OPTIONS]
   --quick         fewer calls and rounds: ends within 60 seconds
-  --only W1,W2    only these workloads
+  --only W1,W5    only these workloads
   --json FILE     also write the figures to FILE
   --help          this text";
 
@@ -21,6 +22,8 @@ pub(crate) enum Command {
     Run(Options),
     Help,
     Echo,
+    /// Take part in a run of ipc-channel, told by this channel.
+    Participate(String),
 }
 
 pub(crate) struct Options {
@@ -42,6 +45,10 @@ impl Options {
             match arg.to_str() {
                 Some("--help" | "-h") => return Ok(Command::Help),
                 Some(ECHO) => return Ok(Command::Echo),
+                Some(HELPER) => {
+                    let channel = args.next().and_then(|name| name.into_string().ok());
+                    return Ok(Command::Participate(channel.ok_or("no channel")?));
+                }
                 Some("--quick") => quick = true,
                 Some("--json") => json = Some(PathBuf::from(args.next().ok_or("--json needs a file")?)),
                 Some("--only") => {

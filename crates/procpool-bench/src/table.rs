@@ -49,6 +49,7 @@ fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
+        size if size < 1.0 => format!("{value:.4}"),
         _ => format!("{value:.2}"),
     }
 }

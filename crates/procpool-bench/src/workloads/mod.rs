@@ -2,6 +2,7 @@
 
 mod w1_latency;
 mod w2_throughput;
+mod w5_queue;
 
 use crate::Error;
 use crate::book::Book;
@@ -9,7 +10,7 @@ use crate::options::Options;
 use crate::runtimes::Runtimes;
 
 /// All workloads, as `--only` takes them.
-pub(crate) const NAMES: [&str; 2] = ["W1", "W2"];
+pub(crate) const NAMES: [&str; 3] = ["W1", "W2", "W5"];
 
 /// Something to measure.
 pub(crate) trait Workload {
@@ -22,8 +23,11 @@ pub(crate) trait Workload {
 
 /// The workloads that the options ask for.
 pub(crate) fn chosen(options: &Options) -> Vec<Box<dyn Workload>> {
-    let all: [Box<dyn Workload>; NAMES.len()] =
-        [Box::new(w1_latency::Latency::new(options.quick)), Box::new(w2_throughput::Throughput::new(options.quick))];
+    let all: [Box<dyn Workload>; NAMES.len()] = [
+        Box::new(w1_latency::Latency::new(options.quick)),
+        Box::new(w2_throughput::Throughput::new(options.quick)),
+        Box::new(w5_queue::Queue::new(options.quick)),
+    ];
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
     all.into_iter().filter(|workload| wanted(workload.name())).collect()
 }

@@ -6,6 +6,7 @@ mod guest;
 mod hub;
 mod key;
 mod link;
+pub(crate) mod travel;
 pub(crate) mod waiting;
 mod wire;
 
