@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::backend::scheduler::OfferId;
 use crate::entry;
+use crate::queue::waiting::Waits;
 use crate::wire::page::WorkerPage;
 
 /// Who runs this code: which worker, in which process, on which task.
@@ -171,6 +172,14 @@ pub(crate) fn set_running(running: Option<Running>) {
     }
 }
 
+/// Where the worker whose code this is says that it waits in a queue call. `None` outside of workers.
+pub(crate) fn waits() -> Option<Waits> {
+    if let Ok(Some(word)) = OVERRIDE.try_with(|place| place.borrow().as_ref().map(|place| Arc::clone(&place.waits))) {
+        return Some(Waits::Thread(word));
+    }
+    WORKER.get().map(|worker| Waits::Page(worker.page))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -185,6 +194,8 @@ pub(crate) struct Place {
     pub(crate) task: Option<(u64, u32)>,
     /// Set when the task is asked to stop.
     pub(crate) cancelled: Arc<AtomicBool>,
+    /// Who waits in a queue call there.
+    pub(crate) waits: Arc<AtomicU64>,
 }
 
 thread_local! {
@@ -226,6 +237,7 @@ mod tests {
             generation: 1,
             task: Some((9, 2)),
             cancelled: Arc::clone(&cancelled),
+            waits: Arc::default(),
         };
         let guard = enter(place);
         let me = current();

@@ -464,9 +464,9 @@ pub use map::{Fallible, Input, Map, MapFuture, Progress, ProgressStream, Streame
 #[cfg(feature = "tower")]
 pub use pool::PoolService;
 pub use pool::{
-    AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Permit, Pool, PoolBuilder, Report, Reserve, Run,
-    Shutdown, Snapshot, StatePool, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd, WorkerSnapshot,
-    WorkerState, spawn_blocking_process,
+    AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Permit, Pool, PoolBuilder, QueueCall, Report,
+    Reserve, Run, Shutdown, Snapshot, StatePool, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd,
+    WorkerSnapshot, WorkerState, spawn_blocking_process,
 };
 pub use process::Process;
 pub use procpool_macros::{main, task};

@@ -9,6 +9,7 @@ use super::engine::{Placed, Warm, Workers};
 use super::job::Submission;
 use super::outcome::trace;
 use super::scheduler::TaskId;
+use super::stall::Stalled;
 use crate::panics;
 use crate::pool::Report;
 
@@ -20,6 +21,7 @@ pub(super) struct After<W: Workers> {
     pub(super) warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
     pub(super) rung: Vec<oneshot::Sender<()>>,
     pub(super) ended: Vec<(oneshot::Sender<Report>, Report)>,
+    pub(super) stalled: Option<Stalled>,
     /// Readers of events that wait.
     pub(super) readers: Vec<Waker>,
 }
@@ -33,6 +35,7 @@ impl<W: Workers> After<W> {
             warmed: Vec::new(),
             rung: Vec::new(),
             ended: Vec::new(),
+            stalled: None,
             readers: Vec::new(),
         }
     }
@@ -50,6 +53,9 @@ impl<W: Workers> After<W> {
                 job.shared.clear();
                 job.completer.resolve(outcome);
             });
+        }
+        if let Some(stalled) = self.stalled {
+            stalled.warn();
         }
         for reader in self.readers {
             panics::by_the_way(|| reader.wake());

@@ -25,10 +25,12 @@ use super::scheduler::{
     ReservationId, Resolution, Scheduler, SchedulerConfig, TaskId, TaskOptions, Unavailable, WorkerId,
 };
 use super::seam::{Backend, Reserving};
+use super::stall::{Stall, Stalled};
 use super::view;
 use crate::error::{PoolError, PoolErrorKind, RunError};
 use crate::pool::{Event as PoolEvent, Events, Report, Shutdown, Snapshot, Stats};
 use crate::process::Watch;
+use crate::queue::waiting::Reading;
 use crate::sync::lock;
 use crate::sys::clock;
 use crate::task::Naming;
@@ -52,6 +54,8 @@ pub(crate) trait Workers: Send + 'static {
     /// No task and no worker is left.
     fn closed(&mut self, later: &mut Self::Later);
     fn pid(&self, worker: WorkerId) -> Option<u32>;
+    /// Who waits in a queue call there, as the worker says.
+    fn waits(&self, worker: WorkerId) -> Reading;
     /// Does what was put off; no lock is held.
     fn finish(later: Self::Later);
 }
@@ -89,6 +93,7 @@ struct State<W: Workers> {
     actions: Vec<Action<Work>>,
     batch: Vec<Action<Work>>,
     alarms: Alarms,
+    stall: Stall,
     record: Record,
     news: News,
     /// Those who wait for a place in the queue.
@@ -120,6 +125,7 @@ impl<W: Workers> Engine<W> {
                 actions: Vec::new(),
                 batch: Vec::new(),
                 alarms: Alarms::default(),
+                stall: Stall::default(),
                 record: Record::new(demands.timings),
                 news: News::default(),
                 reserving: HashMap::new(),
@@ -213,12 +219,23 @@ impl<W: Workers> State<W> {
             self.batch = batch;
         }
         self.alarms.due(now, &mut after.rung);
+        self.look_for_stall(now, after);
         let deadline = self.next_deadline();
         self.workers.set_deadline(deadline, &mut after.later);
     }
 
+    fn look_for_stall(&mut self, now: Now, after: &mut After<W>) {
+        let State { scheduler, workers, stall, .. } = self;
+        let held_up = scheduler.is_held_up();
+        let stalled = stall
+            .note(held_up, now, || scheduler.busy_workers().map(|worker| (worker, workers.waits(worker))).collect());
+        if let Some(workers) = stalled {
+            after.stalled = Some(Stalled { workers, tasks: scheduler.waits_for_workers() });
+        }
+    }
+
     fn next_deadline(&self) -> Option<Now> {
-        self.scheduler.next_deadline().into_iter().chain(self.alarms.next()).min()
+        [self.scheduler.next_deadline(), self.alarms.next(), self.stall.next()].into_iter().flatten().min()
     }
 
     fn perform(&mut self, action: Action<Work>, now: Now, after: &mut After<W>) {
@@ -388,7 +405,7 @@ impl<W: Workers> Backend for Engine<W> {
 
     fn snapshot(&self) -> Snapshot {
         let state = lock(&self.state);
-        view::snapshot(&state.scheduler, self.now(), state.told_to_close, |worker| state.workers.pid(worker))
+        view::snapshot(&state.scheduler, &state.workers, self.now(), state.told_to_close)
     }
 
     fn stats(&self) -> Stats {

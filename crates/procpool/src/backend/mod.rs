@@ -13,6 +13,7 @@ mod record;
 pub(crate) mod scheduler;
 mod seam;
 mod sentinel;
+mod stall;
 pub(crate) mod threads;
 mod view;
 

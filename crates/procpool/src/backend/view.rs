@@ -1,5 +1,6 @@
 //! The scheduler's state as a user reads it.
 
+use super::engine::Workers;
 use super::job::Work;
 use super::scheduler::{Now, Scheduler, TaskId, TaskPhase, WorkerId, WorkerPhase};
 use crate::pool::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerState};
@@ -9,12 +10,7 @@ pub(crate) fn worker_name(worker: WorkerId) -> String {
     format!("worker-{}", worker.slot)
 }
 
-pub(super) fn snapshot(
-    scheduler: &Scheduler<Work>,
-    now: Now,
-    closing: bool,
-    pid: impl Fn(WorkerId) -> Option<u32>,
-) -> Snapshot {
+pub(super) fn snapshot<W: Workers>(scheduler: &Scheduler<Work>, workers: &W, now: Now, closing: bool) -> Snapshot {
     let elapsed = |since: Now| now.0.saturating_sub(since.0);
     let (reserved, reserving) = scheduler.reservations();
     let mut shown = Snapshot { closing, reserved, reserving, ..Snapshot::default() };
@@ -41,12 +37,14 @@ pub(super) fn snapshot(
         };
         shown.workers.push(WorkerSnapshot {
             name: worker_name(view.worker),
-            pid: pid(view.worker),
+            pid: workers.pid(view.worker),
             generation: view.worker.generation,
             state,
             task: task.and_then(|task| assigned.remove(&task)),
             since: elapsed(view.since),
             tasks_done: view.tasks_done,
+            // What an idle worker may have left there is nobody's wait.
+            queue_call: task.and_then(|_| workers.waits(view.worker).call()),
         });
     }
     if !shown.queued.is_empty() || !shown.waiting.is_empty() {
@@ -55,9 +53,16 @@ pub(super) fn snapshot(
         shown.reason = Some(match scheduler.starts_paused_until() {
             Some(until) => WaitReason::StartsPaused(until.0.saturating_sub(now.0)),
             None if shown.workers.iter().any(starting) => WaitReason::WorkersStarting,
+            None if stuck(&shown.workers) => WaitReason::WorkersInQueueCalls,
             None => WaitReason::WorkersBusy,
         });
     }
     shown.workers.sort_by_key(|worker| (worker.name.len(), worker.name.clone(), worker.generation));
     shown
+}
+
+/// Whether there is somebody who has a task, and all those wait in a queue call.
+fn stuck(workers: &[WorkerSnapshot]) -> bool {
+    let mut busy = workers.iter().filter(|worker| worker.task.is_some()).peekable();
+    busy.peek().is_some() && busy.all(|worker| worker.queue_call.is_some())
 }

@@ -19,6 +19,7 @@ mod state_pool;
 mod stats;
 mod submit;
 
+pub use crate::queue::waiting::QueueCall;
 pub use builder::PoolBuilder;
 pub use events::{Event, Events, WorkerEnd};
 pub(crate) use events::{Post, Sent, events};

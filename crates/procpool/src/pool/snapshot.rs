@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::queue::waiting::QueueCall;
+
 /// What a pool is doing: who runs what since when, and what waits. Made by [`Pool::snapshot`](crate::Pool::snapshot);
 /// printed, it is a small table.
 ///
@@ -39,6 +41,10 @@ pub struct Snapshot {
 pub enum WaitReason {
     /// All workers that the pool may have are busy.
     WorkersBusy,
+    /// All workers that the pool may have are busy, and every one of them waits in a queue call. If what they wait for is
+    /// to come from a task that waits here, it never comes. A pool that stays like this for more than a second warns of
+    /// it, once (at target `procpool::pool` of `tracing`).
+    WorkersInQueueCalls,
     /// Workers are being started.
     WorkersStarting,
     /// The last workers died before they were ready; the next start is tried after this time.
@@ -63,6 +69,8 @@ pub struct WorkerSnapshot {
     pub since: Duration,
     /// How many tasks it has answered.
     pub tasks_done: u32,
+    /// What its task waits for, if it waits in a queue call just now. By the worker's own account.
+    pub queue_call: Option<QueueCall>,
 }
 
 /// What a worker is doing.
@@ -102,6 +110,7 @@ impl fmt::Display for Snapshot {
         write!(f, "{} workers, {} queued, {} waiting", self.workers.len(), self.queued.len(), self.waiting.len())?;
         match self.reason {
             Some(WaitReason::WorkersBusy) => f.write_str(" for busy workers")?,
+            Some(WaitReason::WorkersInQueueCalls) => f.write_str(" for workers that all wait in queue calls")?,
             Some(WaitReason::WorkersStarting) => f.write_str(" for workers that start")?,
             Some(WaitReason::StartsPaused(pause)) => write!(f, ", next start of a worker in {pause:.1?}")?,
             None => {}
@@ -118,6 +127,12 @@ impl fmt::Display for Snapshot {
             write!(f, ": {:?}", worker.state)?;
             if let Some(task) = &worker.task {
                 write!(f, " with `{}` (task {})", task.name, task.id)?;
+            }
+            match worker.queue_call {
+                Some(QueueCall::Send) => f.write_str(" that waits for room in a queue")?,
+                Some(QueueCall::Recv) => f.write_str(" that waits for a message")?,
+                Some(QueueCall::Other) => f.write_str(" that waits for a queue")?,
+                None => {}
             }
             writeln!(f, " for {:.1?}, {} done", worker.since, worker.tasks_done)?;
         }

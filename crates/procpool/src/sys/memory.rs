@@ -9,7 +9,8 @@ use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use rustix::fs::{FileType, MemfdFlags, SealFlags};
 use rustix::io::Errno;
@@ -18,7 +19,16 @@ use rustix::mm::{MapFlags, ProtFlags};
 /// What every shared memfd carries before it is passed on.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
-/// A shared mapping, as words. Unmapped when dropped.
+/// When a mapping's page faults are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Faults {
+    /// At once: for what is small, and touched under a lock.
+    Now,
+    /// When a page is touched: for what is big, and mostly never used.
+    Later,
+}
+
+/// A mapping, as words; shared unless it is private to this process. Unmapped when dropped.
 #[derive(Debug)]
 pub(crate) struct SharedWords {
     start: NonNull<AtomicU64>,
@@ -36,14 +46,24 @@ unsafe impl Sync for SharedWords {}
 impl SharedWords {
     /// Makes a sealed memfd of `count` zero words and maps it. The descriptor is close-on-exec, to be passed on.
     pub(crate) fn create(count: usize) -> io::Result<(SharedWords, OwnedFd)> {
+        Self::create_with(count, Faults::Now)
+    }
+
+    /// [`create`](Self::create), with page faults as they are wanted.
+    pub(crate) fn create_with(count: usize, faults: Faults) -> io::Result<(SharedWords, OwnedFd)> {
         let fd = memfd()?;
         rustix::fs::ftruncate(&fd, byte_length(count)? as u64)?;
         rustix::fs::fcntl_add_seals(&fd, SEALS)?;
-        Ok((Self::map(fd.as_fd(), count)?, fd))
+        Ok((Self::map(fd.as_fd(), count, faults)?, fd))
     }
 
     /// Maps a memfd that came from outside, after checking that it has exactly this size and can never have another.
     pub(crate) fn map_received(fd: BorrowedFd<'_>, count: usize) -> io::Result<SharedWords> {
+        Self::map_received_with(fd, count, Faults::Now)
+    }
+
+    /// [`map_received`](Self::map_received), with page faults as they are wanted.
+    pub(crate) fn map_received_with(fd: BorrowedFd<'_>, count: usize, faults: Faults) -> io::Result<SharedWords> {
         let refuse = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what.to_owned()));
         let stat = rustix::fs::fstat(fd)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -59,29 +79,74 @@ impl SharedWords {
         if u64::try_from(rustix::fs::fstat(fd)?.st_size) != Ok(byte_length(count)? as u64) {
             return refuse("the shared page has another size");
         }
-        Self::map(fd, count)
+        Self::map(fd, count, faults)
     }
 
-    fn map(fd: BorrowedFd<'_>, count: usize) -> io::Result<SharedWords> {
+    /// `count` zero words that only this process sees, and no child of it. Their page faults come later.
+    pub(crate) fn private(count: usize) -> io::Result<SharedWords> {
         let length = byte_length(count)?;
-        // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of ours. The file cannot
-        // shrink (sealed by `create`, checked by `map_received`), so every byte of it stays accessible. POPULATE: the
-        // page faults are taken here rather than under a lock.
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of ours.
         #[expect(unsafe_code, reason = "mapping memory")]
         let start = unsafe {
-            rustix::mm::mmap(
+            rustix::mm::mmap_anonymous(
                 std::ptr::null_mut(),
                 length,
                 ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED | MapFlags::POPULATE,
-                fd,
-                0,
+                MapFlags::PRIVATE,
             )?
         };
+        Self::mapped(start, count)
+    }
+
+    fn map(fd: BorrowedFd<'_>, count: usize, faults: Faults) -> io::Result<SharedWords> {
+        let length = byte_length(count)?;
+        let flags = match faults {
+            // The page faults are taken here rather than under a lock.
+            Faults::Now => MapFlags::SHARED | MapFlags::POPULATE,
+            Faults::Later => MapFlags::SHARED,
+        };
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of ours. The file cannot
+        // shrink (sealed by `create`, checked by `map_received`), so every byte of it stays accessible.
+        #[expect(unsafe_code, reason = "mapping memory")]
+        let start = unsafe {
+            rustix::mm::mmap(std::ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, flags, fd, 0)?
+        };
+        Self::mapped(start, count)
+    }
+
+    fn mapped(start: *mut std::ffi::c_void, count: usize) -> io::Result<SharedWords> {
         match NonNull::new(start.cast()) {
             Some(start) => Ok(SharedWords { start, count }),
             None => Err(io::Error::other("the kernel mapped the shared page at address 0")),
         }
+    }
+}
+
+/// The low half of a word, for what only takes words of four bytes (futexes). A word that is used this way is never used
+/// as a whole.
+pub(crate) fn low_half(word: &AtomicU64) -> &AtomicU32 {
+    // SAFETY: the pointer comes from a reference that lives as long as the result; a word of eight bytes has room for one
+    // of four and more than its alignment; and both are atomics, so other references do not contradict it.
+    #[expect(unsafe_code, reason = "no safe cast between atomics of different sizes")]
+    unsafe {
+        AtomicU32::from_ptr(word.as_ptr().cast())
+    }
+}
+
+/// Appends the words as bytes, each read once: the other side may change them meanwhile, so nothing about them is known
+/// before they have been copied.
+pub(crate) fn append_words(words: &[AtomicU64], into: &mut Vec<u8>) {
+    let length = size_of_val(words);
+    into.reserve(length);
+    let start = into.len();
+    for (room, word) in into.spare_capacity_mut().chunks_exact_mut(size_of::<u64>()).zip(words) {
+        room.write_copy_of_slice(&word.load(Relaxed).to_le_bytes());
+    }
+    // SAFETY: `reserve` made room for `length` bytes more, so the loop had a chunk for each word, and has filled every
+    // byte of them.
+    #[expect(unsafe_code, reason = "filling a vector without clearing it before")]
+    unsafe {
+        into.set_len(start + length);
     }
 }
 
@@ -126,8 +191,6 @@ impl Drop for SharedWords {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering::Relaxed;
-
     use super::*;
 
     #[test]

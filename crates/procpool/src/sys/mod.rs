@@ -5,6 +5,8 @@
 
 pub(crate) mod clock;
 pub(crate) mod constructor;
+pub(crate) mod courier;
+pub(crate) mod futex;
 pub(crate) mod limits;
 pub(crate) mod memory;
 #[cfg(test)]

@@ -26,6 +26,9 @@ const MAX_SLICES: usize = 1024;
 /// How much room one receive offers at least.
 const RECEIVE_ROOM: usize = 64 * 1024;
 
+/// No message carries more descriptors than this.
+const MAX_PASSENGERS: usize = 2;
+
 /// Makes a connected pair of stream sockets: the parent's end does not block, the worker's end does.
 ///
 /// Two open descriptions, so each side has an `O_NONBLOCK` of its own. Both are close-on-exec.
@@ -45,20 +48,29 @@ pub(crate) fn send(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usiz
     send_message(socket.as_fd(), slices, &mut SendAncillaryBuffer::default(), SendFlags::DONTWAIT)
 }
 
-/// Sends what fits now, with a copy of `passenger`, which travels with the first byte. At least one byte must be given.
+/// Sends what fits now, with copies of at most two `passengers`, which travel with the first byte. At least one byte must
+/// be given.
 ///
-/// `Ok(n)` with `n > 0`: the descriptor has been sent; the rest of the bytes go by [`send`].
-pub(crate) fn send_with_fd(socket: impl AsFd, slices: &[IoSlice<'_>], passenger: BorrowedFd<'_>) -> io::Result<usize> {
+/// `Ok(n)` with `n > 0`: the descriptors have been sent; the rest of the bytes go by [`send`].
+pub(crate) fn send_with_fds(
+    socket: impl AsFd,
+    slices: &[IoSlice<'_>],
+    passengers: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
     if slices.iter().all(|slice| slice.is_empty()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "a descriptor cannot travel without a byte"));
     }
-    let passengers = [passenger];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PASSENGERS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if !control.push(SendAncillaryMessage::ScmRights(&passengers)) {
+    if !control.push(SendAncillaryMessage::ScmRights(passengers)) {
         return Err(io::Error::other("the control message does not fit its own space"));
     }
     send_message(socket.as_fd(), slices, &mut control, SendFlags::DONTWAIT)
+}
+
+/// [`send_with_fds`] for one passenger.
+pub(crate) fn send_with_fd(socket: impl AsFd, slices: &[IoSlice<'_>], passenger: BorrowedFd<'_>) -> io::Result<usize> {
+    send_with_fds(socket, slices, &[passenger])
 }
 
 /// Sends everything, waiting as long as it takes. For the worker's end.
@@ -130,12 +142,12 @@ fn receive(socket: BorrowedFd<'_>, buffer: &mut BytesMut, flags: RecvFlags) -> i
     Ok(count)
 }
 
-/// Receives some bytes and the descriptor that may have come with them (close-on-exec), waiting for at least one byte.
+/// Receives some bytes and the descriptors that may have come with them (close-on-exec), waiting for at least one byte.
 ///
-/// More than one descriptor, or one that was lost on the way (`MSG_CTRUNC`: no free descriptor number), is an error.
-pub(crate) fn recv_with_fd(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+/// More than two descriptors, or one that was lost on the way (`MSG_CTRUNC`: no free descriptor number), is an error.
+pub(crate) fn recv_with_fds(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let socket = socket.as_fd();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PASSENGERS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = loop {
         let mut slices = [IoSliceMut::new(&mut *buffer)];
@@ -154,10 +166,36 @@ pub(crate) fn recv_with_fd(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(
     if message.flags.contains(ReturnFlags::CTRUNC) {
         return Err(io::Error::other("a descriptor was lost on its way: no free descriptor number in this process"));
     }
+    Ok((message.bytes, passengers))
+}
+
+/// [`recv_with_fds`] where one descriptor may come: two are an error.
+pub(crate) fn recv_with_fd(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+    let (count, mut passengers) = recv_with_fds(socket, buffer)?;
     if passengers.len() > 1 {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "more descriptors than one came with a message"));
     }
-    Ok((message.bytes, passengers.pop()))
+    Ok((count, passengers.pop()))
+}
+
+/// What the next receive would find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    Bytes,
+    Nothing,
+    /// The end of the stream, or an error.
+    End,
+}
+
+/// Looks whether bytes have arrived, and leaves them where they are.
+pub(crate) fn peek(socket: impl AsFd) -> Input {
+    let mut byte = [0; 1];
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    match rustix::io::retry_on_intr(|| rustix::net::recv(socket.as_fd(), &mut byte[..], flags)) {
+        Ok((count, _)) if count > 0 => Input::Bytes,
+        Err(Errno::AGAIN) => Input::Nothing,
+        Ok(_) | Err(_) => Input::End,
+    }
 }
 
 /// Waits until `socket` is ready for `what`, or broken (which the next call on it reports).
@@ -221,6 +259,33 @@ mod tests {
         assert_eq!((count, &buffer, fd.is_some()), (3, b"hel", true));
         let (count, fd) = recv_with_fd(&worker, &mut buffer).unwrap();
         assert_eq!((count, fd.is_none()), (2, true));
+    }
+
+    #[test]
+    fn two_descriptors_cross_in_order() {
+        let (parent, worker) = pair().unwrap();
+        let (null, zero) = (std::fs::File::open("/dev/null").unwrap(), std::fs::File::open("/dev/zero").unwrap());
+        send_with_fds(&parent, &[IoSlice::new(b"x")], &[null.as_fd(), zero.as_fd()]).unwrap();
+        let (count, fds) = recv_with_fds(&worker, &mut [0; 3]).unwrap();
+        let device = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).unwrap().st_rdev;
+        assert_eq!(count, 1);
+        assert_eq!(
+            fds.iter().map(|fd| device(fd.as_fd())).collect::<Vec<_>>(),
+            [device(null.as_fd()), device(zero.as_fd())]
+        );
+        send_with_fds(&parent, &[IoSlice::new(b"x")], &[null.as_fd(), zero.as_fd()]).unwrap();
+        assert_eq!(recv_with_fd(&worker, &mut [0; 3]).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn what_would_be_received_can_be_told_beforehand() {
+        let (parent, worker) = pair().unwrap();
+        assert_eq!(peek(&parent), Input::Nothing);
+        send(&worker, &[IoSlice::new(b"x")]).unwrap();
+        assert_eq!((peek(&parent), peek(&parent)), (Input::Bytes, Input::Bytes));
+        drop(worker);
+        assert_eq!(recv_into(&parent, &mut BytesMut::new()).unwrap(), 1);
+        assert_eq!(peek(&parent), Input::End);
     }
 
     #[test]

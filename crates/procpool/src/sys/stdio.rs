@@ -24,12 +24,7 @@ pub(crate) fn stdin() -> BorrowedFd<'static> {
 /// and 2 where they are closed. After this, no task can read the protocol as its standard input, and no descriptor of
 /// ours can be taken for standard output.
 pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
-    let socket = match rustix::io::fcntl_dupfd_cloexec(stdin(), HIGH) {
-        Ok(socket) => socket,
-        // A low limit on descriptors: any number above the standard ones will do.
-        Err(Errno::INVAL | Errno::MFILE) => rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?,
-        Err(error) => return Err(error.into()),
-    };
+    let socket = out_of_the_way(stdin())?;
     // std opens these before `main`; a constructor runs before std.
     let (no_stdout, no_stderr) = (is_closed(rustix::stdio::raw_stdout()), is_closed(rustix::stdio::raw_stderr()));
     // Above 2, since where 1 or 2 is closed, the file would be given just that number, close-on-exec.
@@ -42,6 +37,15 @@ pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
         rustix::stdio::dup2_stderr(&null)?;
     }
     Ok(socket)
+}
+
+/// A copy of `fd` at a high number, close-on-exec.
+pub(crate) fn out_of_the_way(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    match rustix::io::fcntl_dupfd_cloexec(fd, HIGH) {
+        // A low limit on descriptors: any number above the standard ones will do.
+        Err(Errno::INVAL | Errno::MFILE) => Ok(rustix::io::fcntl_dupfd_cloexec(fd, 3)?),
+        result => Ok(result?),
+    }
 }
 
 fn is_closed(raw: i32) -> bool {

@@ -33,6 +33,7 @@ const WORDS: usize = 2048;
 // Where things are. What the parent writes, what the worker writes, and what both swap lie in cache lines of their own.
 const CANCEL: usize = 0;
 const STEP: usize = 8;
+const WAITS: usize = 16;
 const SLOT: usize = 64;
 const CLAIMED_AT: usize = SLOT + OfferId::SLOTS;
 const PANIC: usize = 256;
@@ -139,6 +140,11 @@ impl ParentPage {
         [Step::Decoding, Step::Running, Step::Encoding].into_iter().find(|&step| step_number(Some(step)) == found)
     }
 
+    /// Who waits in a queue call over there, by the worker's account: see `queue/waiting.rs`.
+    pub(crate) fn waits(&self) -> u64 {
+        self.words[WAITS].load(Ordering::Acquire)
+    }
+
     /// The last panic (or stack overflow) since the worker's last claim, if there was one. The task may have survived
     /// it.
     pub(crate) fn panic_report(&self) -> Option<PanicReport> {
@@ -182,6 +188,11 @@ impl WorkerPage {
     /// Notes how far the task is, so that a death can be told by it.
     pub(crate) fn set_step(&self, step: Option<Step>) {
         self.words[STEP].store(step_number(step), Ordering::Release);
+    }
+
+    /// The word by which this worker says who waits in a queue call.
+    pub(crate) fn waits(&self) -> &AtomicU64 {
+        &self.words[WAITS]
     }
 
     /// Leaves last words. `false` while another thread is doing so. Neither allocates nor waits: safe in a signal

@@ -6,12 +6,22 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::sys::{poll, socket};
+use crate::sys::{poll, socket, stdio};
 use crate::wire::frame::{Assembler, Fragments, Kind, Message};
 use crate::wire::message::Setup;
 
 /// How much of the set-up is read at a time.
 const SETUP_PIECE: usize = 16 * 1024;
+
+/// What a parent sends first.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) setup: Setup,
+    /// The shared page.
+    pub(super) page: OwnedFd,
+    /// The way to the queues, for when one is used.
+    pub(super) queues: OwnedFd,
+}
 
 /// The connection to the parent. The watcher has the socket, too.
 #[derive(Debug)]
@@ -27,17 +37,23 @@ impl Link {
         Link { socket, buffer: BytesMut::new(), assembler: Assembler::new(u64::MAX, Kind::FROM_PARENT) }
     }
 
-    /// Waits for the first message, and the page that travels with it. An end of the parent meanwhile is an error, also
-    /// when something else still holds its end of the socket: nobody watches yet.
-    pub(super) fn receive_setup(&mut self, parent: BorrowedFd<'_>) -> io::Result<(Setup, OwnedFd)> {
-        let mut page = None;
+    /// Waits for the first message, and the two descriptors that travel with it. An end of the parent meanwhile is an
+    /// error, also when something else still holds its end of the socket: nobody watches yet.
+    pub(super) fn receive_setup(&mut self, parent: BorrowedFd<'_>) -> io::Result<Opening> {
+        let mut passengers: Option<[OwnedFd; 2]> = None;
         loop {
             if let Some(message) = self.assembler.push(&mut self.buffer)? {
-                let page = page.ok_or_else(|| invalid("the set-up came without the shared page"))?;
+                let [page, queues] = passengers
+                    .ok_or_else(|| invalid("the set-up came without the shared page and the socket of the queues"))?;
                 if message.kind != Kind::Setup {
                     return Err(invalid("the first message is not the set-up"));
                 }
-                return Ok((Setup::decode(&message.body).map_err(invalid)?, page));
+                if !socket::is_unix_stream(&queues) {
+                    return Err(invalid("the second descriptor that came with the set-up is not a socket"));
+                }
+                // As with descriptor 0: to where no task finds it by accident.
+                let queues = stdio::out_of_the_way(queues.as_fd())?;
+                return Ok(Opening { setup: Setup::decode(&message.body).map_err(invalid)?, page, queues });
             }
             // What the parent sent before its end is not worth starting for.
             let state = poll::wait_for_parent(parent, self.socket.as_fd(), true)?;
@@ -45,12 +61,12 @@ impl Link {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             let mut piece = [0; SETUP_PIECE];
-            let (count, fd) = socket::recv_with_fd(&*self.socket, &mut piece)?;
-            match fd {
+            let (count, fds) = socket::recv_with_fds(&*self.socket, &mut piece)?;
+            match <[OwnedFd; 2]>::try_from(fds) {
                 _ if count == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Some(_) if page.is_some() => return Err(invalid("a second descriptor came with the set-up")),
-                Some(fd) => page = Some(fd),
-                None => {}
+                Ok(both) if passengers.is_none() => passengers = Some(both),
+                Err(none) if none.is_empty() => {}
+                _ => return Err(invalid("other descriptors than two came with the set-up")),
             }
             self.buffer.extend_from_slice(&piece[..count]);
         }

@@ -10,6 +10,7 @@ use super::panics;
 use super::start::{EXIT_BROKEN, fail};
 use crate::backend::scheduler::OfferId;
 use crate::current::{self, Running};
+use crate::queue;
 use crate::sys::process;
 use crate::task::{Code, CodeName, Fault, Naming, WireEntry, state, store};
 use crate::wire::frame::Kind;
@@ -98,6 +99,9 @@ impl Worker {
 
     /// Writes the whole reply. Where that fails there is no parent any more, or a task has closed the socket.
     fn send(&mut self, kind: Kind, id: u64) {
+        // Handles that came with the task, or leave with its answer, are this process's before the parent lets go of its
+        // own; and what the task has acknowledged is acknowledged before it is done.
+        queue::client::settle_if_open();
         if self.link.send(kind, id, &self.reply).is_err() {
             process::kill_own_group();
         }

@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
-use super::link::Link;
+use super::link::{Link, Opening};
 use super::{panics, serve, watcher};
+use crate::queue;
 use crate::sys::{limits, overflow, process, signals, stdio};
 use crate::wire::frame::Kind;
 use crate::wire::message::{ExeIdentity, HELLO_MAGIC, Hello, PROTOCOL, Setup, SignalPolicy};
@@ -48,7 +49,7 @@ pub(crate) fn run(start: Start) -> ! {
         Err(error) => fail(name, "watch its parent", error),
     };
     let mut link = Link::new(Arc::clone(&socket));
-    let (setup, page) = match link.receive_setup(std::os::fd::AsFd::as_fd(&parent)) {
+    let Opening { setup, page, queues } = match link.receive_setup(std::os::fd::AsFd::as_fd(&parent)) {
         Ok(received) => received,
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => process::kill_own_group(),
         Err(error) => fail(name, "receive its set-up", error),
@@ -75,6 +76,7 @@ pub(crate) fn run(start: Start) -> ! {
     panics::install(page);
     entry::set_depth(setup.depth);
     current::become_worker(&setup.name, setup.slot, setup.generation, page);
+    queue::client::set_socket(queues);
     greet(&link, &setup);
     serve::serve(link, setup, page)
 }

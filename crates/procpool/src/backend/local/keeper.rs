@@ -25,11 +25,13 @@ use crate::entry;
 use crate::error::Exit;
 use crate::panics;
 use crate::process::Watch;
+use crate::queue::Guest;
 use crate::sync::lock;
 use crate::sys::poll::{Poller, Token, Waker};
 use crate::sys::process::{Child, WorkerCommand};
 use crate::sys::readiness::Readiness;
 use crate::sys::sink::Printed;
+use crate::sys::socket::Input;
 use crate::sys::{process, socket};
 use crate::wire::frame::Kind;
 use crate::wire::message::Setup;
@@ -84,7 +86,8 @@ pub(super) struct Keeper {
     config: Arc<ProcessConfig>,
     tees: Tees,
     wards: HashMap<WorkerId, Ward>,
-    /// Which ward a token of the poller means, and the two after it: `PIDFD`, `STDOUT` and `STDERR` of the same one.
+    /// Which ward a token of the poller means, and the three after it: `PIDFD`, `STDOUT`, `STDERR` and `QUEUES` of the
+    /// same one.
     tokens: HashMap<u64, WorkerId>,
     next_token: u64,
     ended: bool,
@@ -104,6 +107,17 @@ struct Ward {
     driver: AbortHandle,
     watch: Option<Arc<Watch>>,
     killed: Killed,
+    queues: Queues,
+}
+
+/// How far a worker is with queues. (Few ever use one, and those that do are then no business of the keeper's.)
+enum Queues {
+    /// It has not used any: this end of its second socket is watched for a first byte.
+    Unused(OwnedFd),
+    /// It is known where the queues are.
+    Introduced(Guest),
+    /// It has closed its end, or could not be introduced.
+    Closed,
 }
 
 /// Whether the keeper has killed a worker, and why.
@@ -118,10 +132,11 @@ enum Killed {
 
 const WAKER: u64 = u64::MAX;
 
-/// Tokens come in fours, of which a worker uses these.
+/// Tokens come in fours, one four a worker.
 const PIDFD: u64 = 0;
 const STDOUT: u64 = 1;
 const STDERR: u64 = 2;
+const QUEUES: u64 = 3;
 const TOKENS: u64 = 4;
 
 impl Keeper {
@@ -171,6 +186,7 @@ impl Keeper {
                 match token % TOKENS {
                     STDOUT => self.listen(worker, Printed::Stdout),
                     STDERR => self.listen(worker, Printed::Stderr),
+                    QUEUES => self.introduce(worker),
                     _ => self.bury(worker),
                 }
             }
@@ -252,6 +268,7 @@ impl Keeper {
 
     fn try_spawn(&mut self, worker: WorkerId, name: &str, watch: Option<Arc<Watch>>) -> std::io::Result<()> {
         let (ours, theirs) = socket::pair()?;
+        let (queues, their_queues) = socket::pair()?;
         let (page, page_fd) = ParentPage::create()?;
         let mut child = process::spawn(WorkerCommand {
             socket: theirs,
@@ -265,7 +282,8 @@ impl Keeper {
         let pid = child.pid();
         let link = Link::new(worker, pid, page, ours, self.config.max_message, self.receiver.etiquette());
         let link = Arc::new(if self.config.captures() { link.with_output() } else { link });
-        let placed = self.place(worker, name, &mut child, &link, page_fd.as_fd());
+        let placed =
+            self.place(worker, name, &mut child, &link, &[page_fd.as_fd(), their_queues.as_fd()], queues.as_fd());
         let (token, ready, pidfd) = match placed {
             Ok(placed) => placed,
             Err(error) => {
@@ -290,7 +308,8 @@ impl Keeper {
         });
         let driver = engine.runtime().spawn(drive(Arc::clone(&self.receiver), Arc::clone(&link), ready)).abort_handle();
         self.tokens.insert(token, worker);
-        self.wards.insert(worker, Ward { token, child, link, driver, watch, killed: Killed::No });
+        let queues = Queues::Unused(queues);
+        self.wards.insert(worker, Ward { token, child, link, driver, watch, killed: Killed::No, queues });
         Ok(())
     }
 
@@ -301,7 +320,8 @@ impl Keeper {
         name: &str,
         child: &mut Child,
         link: &Arc<Link>,
-        page: BorrowedFd<'_>,
+        passengers: &[BorrowedFd<'_>],
+        queues: BorrowedFd<'_>,
     ) -> std::io::Result<(u64, Readiness, OwnedFd)> {
         // One that is gone already, and collected by somebody else, cannot be watched: it was not started.
         let Some(pidfd) = child.pidfd() else { return Err(std::io::Error::other(Exit::Unknown.to_string())) };
@@ -317,7 +337,7 @@ impl Keeper {
             ..self.config.setup.clone()
         };
         let body = setup.encode().map_err(std::io::Error::other)?;
-        link.open(Outgoing { kind: Kind::Setup, id: 0, head: Vec::new(), body: body.into() }, page)?;
+        link.open(Outgoing { kind: Kind::Setup, id: 0, head: Vec::new(), body: body.into() }, passengers)?;
         let token = self.next_token;
         self.next_token += TOKENS;
         if let Some(output) = &link.output {
@@ -332,6 +352,7 @@ impl Keeper {
         if let Some(pidfd) = child.pidfd() {
             self.poller.add(pidfd, Token(token + PIDFD))?;
         }
+        self.poller.add(queues, Token(token + QUEUES))?;
         Ok((token, ready, for_watch))
     }
 
@@ -340,6 +361,26 @@ impl Keeper {
             && let Some(output) = &ward.link.output
         {
             output.listen(printed, &self.poller);
+        }
+    }
+
+    /// A worker uses a queue for the first time, or has closed its end.
+    fn introduce(&mut self, worker: WorkerId) {
+        let Some(ward) = self.wards.get_mut(&worker) else { return };
+        let input = match &ward.queues {
+            Queues::Unused(socket) => socket::peek(socket),
+            _ => return,
+        };
+        if input == Input::Nothing {
+            return;
+        }
+        let Queues::Unused(socket) = std::mem::replace(&mut ward.queues, Queues::Closed) else { return };
+        forget(&self.poller, socket.as_fd());
+        // At its end without a byte: it is about to be over.
+        if input == Input::Bytes
+            && let Some(guest) = Guest::introduce(socket)
+        {
+            ward.queues = Queues::Introduced(guest);
         }
     }
 
@@ -395,6 +436,13 @@ impl Keeper {
             step: ward.link.page.step(),
         });
         self.receiver.engine.exited(worker, death, |workers| workers.detach(worker));
+        // Its answers have been handled, so that what it left for somebody in one of them has been taken over.
+        match ward.queues {
+            Queues::Introduced(guest) => guest.buried(),
+            // It has never heard of a queue, so nothing of it is left at one.
+            Queues::Unused(socket) => forget(&self.poller, socket.as_fd()),
+            Queues::Closed => {}
+        }
         if let Some(watch) = ward.watch {
             watch.exited(exit);
         }

@@ -152,13 +152,13 @@ impl Link {
         !self.is_stalled() && !lock(&self.orders).is_empty()
     }
 
-    /// Sends the first message, with the page's descriptor travelling beside its first byte.
-    pub(super) fn open(&self, setup: Outgoing, page: BorrowedFd<'_>) -> std::io::Result<()> {
+    /// Sends the first message, with descriptors travelling beside its first byte.
+    pub(super) fn open(&self, setup: Outgoing, passengers: &[BorrowedFd<'_>]) -> std::io::Result<()> {
         {
             let mut outbox = lock(&self.outbox);
             outbox.accept(Order::Send(setup));
             let (slices, count) = outbox.slices();
-            match socket::send_with_fd(&self.socket, &slices[..count], page) {
+            match socket::send_with_fds(&self.socket, &slices[..count], passengers) {
                 Ok(written) => outbox.advance(written),
                 // It has ended already, which is noticed on the reading side.
                 Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {

@@ -10,6 +10,7 @@ use super::output::Owner;
 use crate::backend::engine::{Offered, Workers};
 use crate::backend::scheduler::{Evidence, Now, OfferId, Overdue, WorkerId};
 use crate::process::Watch;
+use crate::queue::waiting::Reading;
 use crate::wire::frame::Kind;
 use crate::wire::message::task_head;
 use crate::wire::page::SlotState;
@@ -215,6 +216,10 @@ impl Workers for Processes {
 
     fn pid(&self, worker: WorkerId) -> Option<u32> {
         self.link(worker).map(|link| link.pid)
+    }
+
+    fn waits(&self, worker: WorkerId) -> Reading {
+        self.link(worker).map_or_else(Reading::default, |link| Reading(link.page.waits()))
     }
 
     fn finish(later: Later) {

@@ -15,7 +15,7 @@ use super::reservations::Reservations;
 use super::starts::Starts;
 use super::tasks::{Place, Spent, Task, Tasks};
 use super::timers::{Timer, Timers};
-use super::workers::Workers;
+use super::workers::{Worker, Workers};
 
 /// Decides who runs what. Told facts by [`handle`](Self::handle), it answers with decisions and never waits.
 ///
@@ -317,6 +317,27 @@ impl<P: Payload> Scheduler<P> {
         let starting = self.workers.iter().filter(|(_, worker)| worker.life.bound().is_some()).count();
         let queued = (self.queue.len() - waiting) + self.workers.ahead() + starting;
         (queued, waiting, self.tasks.len().saturating_sub(queued + waiting))
+    }
+
+    /// How many tasks wait for a worker: in the queue, for a place in it, or behind another in a worker's hand.
+    pub(crate) fn waits_for_workers(&self) -> usize {
+        self.queue.len() + self.workers.ahead()
+    }
+
+    /// Whether tasks wait because every shared worker has one already, and nobody is about to come or go.
+    pub(crate) fn is_held_up(&self) -> bool {
+        let tally = self.workers.tally();
+        self.waits_for_workers() > 0
+            && self.workers.top_idle().is_none()
+            && tally.ready > 0
+            && tally.ready == tally.live()
+            && self.starts.blocked.is_none()
+    }
+
+    /// The shared workers that have a task, by slot.
+    pub(crate) fn busy_workers(&self) -> impl Iterator<Item = WorkerId> {
+        let busy = |worker: &Worker| worker.placement == Placement::Shared && matches!(worker.life, Life::Busy(_));
+        self.workers.iter().filter(move |(_, worker)| busy(worker)).map(|(id, _)| id)
     }
 
     /// All workers that have not ended, by slot.

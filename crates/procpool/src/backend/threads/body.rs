@@ -95,6 +95,7 @@ impl Body {
             task,
             // Tasks are cancelled, hooks are not.
             cancelled: task.map_or_else(Arc::default, |_| Arc::clone(&self.desk.cancelled)),
+            waits: Arc::clone(&self.desk.waits),
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Desk {
     claimed_at: Mutex<Now>,
     /// Set for the offer that is asked to stop; read by `current().is_cancelled()`.
     pub(super) cancelled: Arc<AtomicBool>,
+    /// Written by the worker: who waits in a queue call.
+    pub(super) waits: Arc<AtomicU64>,
     abandoned: AtomicBool,
     /// The shared values that it was given.
     known: Known,
@@ -62,6 +64,7 @@ impl Desk {
             offered_at: Mutex::default(),
             claimed_at: Mutex::default(),
             cancelled: Arc::default(),
+            waits: Arc::default(),
             abandoned: AtomicBool::new(false),
             known: Known::default(),
         }

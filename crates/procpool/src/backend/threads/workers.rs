@@ -1,12 +1,14 @@
 //! The engine's decisions about workers, for threads.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::clock::{ClockHandle, Command};
 use super::desk::{Assignment, Desk, Order};
 use crate::backend::engine::{Offered, Workers};
 use crate::backend::scheduler::{Evidence, Now, OfferId, Overdue, WorkerId};
 use crate::process::Watch;
+use crate::queue::waiting::Reading;
 
 pub(super) struct Threads {
     seats: Vec<Option<(WorkerId, Arc<Desk>)>>,
@@ -116,6 +118,10 @@ impl Workers for Threads {
 
     fn pid(&self, _worker: WorkerId) -> Option<u32> {
         None
+    }
+
+    fn waits(&self, worker: WorkerId) -> Reading {
+        self.desk(worker).map_or_else(Reading::default, |desk| Reading(desk.waits.load(Ordering::Acquire)))
     }
 
     fn finish(later: Later) {

@@ -6,8 +6,8 @@
 
 use bytes::Bytes;
 
-use crate::queue::key::{Key, QueueId, Role, Shape};
 pub(crate) use crate::queue::key::QueueState;
+use crate::queue::key::{Key, QueueId, Role, Shape};
 
 /// A process that uses queues. Number 0 is the root process, where the broker lives. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -192,8 +192,10 @@ fn a_task_cannot_read_the_protocol_and_finds_few_descriptors() {
     );
     descriptors.retain(|path| path.starts_with("socket:") || path.contains("pidfd") || path.contains("memfd"));
     descriptors.sort();
-    // The socket and the parent's pidfd; the page is a mapping without a descriptor.
-    assert_eq!(descriptors.len(), 2, "{descriptors:?}");
+    // The socket, that of the queues, and the parent's pidfd; the page is a mapping without a descriptor.
+    assert_eq!(descriptors.len(), 3, "{descriptors:?}");
+    // Nothing is said on the second one by a worker that uses no queue.
+    assert_eq!(crate::sys::socket::peek(&parent.queues), crate::sys::socket::Input::Nothing);
 }
 
 #[test]

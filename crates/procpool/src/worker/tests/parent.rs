@@ -26,6 +26,8 @@ pub(super) const MAX_MESSAGE: u64 = 8 << 20;
 
 pub(super) struct Parent {
     pub(super) socket: Option<OwnedFd>,
+    /// The parent's end of the way to the queues.
+    pub(super) queues: OwnedFd,
     pub(super) page: ParentPage,
     pub(super) child: Child,
     buffer: BytesMut,
@@ -70,6 +72,7 @@ impl Parent {
         })
         .unwrap();
         let (page, fd) = ParentPage::create().unwrap();
+        let (queues, their_queues) = socket::pair().unwrap();
         let mut exe = ExeIdentity::of_this_process().unwrap();
         exe.ino ^= u64::from(other_exe);
         let setup = Setup {
@@ -88,9 +91,10 @@ impl Parent {
         let body = setup.encode().unwrap();
         let (prefix, range) = Fragments::new(Kind::Setup, 0, body.len()).next().unwrap();
         let slices = [IoSlice::new(&prefix), IoSlice::new(&body[range])];
-        assert_eq!(socket::send_with_fd(&socket, &slices, fd.as_fd()).unwrap(), prefix.len() + body.len());
+        let passengers = [fd.as_fd(), their_queues.as_fd()];
+        assert_eq!(socket::send_with_fds(&socket, &slices, &passengers).unwrap(), prefix.len() + body.len());
         let assembler = Assembler::new(MAX_MESSAGE + MESSAGE_OVERHEAD, Kind::FROM_WORKER);
-        Parent { socket: Some(socket), page, child, buffer: BytesMut::new(), assembler, offers: 0 }
+        Parent { socket: Some(socket), queues, page, child, buffer: BytesMut::new(), assembler, offers: 0 }
     }
 
     /// The same, until the worker is ready.

@@ -1,0 +1,140 @@
+//! Puts messages together from their records.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use bytes::Bytes;
+
+use super::error::WireError;
+use super::header::{Flags, Header, Kind};
+
+/// A whole message: the header of its first record (with `LAST` set, too), and everything that it consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Whole {
+    pub(crate) header: Header,
+    pub(crate) body: Bytes,
+}
+
+/// Puts messages together from records, of which those of several messages may alternate. Sans-IO.
+///
+/// Memory: no more than about twice what has arrived of each message, whatever lengths were announced.
+#[derive(Debug)]
+pub(crate) struct Assembler {
+    max_partial: usize,
+    partial: HashMap<(Kind, u32, u32), Partial>,
+}
+
+#[derive(Debug)]
+struct Partial {
+    header: Header,
+    total: u64,
+    bytes: Vec<u8>,
+}
+
+impl Assembler {
+    /// How many messages of a client may have begun and not ended. Clients keep to it.
+    pub(crate) const MAX_FROM_CLIENT: usize = 1024;
+
+    /// Accepts at most so many messages at a time that have begun and not ended.
+    pub(crate) fn new(max_partial: usize) -> Assembler {
+        Assembler { max_partial, partial: HashMap::new() }
+    }
+
+    /// Takes one record, and gives the message that it completes. `limit` is how long a message of that kind and slot may
+    /// be; it is asked once a message.
+    ///
+    /// # Errors
+    /// The records cannot be understood; do not call again.
+    pub(crate) fn push(
+        &mut self,
+        header: Header,
+        body: Bytes,
+        limit: impl FnOnce(&Header) -> u64,
+    ) -> Result<Option<Whole>, WireError> {
+        let flags = header.flags;
+        if flags.has(Flags::WHOLE) {
+            check_length(body.len() as u64, limit(&header))?;
+            if !self.partial.is_empty() && self.partial.contains_key(&key(&header)) {
+                return Err(WireError::Twice);
+            }
+            return Ok(Some(Whole { header, body }));
+        }
+        if flags.has(Flags::FIRST) {
+            self.begin(header, &body, limit).map(|()| None)
+        } else {
+            self.go_on(header, &body)
+        }
+    }
+
+    /// Forgets every message that has begun and not ended.
+    pub(crate) fn clear(&mut self) {
+        self.partial.clear();
+    }
+
+    fn begin(&mut self, header: Header, body: &[u8], limit: impl FnOnce(&Header) -> u64) -> Result<(), WireError> {
+        let (total, content) = body.split_first_chunk::<8>().ok_or(WireError::Empty)?;
+        let total = u64::from_le_bytes(*total);
+        check_length(total, limit(&header))?;
+        if content.is_empty() {
+            return Err(WireError::Empty);
+        }
+        if content.len() as u64 >= total {
+            return Err(WireError::Length);
+        }
+        if self.partial.len() >= self.max_partial {
+            return Err(WireError::TooManyPartial(self.max_partial));
+        }
+        match self.partial.entry(key(&header)) {
+            Entry::Occupied(_) => Err(WireError::Twice),
+            Entry::Vacant(place) => {
+                place.insert(Partial { header, total, bytes: content.to_vec() });
+                Ok(())
+            }
+        }
+    }
+
+    fn go_on(&mut self, header: Header, content: &[u8]) -> Result<Option<Whole>, WireError> {
+        let Entry::Occupied(mut place) = self.partial.entry(key(&header)) else { return Err(WireError::Stray) };
+        if header.flags == Flags::ABORT {
+            place.remove();
+            return Ok(None);
+        }
+        if content.is_empty() {
+            return Err(WireError::Empty);
+        }
+        let partial = place.get_mut();
+        let length = partial.bytes.len() as u64 + content.len() as u64;
+        let last = header.flags.has(Flags::LAST);
+        if last && length != partial.total || !last && length >= partial.total {
+            return Err(WireError::Length);
+        }
+        partial.grow(content.len());
+        partial.bytes.extend_from_slice(content);
+        if !last {
+            return Ok(None);
+        }
+        let Partial { header, bytes, .. } = place.remove();
+        let header = Header { flags: header.flags | Flags::LAST, ..header };
+        Ok(Some(Whole { header, body: Bytes::from(bytes) }))
+    }
+}
+
+fn key(header: &Header) -> (Kind, u32, u32) {
+    (header.kind, header.slot, header.number)
+}
+
+fn check_length(len: u64, limit: u64) -> Result<(), WireError> {
+    if len > limit { Err(WireError::MessageTooLong { len, limit }) } else { Ok(()) }
+}
+
+impl Partial {
+    /// Makes room by doubling, but never beyond the end of the message (which [`Assembler::go_on`] has checked).
+    fn grow(&mut self, count: usize) {
+        let needed = self.bytes.len() + count;
+        if needed > self.bytes.capacity() {
+            let total = usize::try_from(self.total).unwrap_or(usize::MAX);
+            let target = self.bytes.capacity().saturating_mul(2).min(total).max(needed);
+            self.bytes.reserve_exact(target - self.bytes.len());
+        }
+    }
+}
