@@ -115,7 +115,8 @@ impl ClientBoard {
         // After the claim, as the hub looks at the claims after it has asked: one of the two sees the other.
         fence(SeqCst);
         let (at, generation) = split(self.memory.of(slot, NOTIFY).load(Acquire));
-        if generation == *told || self.next_claim(slot).wrapping_sub(at) >= 1 << 31 {
+        // 0 is "never".
+        if generation == 0 || generation == *told || self.next_claim(slot).wrapping_sub(at) >= 1 << 31 {
             return false;
         }
         *told = generation;

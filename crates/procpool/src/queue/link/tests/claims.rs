@@ -139,6 +139,12 @@ fn the_hub_is_told_once_of_what_it_asked_to_be_told() {
     assert!(client.look_is_due(SLOT, &mut told) && !client.look_is_due(SLOT, &mut told));
     assert_eq!(hub.arm(SLOT, 2), Armed::Reached);
     assert!(client.look_is_due(SLOT, &mut told));
+    // Also when the slot has become another queue's.
+    hub.clear(SLOT);
+    assert!(!client.look_is_due(SLOT, &mut told));
+    hub.allow(SLOT, 0, 1);
+    assert_eq!((hub.arm(SLOT, 1), client.claim(SLOT, 0)), (Armed::Waiting, Claim::Taken));
+    assert!(client.look_is_due(SLOT, &mut told));
 }
 
 /// A number is armed while it is claimed: the hub sees it, or the client tells.

@@ -212,7 +212,7 @@ fn an_intake_that_has_enough_misses_nothing(mode: Mode) {
         assert!(next - before <= 7);
         if next % 7 == 0 {
             assert_eq!(drained.unwrap(), Drained::More);
-            assert!(mode == Mode::Socket || next == 1000 || hub.end.has_input());
+            assert!(next == 1000 || mode == Mode::Socket && next > 990 || hub.end.has_input());
         }
     }
     assert!(!hub.end.has_input());
