@@ -1,6 +1,6 @@
 //! A board as the participant sees it.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
 use std::sync::atomic::{AtomicU64, fence};
 
 use crate::queue::key::QueueState;
@@ -58,11 +58,6 @@ impl ClientBoard {
     /// Puts back bytes only: what a message needed less than was taken for it. To be told by `Look`.
     pub(crate) fn put_back_bytes(&self, slot: u32, bytes: u64) {
         self.memory.of(slot, CREDIT_BYTES).fetch_add(bytes, AcqRel);
-    }
-
-    /// How many credits are there: for decisions that nothing depends on.
-    pub(crate) fn credits(&self, slot: u32) -> u64 {
-        self.memory.of(slot, CREDITS).load(Relaxed)
     }
 
     /// Says how many senders wait for room, and how many bytes the first of them needs (0 where that is not limited). To
