@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::client::{Broken, Parcel, ParcelKey, Side, client};
+pub(crate) use super::key::Key;
 
 thread_local! {
     /// The handles that are named in what this thread encodes; `None` where what is encoded goes elsewhere.
