@@ -1,50 +1,99 @@
-//! Where handles may travel: in what this crate encodes for another process, and decodes from one.
+//! How handles travel: what is encoded names them, and whoever encodes keeps them alive.
 //!
-//! Whoever encodes notes which handles are named ([`collecting`]), and keeps them until what it encoded has arrived or is
-//! given up, so that a queue does not lose its last sender half-way. Elsewhere (a file, a user's own serializer) nobody
-//! would keep them, so there they cannot be encoded; and nothing but what came from another process is decoded to one.
+//! The bytes of a handle hold all that another process needs to use the queue. They do not hold the queue: between the
+//! drop of the handle that was encoded and the decoding of the new one, somebody must. So encoding is allowed only where
+//! somebody collects what was named ([`collecting`]), and decoding only where procpool itself decodes ([`decoding`]).
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
-use crate::queue::client::Side;
+use super::client::{Broken, Parcel, ParcelKey, Side, client};
+pub(crate) use super::key::Key;
 
 thread_local! {
     /// The handles that are named in what this thread encodes; `None` where what is encoded goes elsewhere.
     static NAMED: RefCell<Option<Vec<Side>>> = const { RefCell::new(None) };
-    /// Something that another process sent is being decoded.
-    static OPEN: Cell<bool> = const { Cell::new(false) };
+    static DECODES: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Puts back what was there before, also when a user's code panics.
-struct Restore<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for Restore<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
-/// Encodes something that goes to another process, and gives the handles that it names.
+/// Encodes something, and gives the handles that it names.
 pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Side>) {
-    let mut former = NAMED.replace(Some(Vec::new()));
-    let _restore = Restore(move || drop(NAMED.replace(former.take())));
+    /// What was encoded before goes on after this, also when this panics.
+    struct Restore(Option<Vec<Side>>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            NAMED.set(self.0.take());
+        }
+    }
+
+    let _restore = Restore(NAMED.replace(Some(Vec::new())));
     let result = encode();
     (result, NAMED.take().unwrap_or_default())
 }
 
 /// Notes that a handle is named. False where nobody would keep it.
-pub(crate) fn name(side: &Side) -> bool {
+pub(super) fn name(side: &Side) -> bool {
     NAMED.with_borrow_mut(|named| named.as_mut().map(|named| named.push(side.clone())).is_some())
 }
 
-/// Decodes something that another process sent.
-pub(crate) fn opening<R>(decode: impl FnOnce() -> R) -> R {
-    let former = OPEN.replace(true);
-    let _restore = Restore(move || OPEN.set(former));
+/// Decodes something that procpool has brought here.
+pub(crate) fn decoding<R>(decode: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            DECODES.set(self.0);
+        }
+    }
+
+    let _restore = Restore(DECODES.replace(true));
     decode()
 }
 
-/// Whether handles may be decoded here.
-pub(crate) fn is_open() -> bool {
-    OPEN.get()
+/// Whether procpool itself decodes what this thread decodes.
+pub(super) fn is_decoding() -> bool {
+    DECODES.get()
 }
+
+/// What keeps the handles in a result alive until its caller has decoded it.
+#[derive(Clone, Debug)]
+pub(crate) enum Carried {
+    /// As the worker names it: nobody has taken it over yet.
+    Named(ParcelKey),
+    Adopted(Arc<Parcel>),
+    /// The result never left this process.
+    Held(Arc<[Side]>),
+}
+
+impl Carried {
+    /// Leaves handles behind for whoever receives their name.
+    pub(crate) fn park(handles: &[Side]) -> Result<ParcelKey, Broken> {
+        client()?.park(handles)
+    }
+
+    /// Takes over what a worker has left behind. Not to be called with a lock held.
+    pub(crate) fn adopt(self) -> Carried {
+        match self {
+            Carried::Named(key) => match client() {
+                Ok(client) => Carried::Adopted(Arc::new(client.adopt(key))),
+                // Then nobody here decodes a handle, either, and says so.
+                Err(_) => Carried::Named(key),
+            },
+            other => other,
+        }
+    }
+}
+
+impl PartialEq for Carried {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Carried::Named(one), Carried::Named(other)) => one == other,
+            (Carried::Adopted(one), Carried::Adopted(other)) => Arc::ptr_eq(one, other),
+            (Carried::Held(one), Carried::Held(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Carried {}

@@ -11,6 +11,8 @@ use super::start::{EXIT_BROKEN, fail};
 use crate::backend::scheduler::OfferId;
 use crate::current::{self, Running};
 use crate::queue;
+use crate::queue::client::Side;
+use crate::queue::travel::Carried;
 use crate::sys::process;
 use crate::task::{Code, CodeName, Fault, Naming, WireEntry, state, store};
 use crate::wire::frame::Kind;
@@ -29,6 +31,8 @@ struct Worker {
     naming: Naming,
     max_message: u64,
     reply: Vec<u8>,
+    /// Those that the result names.
+    handles: Vec<Side>,
     /// This process, and none that was forked from it.
     pid: u32,
 }
@@ -37,7 +41,8 @@ struct Worker {
 pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
     let Setup { name, max_message, init, exit, exe, .. } = setup;
     let naming = if exe.is_some() { Naming::ByPlace } else { Naming::ByName };
-    let mut worker = Worker { link, page, naming, max_message, reply: Vec::new(), pid: std::process::id() };
+    let mut worker =
+        Worker { link, page, naming, max_message, reply: Vec::new(), handles: Vec::new(), pid: std::process::id() };
     worker.initialise(init);
     loop {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
@@ -113,6 +118,7 @@ impl Worker {
     /// Runs a job, and leaves what came of it in `reply`.
     fn run(&mut self, entry: &[u8], arguments: &[u8]) {
         self.reply.clear();
+        self.handles.clear();
         let failure = match find(entry, self.naming) {
             Err(why) => Some(ReplyBody::UnknownCode(why)),
             Ok(code) => self.call(&code, arguments),
@@ -128,9 +134,25 @@ impl Worker {
             let len = (self.reply.len() as u64).saturating_sub(1);
             (len > self.max_message).then_some(ReplyBody::TooLarge { len, limit: self.max_message })
         });
+        let failure = failure.or_else(|| self.park());
         if let Some(failure) = failure {
             self.reply.clear();
             failure.encode(&mut self.reply);
+        }
+    }
+
+    /// Leaves the handles that the result names behind for whoever reads it: this process lets go of its own.
+    fn park(&mut self) -> Option<ReplyBody> {
+        let handles = std::mem::take(&mut self.handles);
+        if handles.is_empty() {
+            return None;
+        }
+        match Carried::park(&handles) {
+            Ok(key) => {
+                ReplyBody::carry(key, &mut self.reply);
+                None
+            }
+            Err(why) => Some(ReplyBody::Unencodable(why.to_string())),
         }
     }
 
@@ -144,7 +166,10 @@ impl Worker {
         let outcome =
             catch_unwind(AssertUnwindSafe(|| code.run(arguments, reply, &mut |step| page.set_step(Some(step)))));
         match outcome {
-            Ok(Ok(())) => None,
+            Ok(Ok(handles)) => {
+                self.handles = handles;
+                None
+            }
             Ok(Err(Fault::Decode(error))) => Some(ReplyBody::Undecodable(error.to_string())),
             Ok(Err(Fault::NoState(why))) => Some(ReplyBody::UnknownCode(why.to_string())),
             Ok(Err(Fault::Encode(error))) => Some(ReplyBody::Unencodable(error.to_string())),
@@ -172,7 +197,7 @@ impl Worker {
             Ok(ReplyBody::Undecodable(why) | ReplyBody::Unencodable(why) | ReplyBody::UnknownCode(why)) => {
                 fail(name, "run its exit hook", why)
             }
-            Ok(ReplyBody::Value(_) | ReplyBody::TooLarge { .. }) => 0,
+            Ok(ReplyBody::Value(_) | ReplyBody::Carrying { .. } | ReplyBody::TooLarge { .. }) => 0,
             Err(_) => EXIT_BROKEN,
         }
     }
