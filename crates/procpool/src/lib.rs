@@ -441,6 +441,7 @@
 extern crate self as procpool;
 
 mod backend;
+pub mod channel;
 mod config;
 mod current;
 mod entry;
