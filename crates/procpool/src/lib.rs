@@ -255,12 +255,11 @@
 //!
 //! # Queues
 //!
-//! [`queue::bounded`] makes a queue between processes: async, many producers, many consumers. Its handles travel like any
-//! value. [`channel::duplex`] is a link with two ends.
+//! [`queue::bounded`] makes one between processes: its handles travel. [`channel::duplex`] is a link with two ends.
 //!
 //! ```no_run
 //! # async fn f(pool: procpool::Pool) -> Result<(), Box<dyn std::error::Error>> {
-//! # fn crawl(pages: procpool::queue::Sender<String>) {}
+//! # fn crawl(_: procpool::queue::Sender<String>) {}
 //! let (sender, receiver) = procpool::queue::bounded(100);
 //! let crawling = pool.spawn(procpool::call!(crawl(sender)));
 //! while let Ok(page) = receiver.recv().await { println!("{page}"); } // until no sender is left
