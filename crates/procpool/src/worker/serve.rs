@@ -136,6 +136,7 @@ impl Worker {
         });
         let failure = failure.or_else(|| self.park());
         if let Some(failure) = failure {
+            self.handles.clear();
             self.reply.clear();
             failure.encode(&mut self.reply);
         }
