@@ -129,6 +129,11 @@ impl Links {
                         link.outbox.answer(slot, request, value);
                     }
                 }
+                Action::CutOff { participant, why } => {
+                    if let Some(link) = self.all.get_mut(&participant) {
+                        link.blame(why);
+                    }
+                }
                 Action::Freed { seat } => {
                     if let Some(link) = self.all.get_mut(&seat.participant) {
                         link.free(seat.slot);
