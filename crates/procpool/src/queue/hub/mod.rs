@@ -12,6 +12,8 @@ mod families;
 mod link;
 mod outbox;
 mod state;
+#[cfg(test)]
+mod tests;
 mod translate;
 mod watch;
 

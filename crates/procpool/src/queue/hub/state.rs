@@ -102,6 +102,8 @@ impl State {
         });
         match opened {
             Ok(end) => {
+                // The thread may be asleep already: this may be somebody else's turn.
+                end.set_hub_waits();
                 let mut link = Link::new(end);
                 // It has begun to speak.
                 link.is_readable = true;
@@ -324,16 +326,21 @@ impl State {
 
     fn tell(&mut self, id: ParticipantId, event: Event) {
         let Some(link) = self.links.all.get_mut(&id) else { return };
-        match event {
-            Event::Ask { request, slot, .. } => link.asks(request, slot),
+        let question = match event {
+            Event::Ask { request, slot, .. } => Some((request, slot)),
             Event::Unask { request } => {
                 link.questions.remove(&request);
+                None
             }
-            _ => {}
-        }
+            _ => None,
+        };
         self.is_unsettled = true;
         if let Err(Breach(fault)) = self.broker.handle(id, event, &mut self.links) {
             self.blame(id, fault);
+        } else if let Some((request, slot)) = question
+            && let Some(link) = self.links.all.get_mut(&id)
+        {
+            link.questions.insert(request, slot);
         }
     }
 
