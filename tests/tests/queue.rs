@@ -124,8 +124,7 @@ fn hoard(receiver: Receiver<u32>, count: usize, gate: String) {
 async fn joinable() {
     let pool = pool(4);
     let (sender, receiver) = queue::bounded::<u32>(10);
-    let consumers: Vec<JoinHandle<_>> =
-        (0..4).map(|_| pool.spawn(call!(acknowledge_all(receiver.clone())))).collect();
+    let consumers: Vec<JoinHandle<_>> = (0..4).map(|_| pool.spawn(call!(acknowledge_all(receiver.clone())))).collect();
     for item in 0..10 {
         sender.send(item).await.unwrap();
     }

@@ -177,7 +177,8 @@ impl Stage {
     /// Kills somebody who has a task.
     fn kill(&self, random: &mut Random) -> bool {
         let workers = self.pool.snapshot().workers;
-        let busy: Vec<u32> = workers.iter().filter(|worker| worker.task.is_some()).filter_map(|worker| worker.pid).collect();
+        let busy: Vec<u32> =
+            workers.iter().filter(|worker| worker.task.is_some()).filter_map(|worker| worker.pid).collect();
         random.pick(&busy).is_some_and(|&pid| send_to_child(Signal::KILL, pid))
     }
 }
@@ -206,7 +207,11 @@ async fn storm(receiving: Receiving) {
         }
         let (result, index, _) = select_all(&mut players).await;
         let error = result.unwrap_err();
-        assert_eq!((error.kind(), error.exit().and_then(|exit| exit.signal_name())), (ErrorKind::WorkerDied, Some("SIGKILL")), "{error}");
+        assert_eq!(
+            (error.kind(), error.exit().and_then(|exit| exit.signal_name())),
+            (ErrorKind::WorkerDied, Some("SIGKILL")),
+            "{error}"
+        );
         *dead.entry(roles[index] as u8).or_default() += 1;
         let role = roles[index];
         drop(players.swap_remove(index));
@@ -234,7 +239,8 @@ async fn storm(receiving: Receiving) {
     eprintln!(
         "{} confirmed, {} received: {unconfirmed} unconfirmed, {again} again, {lost} in hand at death; {producers} \
          producers and {consumers} consumers died",
-        confirmed.len(), received.len(),
+        confirmed.len(),
+        received.len(),
     );
     // Each had one in hand at most: received and not noted, or sent and not noted.
     assert!(unconfirmed <= producers);

@@ -93,8 +93,6 @@ pub(crate) enum Action {
     CutOff { participant: ParticipantId, why: String },
     /// The participant may use this slot for another queue: nothing about the old one comes any more.
     Freed { seat: Seat },
-    /// What the participant's board says cannot be: it is to be cut off, and then to be reported as gone.
-    CutOff { participant: ParticipantId, why: String },
 }
 
 /// A participant did what it cannot have done rightly. It is to be cut off, and then to be reported as gone.

@@ -17,4 +17,4 @@ mod tests;
 mod translate;
 mod watch;
 
-pub(crate) use api::{Hub, LinkId, hub};
+pub(crate) use api::{LinkId, hub};

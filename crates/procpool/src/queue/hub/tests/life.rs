@@ -158,3 +158,33 @@ fn a_socket_can_be_opened_only_once_it_is_introduced() {
     opened.join().unwrap().unwrap();
     until(|| !hub.has_thread());
 }
+
+#[test]
+fn a_slot_is_used_again_once_it_is_free() {
+    let hub = new_hub();
+    let one = Puppet::remote(&hub);
+    for queue in 0..50 {
+        one.create(1, queue, 2);
+        assert!(one.send(1, 0, b"taken") && one.send(1, 0, b"left behind"));
+        assert_eq!(one.recv(1).as_deref(), Some(&b"taken"[..]));
+        assert!(one.say(&ToHub::Detach { slot: 1, role: Role::Sender }));
+        assert!(one.say(&ToHub::Detach { slot: 1, role: Role::Receiver }));
+        one.until_freed(1);
+    }
+}
+
+/// What another participant has written when somebody asks is part of the answer.
+#[test]
+fn an_answer_knows_all_that_was_written_before_the_question() {
+    let hub = new_hub();
+    let (one, two, root) = (Puppet::remote(&hub), Puppet::remote(&hub), Puppet::root(&hub));
+    one.create(1, 7, 900);
+    two.attach(1, 7, Role::Sender);
+    root.attach(1, 7, Role::Sender);
+    for n in 0..300 {
+        assert!(two.send(1, n, b"x"));
+        assert_eq!(one.ask(1, n, Question::Len), u64::from(2 * n + 1));
+        assert!(one.send(1, n, b"x"));
+        assert_eq!(root.ask(1, n, Question::Len), u64::from(2 * n + 2));
+    }
+}

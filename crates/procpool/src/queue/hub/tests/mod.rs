@@ -2,4 +2,5 @@
 
 mod hostile;
 mod life;
+mod processes;
 mod puppet;

@@ -1,6 +1,6 @@
 //! A participant that does what it is told, and nothing by itself.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,7 @@ pub(super) struct Puppet {
 struct Inbound {
     deliveries: HashMap<u32, VecDeque<(u32, Bytes)>>,
     answers: HashMap<u32, u64>,
-    freed: Vec<u32>,
+    freed: HashSet<u32>,
 }
 
 pub(super) fn new_hub() -> Arc<Hub> {
@@ -172,7 +172,7 @@ impl Puppet {
     }
 
     pub(super) fn until_freed(&self, slot: u32) {
-        self.wait_for(|puppet| lock(&puppet.inbound).freed.contains(&slot).then_some(()));
+        self.wait_for(|puppet| lock(&puppet.inbound).freed.take(&slot).map(drop));
     }
 
     /// Looks until there is an answer.
@@ -198,7 +198,7 @@ impl Puppet {
                     inbound.deliveries.entry(slot).or_default().push_back((delivery, body));
                 }
                 ToClient::Answer { request, value } => drop(inbound.answers.insert(request, value)),
-                ToClient::Freed { slot } => inbound.freed.push(slot),
+                ToClient::Freed { slot } => drop(inbound.freed.insert(slot)),
             }
             ControlFlow::Continue(())
         };
