@@ -89,8 +89,6 @@ pub(crate) enum Action {
     Deliver { seat: Seat, delivery: u64, message: Message, redelivered: u32 },
     /// Write an answer to the participant.
     Answer { participant: ParticipantId, request: u32, value: u64 },
-    /// What the participant's board says cannot be: it is to be cut off, and then to be reported as gone.
-    CutOff { participant: ParticipantId, why: String },
     /// The participant may use this slot for another queue: nothing about the old one comes any more.
     Freed { seat: Seat },
 }

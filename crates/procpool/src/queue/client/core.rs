@@ -62,6 +62,12 @@ impl Client {
         })
     }
 
+    /// One more participant in this process, which looks after itself, on any link.
+    #[cfg(test)]
+    pub(crate) fn on_link(link: Arc<ClientEnd>) -> Arc<Client> {
+        Client::new(link, Rousing::Own)
+    }
+
     pub(super) fn weak(&self) -> Weak<Client> {
         Weak::clone(&self.me)
     }

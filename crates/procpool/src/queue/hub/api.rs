@@ -61,7 +61,7 @@ impl fmt::Debug for Hub {
 }
 
 impl Hub {
-    pub(super) fn new(transport: Transport) -> Arc<Hub> {
+    pub(in crate::queue) fn new(transport: Transport) -> Arc<Hub> {
         Arc::new(Hub {
             state: Mutex::new(State::new(transport)),
             asked: AtomicBool::new(false),

@@ -33,15 +33,18 @@ fn messages_cross(transport: Transport) {
     let (root, one, two) = (Puppet::root(&hub), Puppet::remote(&hub), Puppet::remote(&hub));
     root.create(1, 7, 10);
     one.attach(3, 7, Role::Sender);
-    // (The root has a receiver, too, which does not want any.)
     two.attach(5, 7, Role::Receiver);
+    // It would be given some ahead.
+    root.detach(1, Role::Receiver);
+    root.create(2, 8, 10);
+    one.attach(4, 8, Role::Sender);
     pass(&one, &two, (3, 5), 2000, 8);
     pass(&one, &two, (3, 5), 20, 300_000);
     pass(&root, &two, (1, 5), 500, 64);
-    pass(&one, &root, (3, 1), 500, 64);
+    pass(&one, &root, (4, 2), 500, 64);
     // Larger than any ring or socket.
     pass(&one, &two, (3, 5), 2, 5_000_000);
-    pass(&one, &root, (3, 1), 2, 5_000_000);
+    pass(&one, &root, (4, 2), 2, 5_000_000);
 }
 
 #[test]
@@ -107,6 +110,7 @@ fn workers_of_workers_are_served_alike() {
     let innermost = inner.introduce(1);
     inner.attach(1, 7, Role::Sender);
     innermost.attach(9, 7, Role::Receiver);
+    one.detach(1, Role::Receiver);
     pass(&inner, &innermost, (1, 9), 100, 8);
     // The middle one is buried without having gone.
     assert!(one.say(&ToHub::Buried { number: 1 }));
@@ -167,8 +171,8 @@ fn a_slot_is_used_again_once_it_is_free() {
         one.create(1, queue, 2);
         assert!(one.send(1, 0, b"taken") && one.send(1, 0, b"left behind"));
         assert_eq!(one.recv(1).as_deref(), Some(&b"taken"[..]));
-        assert!(one.say(&ToHub::Detach { slot: 1, role: Role::Sender }));
-        assert!(one.say(&ToHub::Detach { slot: 1, role: Role::Receiver }));
+        one.detach(1, Role::Sender);
+        one.detach(1, Role::Receiver);
         one.until_freed(1);
     }
 }

@@ -17,7 +17,7 @@ use crate::sync::lock;
 use crate::sys::socket;
 
 /// Nothing takes this long: a test that waits longer has found a deadlock.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(4);
 
 pub(super) const SENDER_KEY: Key = Key(11);
 pub(super) const RECEIVER_KEY: Key = Key(22);
@@ -109,21 +109,29 @@ impl Puppet {
         assert!(self.say(&ToHub::Attach { slot, queue: QueueId(queue), role, key }));
     }
 
+    pub(super) fn detach(&self, slot: u32, role: Role) {
+        assert!(self.say(&ToHub::Detach { slot, role }));
+    }
+
     /// Sends, once there is a credit. `false`: cut off.
     pub(super) fn send(&self, slot: u32, stream: u32, body: &[u8]) -> bool {
+        self.take_credit(slot) && self.send_without_credit(slot, stream, body)
+    }
+
+    /// Waits for a credit. `false`: cut off.
+    pub(super) fn take_credit(&self, slot: u32) -> bool {
         let board = self.end.board();
-        if !board.take_credit(slot, 0) {
-            board.set_senders_waiting(slot, 1, 0);
-            self.say(&ToHub::Look { slot });
-            if !self.wait_for(|puppet| {
-                let gone = puppet.end.board().is_gone().then_some(false);
-                gone.or(puppet.end.board().take_credit(slot, 0).then_some(true))
-            }) {
-                return false;
-            }
-            board.set_senders_waiting(slot, 0, 0);
+        if board.take_credit(slot, 0) {
+            return true;
         }
-        self.send_without_credit(slot, stream, body)
+        board.set_senders_waiting(slot, 1, 0);
+        self.say(&ToHub::Look { slot });
+        let taken = self.wait_for(|puppet| {
+            let gone = puppet.end.board().is_gone().then_some(false);
+            gone.or(puppet.end.board().take_credit(slot, 0).then_some(true))
+        });
+        board.set_senders_waiting(slot, 0, 0);
+        taken
     }
 
     pub(super) fn send_without_credit(&self, slot: u32, stream: u32, body: &[u8]) -> bool {
