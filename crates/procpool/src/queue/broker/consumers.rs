@@ -147,7 +147,7 @@ impl Queue {
             let keep = (place.consumer.unclaimed.len() - taken) as u32;
             self.revoke(donor, keep, work);
             if let Some(place) = self.place(donor) {
-                place.consumer.window = (place.consumer.window / 2).max(1);
+                place.consumer.window /= 2;
                 place.consumer.claimed = 0;
             }
         }
@@ -202,9 +202,9 @@ impl Queue {
                 let usual = self.usual_bytes.max(first).max(1);
                 let Some(place) = self.place(index) else { continue };
                 let consumer = &mut place.consumer;
-                if consumer.claimed >= consumer.window {
+                if consumer.claimed > 0 && consumer.claimed >= consumer.window {
                     // It keeps up.
-                    consumer.window = consumer.window.saturating_mul(2);
+                    consumer.window = consumer.window.saturating_mul(2).max(1);
                     consumer.claimed = 0;
                 }
                 consumer.window = consumer.window.min(most);

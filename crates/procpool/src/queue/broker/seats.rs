@@ -90,7 +90,7 @@ impl Place {
             is_shown: false,
             is_cut: false,
             producer: Producer::default(),
-            consumer: Consumer { window: 1, ..Consumer::default() },
+            consumer: Consumer::default(),
         }
     }
 
