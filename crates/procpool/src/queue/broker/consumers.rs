@@ -14,8 +14,10 @@ impl Queue {
     /// Sees what has been claimed, and who waits.
     pub(super) fn look_at_consumers(&mut self, work: &mut Work<'_>) {
         for index in 0..self.places.len() as u32 {
-            let is_due =
-                |place: &&mut Place| place.is_receiver && (place.is_touched || !place.consumer.unclaimed.is_empty());
+            let is_due = |place: &&mut Place| {
+                let is_news = place.is_touched || !place.consumer.unclaimed.is_empty();
+                place.is_receiver && !place.is_cut && is_news
+            };
             if self.place(index).filter(is_due).is_some() {
                 self.look_at_consumer(index, work);
             }
@@ -24,7 +26,7 @@ impl Queue {
 
     /// Reads a consumer's board, and enters what it says. Gives back whether something was claimed.
     pub(super) fn look_at_consumer(&mut self, index: u32, work: &mut Work<'_>) -> bool {
-        let Some(place) = self.place(index).filter(|place| !place.is_cut) else { return false };
+        let Some(place) = self.place(index) else { return false };
         let view = work.boards.consumer(place.at);
         let consumer = &mut place.consumer;
         if view.next < consumer.next || view.next > consumer.limit {
@@ -223,8 +225,12 @@ impl Queue {
 
     /// One message for somebody who looks whether there is any. Gives back whether there is one.
     pub(super) fn offer(&mut self, index: u32, work: &mut Work<'_>) -> bool {
+        let is_able = |place: &&mut Place| place.is_receiver && !place.is_cut;
+        if self.place(index).filter(is_able).is_none() {
+            return false;
+        }
         self.look_at_consumer(index, work);
-        let Some(place) = self.place(index).filter(|place| place.is_receiver) else { return false };
+        let Some(place) = self.place(index) else { return false };
         if place.consumer.unclaimed.len() > place.consumer.waiting as usize {
             return true;
         }
@@ -329,7 +335,7 @@ impl Queue {
         let limit = work.boards.revoke(place.at, 0);
         let consumer = &mut place.consumer;
         let is_sane = (consumer.next..=consumer.limit).contains(&limit);
-        if is_sane && !place.is_cut {
+        if is_sane {
             consumer.limit = limit;
             self.take_from(index, limit, work.released);
             self.look_at_consumer(index, work);
