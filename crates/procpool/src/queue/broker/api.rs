@@ -91,6 +91,8 @@ pub(crate) enum Action {
     Answer { participant: ParticipantId, request: u32, value: u64 },
     /// The participant may use this slot for another queue: nothing about the old one comes any more.
     Freed { seat: Seat },
+    /// What the participant's board says cannot be: it is to be cut off, and then to be reported as gone.
+    CutOff { participant: ParticipantId, why: String },
 }
 
 /// A participant did what it cannot have done rightly. It is to be cut off, and then to be reported as gone.
