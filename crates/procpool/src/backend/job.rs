@@ -35,7 +35,6 @@ pub(crate) struct Submission {
     /// The values that the arguments name, alive for as long.
     pub(crate) shared: Vec<Arc<Blob>>,
     /// The handles of queues that the arguments name: for as long, too, so that no attempt finds a queue gone.
-    #[expect(dead_code, reason = "its drop is its use")]
     pub(crate) handles: Vec<Side>,
     pub(crate) completer: Completer,
     /// Told about the process of its own that this task gets, if it does.

@@ -442,6 +442,7 @@ mod tests {
             let len = bytes.len();
             match ReplyBody::decode(bytes.into()) {
                 Ok(ReplyBody::Value(value)) => prop_assert_eq!(value.len() + 1, len),
+                Ok(ReplyBody::Carrying { value, .. }) => prop_assert_eq!(value.len() + 17, len),
                 Ok(ReplyBody::Panicked(report)) => prop_assert!(report.message.len() <= len),
                 Ok(_) | Err(_) => {}
             }

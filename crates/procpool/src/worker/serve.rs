@@ -31,8 +31,6 @@ struct Worker {
     naming: Naming,
     max_message: u64,
     reply: Vec<u8>,
-    /// Those that the result names.
-    handles: Vec<Side>,
     /// This process, and none that was forked from it.
     pid: u32,
 }
@@ -41,8 +39,7 @@ struct Worker {
 pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
     let Setup { name, max_message, init, exit, exe, .. } = setup;
     let naming = if exe.is_some() { Naming::ByPlace } else { Naming::ByName };
-    let mut worker =
-        Worker { link, page, naming, max_message, reply: Vec::new(), handles: Vec::new(), pid: std::process::id() };
+    let mut worker = Worker { link, page, naming, max_message, reply: Vec::new(), pid: std::process::id() };
     worker.initialise(init);
     loop {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
@@ -118,11 +115,8 @@ impl Worker {
     /// Runs a job, and leaves what came of it in `reply`.
     fn run(&mut self, entry: &[u8], arguments: &[u8]) {
         self.reply.clear();
-        self.handles.clear();
-        let failure = match find(entry, self.naming) {
-            Err(why) => Some(ReplyBody::UnknownCode(why)),
-            Ok(code) => self.call(&code, arguments),
-        };
+        let outcome = find(entry, self.naming).map_err(ReplyBody::UnknownCode);
+        let outcome = outcome.and_then(|code| self.call(&code, arguments));
         // A task may have forked, and a child that returns from the task gets here, too. It has the socket, where its
         // answer would be a second one, and the next task's bytes half its own.
         if std::process::id() != self.pid {
@@ -130,35 +124,28 @@ impl Worker {
         }
         // What a task has printed is out before its caller hears of it. Nobody to print to is no reason to fail.
         let _ = std::io::stdout().flush();
-        let failure = failure.or_else(|| {
-            let len = (self.reply.len() as u64).saturating_sub(1);
-            (len > self.max_message).then_some(ReplyBody::TooLarge { len, limit: self.max_message })
+        let outcome = outcome.and_then(|handles| {
+            let (len, limit) = ((self.reply.len() as u64).saturating_sub(1), self.max_message);
+            if len > limit { Err(ReplyBody::TooLarge { len, limit }) } else { self.park(&handles) }
         });
-        let failure = failure.or_else(|| self.park());
-        if let Some(failure) = failure {
-            self.handles.clear();
+        if let Err(failure) = outcome {
             self.reply.clear();
             failure.encode(&mut self.reply);
         }
     }
 
     /// Leaves the handles that the result names behind for whoever reads it: this process lets go of its own.
-    fn park(&mut self) -> Option<ReplyBody> {
-        let handles = std::mem::take(&mut self.handles);
-        if handles.is_empty() {
-            return None;
+    fn park(&mut self, handles: &[Side]) -> Result<(), ReplyBody> {
+        if !handles.is_empty() {
+            let key = Carried::park(handles).map_err(|why| ReplyBody::Unencodable(why.to_string()))?;
+            ReplyBody::carry(key, &mut self.reply);
         }
-        match Carried::park(&handles) {
-            Ok(key) => {
-                ReplyBody::carry(key, &mut self.reply);
-                None
-            }
-            Err(why) => Some(ReplyBody::Unencodable(why.to_string())),
-        }
+        Ok(())
     }
 
-    /// Runs code, with its result after the tag in `reply`; says what went wrong otherwise.
-    fn call(&mut self, code: &Code, arguments: &[u8]) -> Option<ReplyBody> {
+    /// Runs code, with its result after the tag in `reply`, and gives the handles that this names; says what went wrong
+    /// otherwise.
+    fn call(&mut self, code: &Code, arguments: &[u8]) -> Result<Vec<Side>, ReplyBody> {
         let page = self.page;
         let reply = &mut self.reply;
         reply.push(ReplyBody::VALUE_TAG);
@@ -167,16 +154,13 @@ impl Worker {
         let outcome =
             catch_unwind(AssertUnwindSafe(|| code.run(arguments, reply, &mut |step| page.set_step(Some(step)))));
         match outcome {
-            Ok(Ok(handles)) => {
-                self.handles = handles;
-                None
-            }
-            Ok(Err(Fault::Decode(error))) => Some(ReplyBody::Undecodable(error.to_string())),
-            Ok(Err(Fault::NoState(why))) => Some(ReplyBody::UnknownCode(why.to_string())),
-            Ok(Err(Fault::Encode(error))) => Some(ReplyBody::Unencodable(error.to_string())),
+            Ok(Ok(handles)) => Ok(handles),
+            Ok(Err(Fault::Decode(error))) => Err(ReplyBody::Undecodable(error.to_string())),
+            Ok(Err(Fault::NoState(why))) => Err(ReplyBody::UnknownCode(why.to_string())),
+            Ok(Err(Fault::Encode(error))) => Err(ReplyBody::Unencodable(error.to_string())),
             Err(payload) => {
                 let report = panics::report(payload);
-                Some(ReplyBody::Panicked(PanicReport { state_lost: state::is_lost(), ..report }))
+                Err(ReplyBody::Panicked(PanicReport { state_lost: state::is_lost(), ..report }))
             }
         }
     }

@@ -24,6 +24,9 @@ pub(super) struct Receiver {
     pub(super) engine: Arc<Engine<Processes>>,
     pub(super) keeper: Arc<KeeperHandle>,
     pub(super) init: Option<Arc<Hook>>,
+    /// Workers have it in their set-up; the handles of queues in it are kept for them here.
+    #[expect(dead_code, reason = "its drop is its use")]
+    pub(super) exit: Option<Arc<Hook>>,
     pub(super) state: Option<Arc<Hook>>,
     /// What the workers run, if it is this program.
     pub(super) exe: Option<ExeIdentity>,
