@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use procpool::{Pool, Process, call, queue};
+use procpool::{Process, call, queue};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::dump;
@@ -71,15 +71,15 @@ pub enum Length {
     Long,
 }
 
-/// Like [`run`], in a program that has used a queue before.
+/// Like [`run`], in a program that has used a queue before, and made a `Process`.
 pub fn run_with_queues<F: Future<Output = ()>>(name: &str, link: Link, length: Length, body: impl FnOnce() -> F) {
     let first = || {
         runtime(Flavor::CurrentThread).block_on(async {
-            let pool = Pool::builder().workers(1).build().expect("a pool");
             let (sender, receiver) = queue::bounded(1);
-            pool.run(call!(send_one(sender))).await.expect("a worker sends");
+            let process = Process::spawn(call!(send_one(sender))).expect("a process");
             receiver.recv().await.expect("a message");
-            pool.shutdown().await.expect("an end");
+            process.wait().await;
+            process.join().await.expect("it has sent");
         });
     };
     let limit = match length {

@@ -48,9 +48,10 @@ async fn full_and_empty() {
     sender.try_send(3).unwrap();
     assert_eq!((receiver.recv_timeout(SHORT).await.unwrap(), receiver.recv().await.unwrap()), (2, 3));
     let pool = pool(1);
-    let (ours, theirs) = (receiver.clone(), receiver);
-    pool.run(call!(look_at(sender, theirs))).await.unwrap();
-    assert!(matches!(ours.recv().await, Err(RecvError::Disconnected)));
+    drop((sender, receiver));
+    let (sender, receiver) = queue::bounded::<u32>(2);
+    pool.run(call!(look_at(sender, receiver.clone()))).await.unwrap();
+    assert!(matches!(receiver.recv().await, Err(RecvError::Disconnected)));
     pool.shutdown().await.unwrap();
 }
 
@@ -58,6 +59,11 @@ test! {
     queues async fn behaviour_46_full_empty_and_out_of_time() {
         full_and_empty().await;
     }
+}
+
+/// Waits until so many messages wait.
+fn until_full(receiver: &Receiver<Item>, count: usize) {
+    until("the queue is full", || receiver.len_blocking().unwrap() == count);
 }
 
 fn send_until_closed(sender: Sender<Item>, producer: u32) -> u32 {
@@ -69,6 +75,7 @@ async fn closed_and_disconnected() {
     // Closed: what was sent is received, then the end.
     let (sender, receiver) = queue::bounded::<Item>(4);
     let producer = pool.spawn(call!(send_until_closed(sender.clone(), 0)));
+    until_full(&receiver, 4);
     until_in(&pool, QueueCall::Send, 1);
     receiver.close();
     assert!(receiver.is_closed());
@@ -83,6 +90,7 @@ async fn closed_and_disconnected() {
     // No receiver is left.
     let (sender, receiver) = queue::bounded::<Item>(4);
     let producer = pool.spawn(call!(send_until_closed(sender.clone(), 0)));
+    until_full(&receiver, 4);
     until_in(&pool, QueueCall::Send, 1);
     drop(receiver);
     assert_eq!(producer.await.unwrap(), 4);
@@ -193,12 +201,22 @@ async fn not_acknowledged() {
     assert_eq!((*first, first.redelivered()), (1, 0));
     first.nack().unwrap();
     assert!(matches!(first.ack(), Err(AckError::AlreadyAcknowledged)));
-    // Before what came later, and dropped: not acknowledged either.
-    for round in 1..4 {
+    // The other one may be here already, and so come first.
+    let mut both = [receiver.recv_acked().await.unwrap(), receiver.recv_acked().await.unwrap()];
+    both.sort_by_key(|delivery| **delivery);
+    assert_eq!(both.each_ref().map(|delivery| (**delivery, delivery.redelivered())), [(1, 1), (2, 0)]);
+    let [first, mut second] = both;
+    // Dropped: not acknowledged either.
+    drop(first);
+    second.ack().unwrap();
+    for round in 2..4 {
         let delivery = receiver.recv_acked().await.unwrap();
         assert_eq!((*delivery, delivery.redelivered()), (1, round));
     }
-    assert_eq!(receiver.recv_acked().await.unwrap().into_inner(), 1);
+    let delivery = receiver.recv_acked().await.unwrap().ack_on_drop();
+    assert_eq!(*delivery, 1);
+    drop(delivery);
+    sender.send(2).await.unwrap();
     // One with somebody and one on its way are two: the queue is full.
     let second = receiver.recv_acked().await.unwrap();
     sender.try_send(3).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::{FutureExt, SinkExt, StreamExt, stream};
 use procpool::channel::{self, Duplex};
 use procpool::queue::{self, AckError, Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError};
-use procpool::{AnyError, Json, Pool, Process, call};
+use procpool::{AnyError, Json, Pool, call};
 use procpool_tests::test;
 
 async fn sink_and_stream() {
@@ -127,14 +127,16 @@ fn lengths(link: Duplex<usize, String>) -> Result<(), AnyError> {
 
 async fn links() {
     let (link, theirs) = channel::duplex::<String, usize>();
-    let process = Process::spawn(call!(lengths(theirs))).unwrap();
+    let pool = Pool::builder().workers(1).build().unwrap();
+    let task = pool.spawn(call!(lengths(theirs)));
     for word in ["", "a", "seven"] {
         link.send(word.to_owned()).await.unwrap();
         assert_eq!(link.recv().await.unwrap(), word.len());
     }
     assert!(matches!(link.try_recv(), Err(TryRecvError::Empty)));
     drop(link);
-    process.join().await.unwrap().unwrap();
+    task.await.unwrap().unwrap();
+    pool.shutdown().await.unwrap();
 }
 
 test! {

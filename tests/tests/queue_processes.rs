@@ -260,10 +260,6 @@ async fn many_to_many() {
     let mut all = Vec::new();
     for consumer in consumers {
         let seen = consumer.await.unwrap();
-        for producer in 0..3 {
-            let of_one: Vec<_> = seen.iter().filter(|item| item.0 == producer).collect();
-            assert!(of_one.is_sorted(), "each consumer sees each producer's messages in their order");
-        }
         all.extend(seen);
     }
     all.sort_unstable();
@@ -285,6 +281,30 @@ fn serve(requests: Receiver<Request>) {
     for request in requests.iter() {
         let (number, answer) = request.unwrap();
         answer.send_blocking(number * number).unwrap();
+    }
+}
+
+async fn many_to_one() {
+    const COUNT: u32 = 2000;
+    let pool = pool(3);
+    let (sender, receiver) = queue::bounded::<Item>(32);
+    let producers: Vec<_> =
+        (0..3).map(|producer| pool.spawn(call!(produce(sender.clone(), producer, COUNT)))).collect();
+    drop(sender);
+    let all = rest(&receiver).await;
+    for producer in 0..3 {
+        let of_one = all.iter().copied().filter(|item| item.0 == producer);
+        assert!(of_one.eq(items(producer, COUNT)), "of each producer in its order");
+    }
+    for producer in producers {
+        producer.await.unwrap();
+    }
+    pool.shutdown().await.unwrap();
+}
+
+test! {
+    queues async fn one_consumer_receives_from_each_producer_in_its_order() {
+        many_to_one().await;
     }
 }
 
@@ -379,6 +399,7 @@ test! {
         bytes_are_bounded().await;
         fair_to_consumers().await;
         many_to_many().await;
+        many_to_one().await;
         handles_in_messages().await;
         nested_pools().await;
         dies_with_handles().await;

@@ -17,4 +17,6 @@ mod tests;
 mod translate;
 mod watch;
 
+#[cfg(test)]
+pub(crate) use api::Hub;
 pub(crate) use api::{LinkId, hub};

@@ -49,11 +49,17 @@ fn who_sends_without_a_credit_is_cut_off() {
     others_go_on(|bad| while bad.send_without_credit(1, 0, b"bad!") {});
 }
 
+/// It may have been given it by somebody who made it up: to it the queue is gone, and no more.
 #[test]
-fn who_shows_a_wrong_key_is_cut_off() {
-    others_go_on(|bad| {
-        let _ = bad.say(&ToHub::Attach { slot: 2, queue: QueueId(7), role: Role::Receiver, key: Key(12345) });
-    });
+fn a_wrong_key_opens_nothing() {
+    let hub = new_hub();
+    let (one, bad) = (Puppet::remote(&hub), Puppet::remote(&hub));
+    one.create(1, 7, 4);
+    assert!(one.send(1, 0, b"private"));
+    assert!(bad.say(&ToHub::Attach { slot: 2, queue: QueueId(7), role: Role::Receiver, key: Key(12345) }));
+    bad.wait_for(|bad| bad.end.board().state(2).drained.then_some(()));
+    assert!(!bad.end.board().is_gone());
+    assert_eq!(one.recv(1).as_deref(), Some(&b"private"[..]));
 }
 
 #[test]
