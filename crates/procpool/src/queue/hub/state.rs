@@ -192,7 +192,12 @@ impl State {
         for link in self.links.all.values() {
             link.end.set_hub_waits();
         }
-        !self.links.all.values().any(|link| link.end.has_input())
+        !self.has_input()
+    }
+
+    /// Whether a participant has written something that has not been read.
+    pub(super) fn has_input(&self) -> bool {
+        self.links.all.values().any(|link| link.end.has_input())
     }
 
     /// The root's own link rings whoever writes to it; nothing else looks.
