@@ -16,6 +16,7 @@ mod leaks;
 mod obstacles;
 mod part;
 mod processes;
+pub mod queues;
 mod random;
 pub mod registered;
 mod run;
@@ -33,13 +34,15 @@ pub use obstacles::{Famine, Swamp};
 pub use part::{Part, part};
 pub use processes::{Signal, ended, freeze, send, send_to_child, send_to_group, until_it_waits};
 pub use random::Random;
-pub use run::{Flavor, run, run_slow, run_with_processes};
+pub use run::{Flavor, Length, Link, run, run_slow, run_with_processes, run_with_queues};
 
 /// Defines a test: `test! { async fn name() { … } }`, on a runtime with two threads.
 ///
 /// `test! { current_thread async fn name() { … } }` gives a runtime with one. With `processes async fn`, what lasts as
 /// long as the program once a `Process` has been made is there before the test begins. With `slow async fn`, it has five
-/// times as long before it counts as a deadlock.
+/// times as long before it counts as a deadlock. `queues async fn` is for tests of queues (what lasts as long as the
+/// program once one has been used is there before), `slow queues async fn` for long ones, and `sockets` instead of
+/// `queues` lets them travel over sockets instead of rings.
 #[macro_export]
 macro_rules! test {
     ($(#[$meta:meta])* async fn $name:ident() $body:block) => {
@@ -68,6 +71,25 @@ macro_rules! test {
         #[test]
         fn $name() {
             $crate::run_with_processes(stringify!($name), || async $body);
+        }
+    };
+    ($(#[$meta:meta])* queues async fn $name:ident() $body:block) => {
+        $crate::test!(@queues Rings, Short, [$(#[$meta])*] $name $body);
+    };
+    ($(#[$meta:meta])* slow queues async fn $name:ident() $body:block) => {
+        $crate::test!(@queues Rings, Long, [$(#[$meta])*] $name $body);
+    };
+    ($(#[$meta:meta])* sockets async fn $name:ident() $body:block) => {
+        $crate::test!(@queues Sockets, Short, [$(#[$meta])*] $name $body);
+    };
+    ($(#[$meta:meta])* slow sockets async fn $name:ident() $body:block) => {
+        $crate::test!(@queues Sockets, Long, [$(#[$meta])*] $name $body);
+    };
+    (@queues $link:ident, $length:ident, [$(#[$meta:meta])*] $name:ident $body:block) => {
+        $(#[$meta])*
+        #[test]
+        fn $name() {
+            $crate::run_with_queues(stringify!($name), $crate::Link::$link, $crate::Length::$length, || async $body);
         }
     };
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use procpool::{Process, call};
+use procpool::{Process, call, queue};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::dump;
@@ -53,6 +53,50 @@ pub fn run_with_processes<F: Future<Output = ()>>(name: &str, body: impl FnOnce(
     run_after(name, Flavor::MultiThread, LIMIT, first, body);
 }
 
+/// What queues of the test travel over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Shared memory, as everywhere.
+    Rings,
+    /// Sockets: the reference, and the fallback.
+    Sockets,
+}
+
+/// How long a test may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// As most.
+    Short,
+    /// It has a lot to do.
+    Long,
+}
+
+/// Like [`run`], in a program that has used a queue before, and made a `Process`.
+pub fn run_with_queues<F: Future<Output = ()>>(name: &str, link: Link, length: Length, body: impl FnOnce() -> F) {
+    let first = || {
+        runtime(Flavor::CurrentThread).block_on(async {
+            let (sender, receiver) = queue::bounded(1);
+            let process = Process::spawn(call!(send_one(sender))).expect("a process");
+            receiver.recv().await.expect("a message");
+            process.wait().await;
+            process.join().await.expect("it has sent");
+        });
+    };
+    let limit = match length {
+        Length::Short => LIMIT,
+        Length::Long => SLOW_LIMIT,
+    };
+    match (isolated(name), link) {
+        (true, _) => here(name, Flavor::MultiThread, limit, first, body),
+        (false, Link::Rings) => elsewhere(name, &[]),
+        (false, Link::Sockets) => elsewhere(name, &[("PROCPOOL_QUEUE_LINK", "socket")]),
+    }
+}
+
+fn send_one(sender: queue::Sender<()>) {
+    sender.send_blocking(()).expect("there is room");
+}
+
 fn run_after<F: Future<Output = ()>>(
     name: &str,
     flavor: Flavor,
@@ -60,17 +104,23 @@ fn run_after<F: Future<Output = ()>>(
     first: impl FnOnce(),
     body: impl FnOnce() -> F,
 ) {
-    match std::env::var(ISOLATED) {
-        Ok(isolated) if isolated == name => here(name, flavor, limit, first, body),
-        _ => elsewhere(name),
+    match isolated(name) {
+        true => here(name, flavor, limit, first, body),
+        false => elsewhere(name, &[]),
     }
 }
 
-fn elsewhere(name: &str) {
+/// Whether this process is there for this test alone.
+fn isolated(name: &str) -> bool {
+    std::env::var(ISOLATED).is_ok_and(|isolated| isolated == name)
+}
+
+fn elsewhere(name: &str, environment: &[(&str, &str)]) {
     let executable = std::env::current_exe().expect("a test knows its executable");
     let output = Command::new(executable)
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(ISOLATED, name)
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .output()
         .expect("the test binary runs");

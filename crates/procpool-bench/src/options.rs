@@ -10,7 +10,7 @@ use crate::workloads;
 pub(crate) const USAGE: &str = "\
 usage: cargo run --release -p procpool-bench -- [OPTIONS]
   --quick         fewer calls and rounds: ends within 60 seconds
-  --only W1,W5    only these workloads
+  --only W1,W5    only these workloads; W5:8B-1to1 is one variant of W5
   --json FILE     also write the figures to FILE
   --help          this text";
 
@@ -34,13 +34,15 @@ pub(crate) struct Options {
     pub(crate) json: Option<PathBuf>,
     /// Names of the workloads to run; all if empty.
     pub(crate) only: Vec<String>,
+    /// Names of the variants of W5 to run; all if empty.
+    pub(crate) variants: Vec<String>,
 }
 
 impl Options {
     pub(crate) fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Command, String> {
         let mut quick = false;
         let mut json = None;
-        let mut only = Vec::new();
+        let (mut only, mut variants) = (Vec::new(), Vec::new());
         while let Some(arg) = args.next() {
             match arg.to_str() {
                 Some("--help" | "-h") => return Ok(Command::Help),
@@ -53,24 +55,33 @@ impl Options {
                 Some("--json") => json = Some(PathBuf::from(args.next().ok_or("--json needs a file")?)),
                 Some("--only") => {
                     let list = args.next().ok_or("--only needs names of workloads")?;
-                    only.extend(names(&list.to_string_lossy())?);
+                    for wanted in list.to_string_lossy().split(',') {
+                        let (name, variant) = name(wanted)?;
+                        only.push(name);
+                        variants.extend(variant);
+                    }
                 }
                 _ => return Err(format!("unknown option {}", arg.display())),
             }
         }
         // An odd number of rounds has a median that was measured.
         let (rounds, budget) = if quick { (5, Some(Duration::from_secs(50))) } else { (7, None) };
-        Ok(Command::Run(Options { quick, rounds, budget, json, only }))
+        Ok(Command::Run(Options { quick, rounds, budget, json, only, variants }))
     }
 }
 
-fn names(list: &str) -> Result<Vec<String>, String> {
-    list.split(',')
-        .map(|name| match workloads::NAMES.contains(&name) {
-            true => Ok(name.to_owned()),
-            false => Err(format!("no workload {name}; there are {}", workloads::NAMES.join(", "))),
-        })
-        .collect()
+/// A workload, and perhaps one of its variants.
+fn name(wanted: &str) -> Result<(String, Option<String>), String> {
+    let (name, variant) = wanted.split_once(':').map_or((wanted, None), |(name, variant)| (name, Some(variant)));
+    if !workloads::NAMES.contains(&name) {
+        return Err(format!("no workload {name}; there are {}", workloads::NAMES.join(", ")));
+    }
+    if let Some(variant) = variant
+        && !workloads::has_variant(name, variant)
+    {
+        return Err(format!("{name} has no variant {variant} that can be chosen"));
+    }
+    Ok((name.to_owned(), variant.map(str::to_owned)))
 }
 
 #[cfg(test)]
@@ -89,6 +100,8 @@ mod tests {
         assert!(options.quick && options.budget.is_some());
         assert_eq!(options.json, Some(PathBuf::from("a.json")));
         assert_eq!(options.only, ["W1", "W2"]);
+        let Ok(Command::Run(options)) = parse(&["--only", "W1,W5:8B-1to1"]) else { panic!("refused") };
+        assert_eq!((options.only, options.variants), (vec!["W1".into(), "W5".into()], vec!["8B-1to1".into()]));
     }
 
     #[test]
@@ -97,5 +110,6 @@ mod tests {
         assert_eq!(refused(&["--fast"]), "unknown option --fast");
         assert_eq!(refused(&["--json"]), "--json needs a file");
         assert!(refused(&["--only", "W1,W77"]).contains("no workload W77"));
+        assert!(refused(&["--only", "W5:9B-1to1"]).contains("no variant 9B-1to1"));
     }
 }

@@ -12,6 +12,8 @@ use crate::backend::failure;
 use crate::backend::scheduler::{OfferId, SchedulerConfig};
 use crate::error::{PoolError, PoolErrorKind};
 use crate::panics;
+use crate::queue::client::Side;
+use crate::queue::travel;
 use crate::sys::process;
 use crate::task::{CodeName, Entry, InitOutput, Job, Naming, Parts};
 use crate::wire::message::{EncodedJob, ReplyBody, Setup};
@@ -155,6 +157,9 @@ pub(crate) struct Hook {
     /// Its name where workers run this executable, or are threads.
     entry: CodeName,
     arguments: Bytes,
+    /// The handles of queues that the arguments name, alive for as long as workers may start.
+    #[expect(dead_code, reason = "its drop is its use")]
+    handles: Vec<Side>,
     judge: Box<dyn Fn(ReplyBody) -> Result<(), String> + Send + Sync>,
 }
 
@@ -175,9 +180,10 @@ impl Hook {
         let code = entry;
         let entry = code.name(Naming::ByPlace).map_err(|error| wrong(&error))?;
         let mut bytes = Vec::new();
-        arguments.encode(&mut bytes).map_err(|error| wrong(&error))?;
+        let (encoded, handles) = travel::collecting(|| arguments.encode(&mut bytes));
+        encoded.map_err(|error| wrong(&error))?;
         let judge = move |reply| match failure(reply) {
-            Ok(value) => match decode(&value) {
+            Ok((value, _carried)) => match decode(&value) {
                 Ok(output) => output.into_result(),
                 Err(error) => Err(format!("its result: {error}")),
             },
@@ -186,7 +192,15 @@ impl Hook {
                 None => failure.detail.unwrap_or_else(|| format!("{:?}", failure.kind)),
             }),
         };
-        Ok(Hook { name: name.as_str().to_owned(), title, code, entry, arguments: bytes.into(), judge: Box::new(judge) })
+        Ok(Hook {
+            name: name.as_str().to_owned(),
+            title,
+            code,
+            entry,
+            arguments: bytes.into(),
+            handles,
+            judge: Box::new(judge),
+        })
     }
 
     /// Whether the worker's answer says that all went well; otherwise what to tell people. Decoding it runs the user's

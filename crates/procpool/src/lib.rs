@@ -143,22 +143,6 @@
 //! [`Pool::spawn`] starts a task now and gives a [`JoinHandle`]: await it, `abort()` it, or drop it to let the task go
 //! on. [`spawn_blocking_process`] does so on a global pool, from any runtime or none.
 //!
-//! ```standalone_crate
-//! use procpool::{call, spawn_blocking_process};
-//!
-//! fn power(x: u64) -> u128 {
-//!     (x as u128).pow(x as u32)
-//! }
-//!
-//! #[procpool::main]
-//! async fn main() -> Result<(), procpool::RunError> {
-//!     let one = spawn_blocking_process(call!(power(2)));
-//!     let other = spawn_blocking_process(call!(power(3)));
-//!     assert_eq!(other.await? + one.await?, 31);
-//!     Ok(())
-//! }
-//! ```
-//!
 //! # Many items
 //!
 //! [`map`](Pool::map) calls a function for each item of an iterator, which may be endless: items are taken as there is
@@ -267,6 +251,19 @@
 //!     assert_eq!(process.join().await.unwrap_err().exit(), Some(Exit::Code(3)));
 //!     Ok(())
 //! }
+//! ```
+//!
+//! # Queues
+//!
+//! [`queue::bounded`] makes one between processes: its handles travel. [`channel::duplex`] is a link with two ends.
+//!
+//! ```no_run
+//! # async fn f(pool: procpool::Pool) -> Result<(), Box<dyn std::error::Error>> {
+//! # fn crawl(_: procpool::queue::Sender<String>) {}
+//! let (sender, receiver) = procpool::queue::bounded(100);
+//! let crawling = pool.spawn(procpool::call!(crawl(sender)));
+//! while let Ok(page) = receiver.recv().await { println!("{page}"); } // until no sender is left
+//! # Ok(crawling.await?) }
 //! ```
 //!
 //! # Who am I
@@ -441,6 +438,7 @@
 extern crate self as procpool;
 
 mod backend;
+pub mod channel;
 mod config;
 mod current;
 mod entry;

@@ -12,6 +12,11 @@ use crate::runtimes::Runtimes;
 /// All workloads, as `--only` takes them.
 pub(crate) const NAMES: [&str; 3] = ["W1", "W2", "W5"];
 
+/// Whether it is a variant that can be measured without the others.
+pub(crate) fn has_variant(workload: &str, variant: &str) -> bool {
+    workload == w5_queue::NAME && w5_queue::VARIANTS.iter().any(|(name, ..)| *name == variant)
+}
+
 /// Something to measure.
 pub(crate) trait Workload {
     fn name(&self) -> &'static str;
@@ -26,7 +31,7 @@ pub(crate) fn chosen(options: &Options) -> Vec<Box<dyn Workload>> {
     let all: [Box<dyn Workload>; NAMES.len()] = [
         Box::new(w1_latency::Latency::new(options.quick)),
         Box::new(w2_throughput::Throughput::new(options.quick)),
-        Box::new(w5_queue::Queue::new(options.quick)),
+        Box::new(w5_queue::Queue::new(options.quick, &options.variants)),
     ];
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
     all.into_iter().filter(|workload| wanted(workload.name())).collect()

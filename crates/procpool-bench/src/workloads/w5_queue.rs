@@ -9,12 +9,14 @@ use crate::queue::Shape;
 use crate::queue::systems::{self, Python};
 use crate::runtimes::Runtimes;
 
-const NAME: &str = "W5";
+pub(super) const NAME: &str = "W5";
 
 const KIB: usize = 1024;
 
 /// Name, bytes of a message, producers, consumers.
-const VARIANTS: [(&str, usize, u64, u64); 12] = [
+type Variant = (&'static str, usize, u64, u64);
+
+pub(super) const VARIANTS: [Variant; 12] = [
     ("8B-1to1", 8, 1, 1),
     ("8B-2to2", 8, 2, 2),
     ("8B-4to1", 8, 4, 1),
@@ -32,17 +34,24 @@ const VARIANTS: [(&str, usize, u64, u64); 12] = [
 pub(crate) struct Queue {
     /// Messages of 8 bytes, for a system that is quick.
     messages: u64,
+    variants: Vec<Variant>,
     /// Looked for when it is first needed.
     python: Option<Option<Python>>,
 }
 
 impl Queue {
-    pub(crate) fn new(quick: bool) -> Self {
-        Queue { messages: if quick { 200_000 } else { 1_000_000 }, python: None }
+    /// `only`: names of variants; all if there are none.
+    pub(crate) fn new(quick: bool, only: &[String]) -> Self {
+        let wanted = |variant: &Variant| only.is_empty() || only.iter().any(|name| name == variant.0);
+        Queue {
+            messages: if quick { 200_000 } else { 1_000_000 },
+            variants: VARIANTS.into_iter().filter(wanted).collect(),
+            python: None,
+        }
     }
 
     /// About as long a run for each system: one that is slow gets fewer messages, as do big ones.
-    fn shape(&self, (_, size, producers, consumers): (&str, usize, u64, u64), share: u64) -> Shape {
+    fn shape(&self, (_, size, producers, consumers): Variant, share: u64) -> Shape {
         let by_size = match size {
             ..KIB => 1,
             KIB => 2,
@@ -66,7 +75,7 @@ impl Workload for Queue {
             self.python = Some(python);
         }
         let runtime = &runtimes.homes()[0].runtime;
-        for variant in VARIANTS {
+        for &variant in &self.variants {
             let (name, size, _, consumers) = variant;
             let failed = |error| format!("{NAME}, {name}: {error}");
             let mut add = |system, rate: Result<f64, Error>| {

@@ -51,6 +51,8 @@ impl<W: Workers> After<W> {
                 let mut job = job; // All of it: to drop its span is to call the subscriber.
                 // Before its caller hears of it, so that what only this task needed is forgotten before the next one.
                 job.shared.clear();
+                // A queue that only this task kept tells those who use it, by the link of this process.
+                job.handles.clear();
                 job.completer.resolve(outcome);
             });
         }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use crate::error::{ErrorKind, Facts, RunError, Started};
+use crate::queue::travel::Carried;
 use crate::sync::lock;
 
 /// The encoded result of a task, or why there is none.
@@ -18,6 +19,8 @@ pub(crate) type Outcome = Result<Answer, RunError>;
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) value: Bytes,
+    /// What keeps the handles in it alive.
+    pub(crate) carried: Option<Carried>,
     /// How many attempts it took.
     pub(crate) attempts: u32,
 }

@@ -10,6 +10,7 @@ use super::completion::Completer;
 use super::scheduler::Payload;
 use crate::error::{Exit, Facts, Started, WorkerPanic};
 use crate::process::Watch;
+use crate::queue::client::Side;
 use crate::task::blob::Blob;
 use crate::task::{CodeName, Step, TaskName};
 use crate::wire::message::{PanicReport, ReplyBody};
@@ -33,6 +34,8 @@ pub(crate) struct Submission {
     pub(crate) arguments: Bytes,
     /// The values that the arguments name, alive for as long.
     pub(crate) shared: Vec<Arc<Blob>>,
+    /// The handles of queues that the arguments name: for as long, too, so that no attempt finds a queue gone.
+    pub(crate) handles: Vec<Side>,
     pub(crate) completer: Completer,
     /// Told about the process of its own that this task gets, if it does.
     pub(crate) watch: Option<Arc<Watch>>,

@@ -1,11 +1,14 @@
 //! From the scheduler's verdicts to what callers read, count and trace.
 
+use bytes::Bytes;
+
 use super::completion::{Answer, Outcome};
 use super::job::{Submission, Work};
 use super::scheduler::{Began, CancelReason, Counts, Refused, Resolution, TaskId, Unavailable, WorkerId};
 use super::view::worker_name;
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::pool::Report;
+use crate::queue::travel::Carried;
 use crate::wire::message::{PanicReport, ReplyBody};
 
 /// What a caller is told about the end of its task.
@@ -19,7 +22,7 @@ pub(super) fn outcome(
         Resolution::Replied { worker, reply } => {
             let worker = Facts { worker: Some(worker_name(worker)), pid: pid(worker), ..Facts::default() };
             match failure(reply) {
-                Ok(value) => return Ok(Answer { value, attempts }),
+                Ok((value, carried)) => return Ok(Answer { value, carried, attempts }),
                 Err(failure) => {
                     let Failure { kind, detail, panic } = *failure;
                     // What does not decode, or is not found, was claimed and did not run.
@@ -98,10 +101,11 @@ pub(crate) struct Failure {
     pub(crate) panic: Option<PanicReport>,
 }
 
-/// A value, or what kind of failure the worker told of.
-pub(crate) fn failure(reply: ReplyBody) -> Result<bytes::Bytes, Box<Failure>> {
+/// A value and what keeps its handles, or what kind of failure the worker told of.
+pub(crate) fn failure(reply: ReplyBody) -> Result<(Bytes, Option<Carried>), Box<Failure>> {
     let (kind, detail, panic) = match reply {
-        ReplyBody::Value(bytes) => return Ok(bytes),
+        ReplyBody::Value(bytes) => return Ok((bytes, None)),
+        ReplyBody::Carrying { value, carried } => return Ok((value, Some(carried))),
         ReplyBody::Panicked(report) => (ErrorKind::Panicked, None, Some(report)),
         ReplyBody::Undecodable(text) => {
             (ErrorKind::Decode, Some(format!("the arguments, in the worker: {text}")), None)
@@ -169,7 +173,7 @@ impl Tally {
 /// Tells tracing how a task ended. Values and failures have the same fields, so that filters can be written once.
 pub(super) fn trace(task: TaskId, job: &Submission, outcome: &Outcome) {
     match outcome {
-        Ok(Answer { value, attempts }) => tracing::trace!(
+        Ok(Answer { value, attempts, .. }) => tracing::trace!(
             target: "procpool::task", parent: &job.span,
             task = task.0, name = job.name.as_str(), outcome = "value", attempts, bytes = value.len(), "task ended"
         ),

@@ -394,7 +394,7 @@ impl PoolBuilder {
                     max_message: self.max_message,
                     setup,
                 };
-                start_processes(LocalConfig { scheduler, timings, process, init, state }, runtime)?
+                start_processes(LocalConfig { scheduler, timings, process, init, exit, state }, runtime)?
             }
         };
         for (token, how) in shutdown_on {

@@ -12,6 +12,7 @@ use crate::backend::scheduler::{Admission, CancelReason, Deadline, Placement, Ta
 use crate::backend::{Answer, Backend, Completion, Submission, completion};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::process::Watch;
+use crate::queue::travel;
 use crate::task::blob::collecting;
 use crate::task::codec::CodecError;
 use crate::task::{Parts, TaskName};
@@ -50,7 +51,7 @@ pub(crate) fn submit<R>(
         failed(ErrorKind::UnknownCode, Facts { detail, source: Some(error.into()), ..Facts::default() })
     })?;
     let mut bytes = Vec::new();
-    let (encoded, shared) = collecting(|| arguments.encode(&mut bytes));
+    let ((encoded, shared), handles) = travel::collecting(|| collecting(|| arguments.encode(&mut bytes)));
     encoded.map_err(|error| {
         let detail = Some(format!("the arguments: {error}"));
         failed(ErrorKind::Encode, Facts { detail, source: Some(error.into()), ..Facts::default() })
@@ -75,6 +76,7 @@ pub(crate) fn submit<R>(
         entry,
         arguments: bytes.into(),
         shared,
+        handles,
         completer,
         watch: terms.watch,
         alive,
@@ -114,7 +116,9 @@ pub(crate) fn named(name: &TaskName, facts: Facts) -> Facts {
 impl<R> Ticket<R> {
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<R, RunError>> {
         let outcome = std::task::ready!(self.completion.poll_take(context));
-        Poll::Ready(outcome.and_then(|Answer { value, attempts }| {
+        Poll::Ready(outcome.and_then(|Answer { value, carried, attempts }| {
+            // The handles in it are others' until it has been decoded, or could not be.
+            let _carried = carried;
             (self.decode)(&value).map_err(|error| {
                 let detail = Some(format!("the result: {error}"));
                 let facts = Facts { detail, attempts, source: Some(error.into()), ..Facts::default() };

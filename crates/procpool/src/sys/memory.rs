@@ -203,6 +203,19 @@ mod tests {
     }
 
     #[test]
+    fn private_words_are_zero_and_words_are_copied_as_bytes() {
+        let words = SharedWords::private(512).unwrap();
+        assert!(words.iter().all(|word| word.load(Relaxed) == 0));
+        words[1].store(u64::from_le_bytes(*b"abcdefgh"), Relaxed);
+        low_half(&words[2]).store(7, Relaxed);
+        let mut bytes = vec![9];
+        append_words(&words[1..2], &mut bytes);
+        append_words(&[], &mut bytes);
+        assert_eq!(bytes, b"\x09abcdefgh");
+        assert_eq!(low_half(&words[2]).load(Relaxed), 7);
+    }
+
+    #[test]
     fn the_size_is_sealed() {
         let (_words, fd) = SharedWords::create(512).unwrap();
         assert_eq!(rustix::fs::ftruncate(&fd, 0), Err(Errno::PERM));

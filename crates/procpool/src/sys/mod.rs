@@ -6,6 +6,7 @@
 pub(crate) mod clock;
 pub(crate) mod constructor;
 pub(crate) mod courier;
+pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod limits;
 pub(crate) mod memory;
@@ -14,6 +15,7 @@ pub(crate) mod misbehave;
 pub(crate) mod overflow;
 pub(crate) mod poll;
 pub(crate) mod process;
+pub(crate) mod random;
 pub(crate) mod readiness;
 pub(crate) mod signals;
 pub(crate) mod sink;

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 
+use crate::queue::client::Side;
+use crate::queue::travel;
 use crate::sync::lock;
 use crate::task::codec::CodecError;
 
@@ -21,6 +23,9 @@ pub(crate) struct Blob {
     bytes: Bytes,
     /// The blobs that are named in this one.
     needs: Vec<Arc<Blob>>,
+    /// The handles of queues that are named in it, alive for as long.
+    #[expect(dead_code, reason = "its drop is its use")]
+    handles: Vec<Side>,
     holders: Mutex<Vec<Weak<dyn Holder>>>,
 }
 
@@ -36,19 +41,19 @@ impl Blob {
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
     ) -> Result<Arc<Blob>, CodecError> {
         let mut bytes = Vec::new();
-        let (encoded, needs) = collecting(|| encode(&mut bytes));
+        let ((encoded, needs), handles) = travel::collecting(|| collecting(|| encode(&mut bytes)));
         encoded?;
-        Ok(Arc::new(Blob::of(bytes.into(), needs)))
+        Ok(Arc::new(Blob::of(bytes.into(), needs, handles)))
     }
 
     /// One that holds nothing.
     pub(crate) fn empty() -> Arc<Blob> {
-        Arc::new(Blob::of(Bytes::new(), Vec::new()))
+        Arc::new(Blob::of(Bytes::new(), Vec::new(), Vec::new()))
     }
 
-    fn of(bytes: Bytes, needs: Vec<Arc<Blob>>) -> Blob {
+    fn of(bytes: Bytes, needs: Vec<Arc<Blob>>, handles: Vec<Side>) -> Blob {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Blob { key: NEXT.fetch_add(1, Ordering::Relaxed), bytes, needs, holders: Mutex::default() }
+        Blob { key: NEXT.fetch_add(1, Ordering::Relaxed), bytes, needs, handles, holders: Mutex::default() }
     }
 
     pub(crate) fn key(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! Code that was found, ready to run.
 #![expect(unsafe_code, reason = "pairs a descriptor with the function of its type")]
 
+use crate::queue::client::Side;
 use crate::task::codec::CodecError;
 use crate::task::descriptor::{Descriptor, Function, Kind};
 use crate::task::state::NoState;
@@ -56,6 +57,8 @@ impl Code {
 
     /// Decodes `arguments`, runs the task, and appends its encoded result to `out`. `step` hears of each step as it begins.
     ///
+    /// Gives the handles of queues that the result names: somebody must keep them until it has been decoded.
+    ///
     /// # Errors
     ///
     /// The arguments or the result did not go through the codec. `out` may then hold a part of a result.
@@ -63,7 +66,12 @@ impl Code {
     /// # Panics
     ///
     /// A panic of the task, or of a user's `Serialize` or `Deserialize`, unwinds through here.
-    pub(crate) fn run(&self, arguments: &[u8], out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<(), Fault> {
+    pub(crate) fn run(
+        &self,
+        arguments: &[u8],
+        out: &mut Vec<u8>,
+        step: &mut dyn FnMut(Step),
+    ) -> Result<Vec<Side>, Fault> {
         /// Also when a decoder panics.
         struct Close;
 

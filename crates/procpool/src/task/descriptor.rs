@@ -6,6 +6,8 @@ use std::fmt::Display;
 use std::mem::{offset_of, transmute};
 use std::rc::Rc;
 
+use crate::queue::client::Side;
+use crate::queue::travel;
 use crate::task::argument::CallArguments;
 use crate::task::code::{Fault, Step};
 use crate::task::stateful::{Made, write_made};
@@ -20,7 +22,8 @@ pub(super) const VERSION: u32 = 1;
 /// A function pointer without its type; its type is that of the descriptor it travels with.
 pub(super) type Function = fn();
 
-type Run = unsafe fn(Function, &[u8], &mut Vec<u8>, &mut dyn FnMut(Step)) -> Result<(), Fault>;
+/// Gives the handles of queues that the result names, which are to be kept while it travels.
+type Run = unsafe fn(Function, &[u8], &mut Vec<u8>, &mut dyn FnMut(Step)) -> Result<Vec<Side>, Fault>;
 
 /// What a descriptor stands for, and so what it needs to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +154,7 @@ impl Descriptor {
         arguments: &[u8],
         out: &mut Vec<u8>,
         step: &mut dyn FnMut(Step),
-    ) -> Result<(), Fault> {
+    ) -> Result<Vec<Side>, Fault> {
         // SAFETY: the caller's promise is what `run` asks for.
         unsafe { (self.run)(function, arguments, out, step) }
     }
@@ -227,9 +230,12 @@ pub(super) fn of_use<S: 'static, A: Ship, R: Ship>(function: fn(&mut S, A) -> R)
     (Of::<fn(&mut S, A) -> R>::USE, unsafe { transmute::<fn(&mut S, A) -> R, Function>(function) })
 }
 
-fn finish<R: Ship>(result: R, out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<(), Fault> {
+fn finish<R: Ship>(result: R, out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<Vec<Side>, Fault> {
     step(Step::Encoding);
-    codec::encode(&result, out).map_err(Fault::Encode)
+    let (encoded, handles) = travel::collecting(|| codec::encode(&result, out));
+    encoded.map_err(Fault::Encode)?;
+    // Not before they are kept here is the result dropped, and with it the handles that it is made of.
+    Ok(handles)
 }
 
 // Each `run_*` below is a `Run`: the function must have had the type that the descriptor stands for.
@@ -239,7 +245,7 @@ unsafe fn run_task<T: Task>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<(), Fault> {
+) -> Result<Vec<Side>, Fault> {
     step(Step::Decoding);
     let task = codec::decode::<T>(arguments).map_err(Fault::Decode)?;
     step(Step::Running);
@@ -251,7 +257,7 @@ unsafe fn run_call<A: CallArguments, R: Ship>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<(), Fault> {
+) -> Result<Vec<Side>, Fault> {
     // SAFETY: the caller passes a function that was a `fn(A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> R>(function) };
     step(Step::Decoding);
@@ -265,7 +271,7 @@ unsafe fn run_map<A: Ship, R: Ship>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<(), Fault> {
+) -> Result<Vec<Side>, Fault> {
     // SAFETY: the caller passes a function that was a `fn(A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> R>(function) };
     step(Step::Decoding);
@@ -279,7 +285,7 @@ unsafe fn run_map_with<C: Ship, A: Ship, R: Ship>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<(), Fault> {
+) -> Result<Vec<Side>, Fault> {
     // SAFETY: the caller passes a function that was a `fn(&C, A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(&C, A) -> R>(function) };
     step(Step::Decoding);
@@ -296,7 +302,7 @@ unsafe fn run_make<A: Ship, S: 'static>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<(), Fault> {
+) -> Result<Vec<Side>, Fault> {
     // SAFETY: the caller passes a function that was a `fn(A) -> S` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> S>(function) };
     step(Step::Decoding);
@@ -305,7 +311,7 @@ unsafe fn run_make<A: Ship, S: 'static>(
     state::keep(function(argument));
     step(Step::Encoding);
     write_made(Ok(()), out);
-    Ok(())
+    Ok(Vec::new())
 }
 
 unsafe fn run_try_make<A: Ship, S: 'static, E: Display + 'static>(
@@ -313,7 +319,7 @@ unsafe fn run_try_make<A: Ship, S: 'static, E: Display + 'static>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<(), Fault> {
+) -> Result<Vec<Side>, Fault> {
     // SAFETY: the caller passes a function that was a `fn(A) -> Result<S, E>` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> Result<S, E>>(function) };
     step(Step::Decoding);
@@ -323,7 +329,7 @@ unsafe fn run_try_make<A: Ship, S: 'static, E: Display + 'static>(
     let made: Made = function(argument).map(state::keep).map_err(|error| error.to_string());
     step(Step::Encoding);
     write_made(made, out);
-    Ok(())
+    Ok(Vec::new())
 }
 
 unsafe fn run_use<S: 'static, A: Ship, R: Ship>(
@@ -331,7 +337,7 @@ unsafe fn run_use<S: 'static, A: Ship, R: Ship>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<(), Fault> {
+) -> Result<Vec<Side>, Fault> {
     // SAFETY: the caller passes a function that was a `fn(&mut S, A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(&mut S, A) -> R>(function) };
     step(Step::Decoding);

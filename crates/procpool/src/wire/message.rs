@@ -4,6 +4,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::queue::client::ParcelKey;
+use crate::queue::travel::{Carried, Key};
 use crate::task::{CodeName, WireEntry};
 
 /// The version of everything in this module, in [`frame`](super::frame) and in [`page`](super::page).
@@ -219,6 +221,13 @@ pub(crate) const STATE_STEP: u64 = 1;
 pub(crate) enum ReplyBody {
     /// The encoded result.
     Value(Bytes),
+    /// The encoded result, which names handles of queues.
+    Carrying {
+        /// The encoded result.
+        value: Bytes,
+        /// What keeps the handles alive.
+        carried: Carried,
+    },
     /// The task panicked; the worker lives.
     Panicked(PanicReport),
     /// The arguments do not decode; the task did not run.
@@ -241,6 +250,8 @@ const UNDECODABLE: u8 = 2;
 const UNENCODABLE: u8 = 3;
 const TOO_LARGE: u8 = 4;
 const UNKNOWN_CODE: u8 = 5;
+/// The parcel's key in 16 bytes (LE), then the encoded result.
+const CARRYING: u8 = 6;
 
 impl ReplyBody {
     /// What the body of a value starts with. The encoded result follows, so that it can be encoded in place.
@@ -257,6 +268,11 @@ impl ReplyBody {
                 out.push(Self::VALUE_TAG);
                 out.extend_from_slice(value);
             }
+            ReplyBody::Carrying { value, carried: Carried::Named(key) } => {
+                Self::begin_carrying(*key, out);
+                out.extend_from_slice(value);
+            }
+            ReplyBody::Carrying { .. } => text(out, UNENCODABLE, "its handles are not on their way"),
             ReplyBody::Panicked(report) => {
                 let keep = |text: &Option<String>, limit| text.as_deref().map(|text| cut(text, limit).to_owned());
                 let report = PanicReport {
@@ -287,6 +303,27 @@ impl ReplyBody {
         }
     }
 
+    /// Appends what the body of a value that names handles starts with; the encoded result follows.
+    fn begin_carrying(ParcelKey(Key(key)): ParcelKey, out: &mut Vec<u8>) {
+        out.push(CARRYING);
+        out.extend_from_slice(&key.to_le_bytes());
+    }
+
+    /// Makes the body of a value that of a value whose handles are in this parcel.
+    pub(crate) fn carry(key: ParcelKey, body: &mut Vec<u8>) {
+        let mut head = Vec::new();
+        Self::begin_carrying(key, &mut head);
+        body.splice(..body.len().min(1), head);
+    }
+
+    /// Takes over the handles that a value names, and gives what keeps them, too: so that whoever hands this on need not
+    /// be the one that lets go of them. Not to be called with a lock held.
+    pub(crate) fn adopt(&mut self) -> Option<Carried> {
+        let ReplyBody::Carrying { carried, .. } = self else { return None };
+        *carried = carried.clone().adopt();
+        Some(carried.clone())
+    }
+
     /// Whether the worker says that it takes no more tasks.
     pub(crate) fn is_last(&self) -> bool {
         matches!(self, ReplyBody::Panicked(report) if report.state_lost)
@@ -302,6 +339,13 @@ impl ReplyBody {
             // A piece of a read buffer, which it would keep whole for as long as its caller does not look at it.
             Self::VALUE_TAG if rest.len() <= SMALL_VALUE => Ok(ReplyBody::Value(Bytes::copy_from_slice(&rest))),
             Self::VALUE_TAG => Ok(ReplyBody::Value(rest)),
+            CARRYING => {
+                let (key, _) = rest.split_first_chunk().ok_or_else(|| WireError::new("reply", "its key is cut off"))?;
+                let carried = Carried::Named(ParcelKey(Key(u128::from_le_bytes(*key))));
+                let value = rest.slice(size_of::<u128>()..);
+                let value = if value.len() <= SMALL_VALUE { Bytes::copy_from_slice(&value) } else { value };
+                Ok(ReplyBody::Carrying { value, carried })
+            }
             PANICKED => postcard::from_bytes(&rest)
                 .map(ReplyBody::Panicked)
                 .map_err(|error| WireError::new("report of a panic", error)),
@@ -349,6 +393,10 @@ mod tests {
         for body in [
             ReplyBody::Value(Bytes::from_static(b"")),
             ReplyBody::Value(Bytes::from_static(b"value")),
+            ReplyBody::Carrying {
+                value: Bytes::from_static(b"value"),
+                carried: Carried::Named(ParcelKey(Key(7 << 70))),
+            },
             ReplyBody::Panicked(report),
             ReplyBody::Undecodable("a".to_owned()),
             ReplyBody::Unencodable("b".to_owned()),
@@ -394,6 +442,7 @@ mod tests {
             let len = bytes.len();
             match ReplyBody::decode(bytes.into()) {
                 Ok(ReplyBody::Value(value)) => prop_assert_eq!(value.len() + 1, len),
+                Ok(ReplyBody::Carrying { value, .. }) => prop_assert_eq!(value.len() + 17, len),
                 Ok(ReplyBody::Panicked(report)) => prop_assert!(report.message.len() <= len),
                 Ok(_) | Err(_) => {}
             }

@@ -11,6 +11,8 @@ use super::start::{EXIT_BROKEN, fail};
 use crate::backend::scheduler::OfferId;
 use crate::current::{self, Running};
 use crate::queue;
+use crate::queue::client::Side;
+use crate::queue::travel::Carried;
 use crate::sys::process;
 use crate::task::{Code, CodeName, Fault, Naming, WireEntry, state, store};
 use crate::wire::frame::Kind;
@@ -113,10 +115,8 @@ impl Worker {
     /// Runs a job, and leaves what came of it in `reply`.
     fn run(&mut self, entry: &[u8], arguments: &[u8]) {
         self.reply.clear();
-        let failure = match find(entry, self.naming) {
-            Err(why) => Some(ReplyBody::UnknownCode(why)),
-            Ok(code) => self.call(&code, arguments),
-        };
+        let outcome = find(entry, self.naming).map_err(ReplyBody::UnknownCode);
+        let outcome = outcome.and_then(|code| self.call(&code, arguments));
         // A task may have forked, and a child that returns from the task gets here, too. It has the socket, where its
         // answer would be a second one, and the next task's bytes half its own.
         if std::process::id() != self.pid {
@@ -124,18 +124,28 @@ impl Worker {
         }
         // What a task has printed is out before its caller hears of it. Nobody to print to is no reason to fail.
         let _ = std::io::stdout().flush();
-        let failure = failure.or_else(|| {
-            let len = (self.reply.len() as u64).saturating_sub(1);
-            (len > self.max_message).then_some(ReplyBody::TooLarge { len, limit: self.max_message })
+        let outcome = outcome.and_then(|handles| {
+            let (len, limit) = ((self.reply.len() as u64).saturating_sub(1), self.max_message);
+            if len > limit { Err(ReplyBody::TooLarge { len, limit }) } else { self.park(&handles) }
         });
-        if let Some(failure) = failure {
+        if let Err(failure) = outcome {
             self.reply.clear();
             failure.encode(&mut self.reply);
         }
     }
 
-    /// Runs code, with its result after the tag in `reply`; says what went wrong otherwise.
-    fn call(&mut self, code: &Code, arguments: &[u8]) -> Option<ReplyBody> {
+    /// Leaves the handles that the result names behind for whoever reads it: this process lets go of its own.
+    fn park(&mut self, handles: &[Side]) -> Result<(), ReplyBody> {
+        if !handles.is_empty() {
+            let key = Carried::park(handles).map_err(|why| ReplyBody::Unencodable(why.to_string()))?;
+            ReplyBody::carry(key, &mut self.reply);
+        }
+        Ok(())
+    }
+
+    /// Runs code, with its result after the tag in `reply`, and gives the handles that this names; says what went wrong
+    /// otherwise.
+    fn call(&mut self, code: &Code, arguments: &[u8]) -> Result<Vec<Side>, ReplyBody> {
         let page = self.page;
         let reply = &mut self.reply;
         reply.push(ReplyBody::VALUE_TAG);
@@ -144,13 +154,13 @@ impl Worker {
         let outcome =
             catch_unwind(AssertUnwindSafe(|| code.run(arguments, reply, &mut |step| page.set_step(Some(step)))));
         match outcome {
-            Ok(Ok(())) => None,
-            Ok(Err(Fault::Decode(error))) => Some(ReplyBody::Undecodable(error.to_string())),
-            Ok(Err(Fault::NoState(why))) => Some(ReplyBody::UnknownCode(why.to_string())),
-            Ok(Err(Fault::Encode(error))) => Some(ReplyBody::Unencodable(error.to_string())),
+            Ok(Ok(handles)) => Ok(handles),
+            Ok(Err(Fault::Decode(error))) => Err(ReplyBody::Undecodable(error.to_string())),
+            Ok(Err(Fault::NoState(why))) => Err(ReplyBody::UnknownCode(why.to_string())),
+            Ok(Err(Fault::Encode(error))) => Err(ReplyBody::Unencodable(error.to_string())),
             Err(payload) => {
                 let report = panics::report(payload);
-                Some(ReplyBody::Panicked(PanicReport { state_lost: state::is_lost(), ..report }))
+                Err(ReplyBody::Panicked(PanicReport { state_lost: state::is_lost(), ..report }))
             }
         }
     }
@@ -172,7 +182,7 @@ impl Worker {
             Ok(ReplyBody::Undecodable(why) | ReplyBody::Unencodable(why) | ReplyBody::UnknownCode(why)) => {
                 fail(name, "run its exit hook", why)
             }
-            Ok(ReplyBody::Value(_) | ReplyBody::TooLarge { .. }) => 0,
+            Ok(ReplyBody::Value(_) | ReplyBody::Carrying { .. } | ReplyBody::TooLarge { .. }) => 0,
             Err(_) => EXIT_BROKEN,
         }
     }

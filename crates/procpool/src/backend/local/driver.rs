@@ -24,6 +24,9 @@ pub(super) struct Receiver {
     pub(super) engine: Arc<Engine<Processes>>,
     pub(super) keeper: Arc<KeeperHandle>,
     pub(super) init: Option<Arc<Hook>>,
+    /// Workers have it in their set-up; the handles of queues in it are kept for them here.
+    #[expect(dead_code, reason = "its drop is its use")]
+    pub(super) exit: Option<Arc<Hook>>,
     pub(super) state: Option<Arc<Hook>>,
     /// What the workers run, if it is this program.
     pub(super) exe: Option<ExeIdentity>,
@@ -85,11 +88,13 @@ impl Receiver {
             }
             Kind::Reply => {
                 settle(link);
-                let reply =
+                let mut reply =
                     ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
                 if reply.is_last() {
                     self.engine.handle(Event::Worn { worker });
                 }
+                // Kept until the engine's lock is released: an answer that nobody wants is dropped under it.
+                let _carried = reply.adopt();
                 self.engine.handle(Event::Replied { worker, offer: OfferId(message.id), reply });
             }
             // The assembler lets through only what a worker may send.
@@ -119,7 +124,9 @@ impl Receiver {
     /// Whether the initialiser, or the making of the state, went well.
     fn judge_init(&self, message: Message) -> Result<(), String> {
         let step = message.id;
-        let reply = ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
+        let mut reply =
+            ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
+        let _carried = reply.adopt();
         let hook = if step == STATE_STEP { &self.state } else { &self.init };
         hook.as_ref().map_or(Ok(()), |hook| hook.judge(reply))
     }

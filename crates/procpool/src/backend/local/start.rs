@@ -21,6 +21,7 @@ pub(crate) struct LocalConfig {
     pub(crate) timings: Timings,
     pub(crate) process: ProcessConfig,
     pub(crate) init: Option<Arc<Hook>>,
+    pub(crate) exit: Option<Arc<Hook>>,
     pub(crate) state: Option<Arc<Hook>>,
 }
 
@@ -29,7 +30,7 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
     let os = |what: &'static str| {
         move |error: std::io::Error| PoolError::new(PoolErrorKind::Os, format!("{what}: {error}")).with_source(error)
     };
-    let LocalConfig { scheduler, timings, process, init, state } = config;
+    let LocalConfig { scheduler, timings, process, init, exit, state } = config;
     // Asked here, where it is the caller's error, and not on the keeper's thread at the first worker.
     let (probe, _) = socket::pair().map_err(os("cannot make a pair of sockets"))?;
     {
@@ -49,7 +50,7 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
     let engine =
         Arc::new(Engine::new(scheduler, demands, runtime, |epoch_ns| Processes::new(Arc::clone(&keeper), epoch_ns)));
     let exe = process.setup.exe.clone();
-    let receiver = Arc::new(Receiver { engine: Arc::clone(&engine), keeper, init, state, exe });
+    let receiver = Arc::new(Receiver { engine: Arc::clone(&engine), keeper, init, exit, state, exe });
     let thread = Keeper::new(receiver, Arc::new(process)).map_err(os("cannot make an epoll instance"))?;
     engine.end_after(thread.passed_on());
     let ended = Arc::new(Notify::new());

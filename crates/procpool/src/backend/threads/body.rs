@@ -11,6 +11,7 @@ use crate::backend::scheduler::{Event, WorkerId};
 use crate::backend::worker_name;
 use crate::config::Hook;
 use crate::current::{self, Place};
+use crate::queue::travel::Carried;
 use crate::task::{CodeName, Fault, state, store};
 use crate::wire::message::{PanicReport, ReplyBody};
 
@@ -74,7 +75,7 @@ impl Body {
         if !self.desk.claim(*offer, self.engine.now()) {
             return;
         }
-        let reply = {
+        let mut reply = {
             let _place = current::enter(self.place(Some((*task, *attempt))));
             self.call(entry, arguments)
         };
@@ -83,6 +84,8 @@ impl Body {
             if reply.is_last() {
                 self.engine.handle(Event::Worn { worker: self.worker });
             }
+            // Kept until the engine's lock is released: an answer that nobody wants is dropped under it.
+            let _carried = reply.adopt();
             self.engine.handle(Event::Replied { worker: self.worker, offer: *offer, reply });
         }
     }
@@ -107,10 +110,11 @@ impl Body {
         };
         let mut result = Vec::new();
         match catch_unwind(AssertUnwindSafe(|| code.run(arguments, &mut result, &mut |_| {}))) {
-            Ok(Ok(())) if result.len() as u64 > self.max_message => {
+            Ok(Ok(_)) if result.len() as u64 > self.max_message => {
                 ReplyBody::TooLarge { len: result.len() as u64, limit: self.max_message }
             }
-            Ok(Ok(())) => ReplyBody::Value(result.into()),
+            Ok(Ok(handles)) if handles.is_empty() => ReplyBody::Value(result.into()),
+            Ok(Ok(handles)) => ReplyBody::Carrying { value: result.into(), carried: Carried::Held(handles.into()) },
             Ok(Err(Fault::Decode(error))) => ReplyBody::Undecodable(error.to_string()),
             Ok(Err(Fault::NoState(why))) => ReplyBody::UnknownCode(why.to_string()),
             Ok(Err(Fault::Encode(error))) => ReplyBody::Unencodable(error.to_string()),

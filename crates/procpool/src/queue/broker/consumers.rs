@@ -151,7 +151,7 @@ impl Queue {
             let keep = (place.consumer.unclaimed.len() - taken) as u32;
             self.revoke(donor, keep, work);
             if let Some(place) = self.place(donor) {
-                place.consumer.window = place.consumer.window / 2;
+                place.consumer.window /= 2;
                 place.consumer.claimed = 0;
             }
         }

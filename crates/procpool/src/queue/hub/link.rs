@@ -9,9 +9,6 @@ use crate::queue::broker::Boards;
 use crate::queue::broker::api::{Action, ConsumerView, Event, ParticipantId, ProducerView, QueueState, Seat};
 use crate::queue::link::{Armed, HubEnd, Incoming, Transport, Written};
 
-/// How many of a participant's questions may be unanswered.
-const QUESTIONS: usize = 16 * 1024;
-
 /// One participant.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -21,7 +18,7 @@ pub(super) struct Link {
     /// What was taken from the inbox, and seems to have come too early; and in which round that was.
     pub(super) held: Option<(Event, u32)>,
     pub(super) outbox: Outbox,
-    /// What its questions are about: which slot.
+    /// What its questions are about: which slot. (How many there may be is the broker's business.)
     pub(super) questions: HashMap<u32, u32>,
     /// Up to where deliveries have ever been allowed, by slot.
     allowed: Vec<u64>,
@@ -62,14 +59,6 @@ impl Link {
             self.inbox.clear();
             self.held = None;
             self.end_of = Some(End::Fault(fault.into()));
-        }
-    }
-
-    /// Notes a question. Too many are a fault.
-    pub(super) fn asks(&mut self, request: u32, slot: u32) {
-        self.questions.insert(request, slot);
-        if self.questions.len() > QUESTIONS {
-            self.blame(format!("it asked {QUESTIONS} questions at a time"));
         }
     }
 

@@ -12,7 +12,11 @@ mod families;
 mod link;
 mod outbox;
 mod state;
+#[cfg(test)]
+mod tests;
 mod translate;
 mod watch;
 
-pub(crate) use api::{Hub, LinkId, hub};
+#[cfg(test)]
+pub(crate) use api::Hub;
+pub(crate) use api::{LinkId, hub};

@@ -102,6 +102,8 @@ impl State {
         });
         match opened {
             Ok(end) => {
+                // The thread may be asleep already: this may be somebody else's turn.
+                end.set_hub_waits();
                 let mut link = Link::new(end);
                 // It has begun to speak.
                 link.is_readable = true;
@@ -190,7 +192,12 @@ impl State {
         for link in self.links.all.values() {
             link.end.set_hub_waits();
         }
-        !self.links.all.values().any(|link| link.end.has_input())
+        !self.has_input()
+    }
+
+    /// Whether a participant has written something that has not been read.
+    pub(super) fn has_input(&self) -> bool {
+        self.links.all.values().any(|link| link.end.has_input())
     }
 
     /// The root's own link rings whoever writes to it; nothing else looks.
@@ -255,29 +262,14 @@ impl State {
     /// Tells the broker what has been read.
     fn hear(&mut self, round: u32, watch: Option<&Arc<Watch>>, after: &mut After) -> Heard {
         let mut heard = Heard { all: true, questions: false };
-        let held = self.links.all.values().filter(|link| link.held.is_some()).count();
-        let mut ids: Vec<_> = self.links.all.keys().copied().collect();
-        while let Some(id) = ids.pop() {
-            loop {
-                let Some(link) = self.links.all.get_mut(&id) else { break };
-                let (said, passenger, since) = match link.held.take() {
-                    Some((event, since)) => (Said::Event(event), None, since),
-                    None => {
-                        let Some(Incoming { header, body, passenger }) = link.inbox.pop_front() else { break };
-                        let said = ToHub::decode(&header, body).and_then(|said| translate(said, link.end.board()));
-                        match said {
-                            Ok(said) => (said, passenger, round),
-                            Err(error) => {
-                                link.blame(error.to_string());
-                                break;
-                            }
-                        }
-                    }
-                };
+        // Each of those that are held back may be caused by another one of them.
+        let held = self.links.all.values().filter(|link| link.held.is_some()).count().max(1);
+        let ids: Vec<_> = self.links.all.keys().copied().collect();
+        for id in ids {
+            while let Some((said, passenger, since)) = self.next_of(id, round) {
                 match said {
                     Said::Event(event) => {
-                        // Each of those that are held back may be caused by another one of them.
-                        let is_due = round > ROUNDS || round as usize > since as usize + held.max(1);
+                        let is_due = round > ROUNDS || round as usize > since as usize + held;
                         if !is_due && self.is_early(&event) {
                             if let Some(link) = self.links.all.get_mut(&id) {
                                 link.held = Some((event, since));
@@ -288,16 +280,7 @@ impl State {
                         heard.questions |= matches!(event, Event::Ask { .. });
                         self.tell(id, event);
                     }
-                    Said::Introduce { number } => {
-                        let ward = self.number();
-                        match self.families.introduce_by(id, number, ward) {
-                            Ok(()) => match passenger {
-                                Some(socket) => self.open(ward, socket, watch, after),
-                                None => self.blame(id, "a worker without its socket".to_owned()),
-                            },
-                            Err(Breach(fault)) => self.blame(id, fault),
-                        }
-                    }
+                    Said::Introduce { number } => self.introduce_by(id, number, passenger, watch, after),
                     Said::Buried { number } => match self.families.buried_by(id, number) {
                         Ok((ward, burial)) => {
                             self.bury(ward, burial);
@@ -313,6 +296,39 @@ impl State {
         heard
     }
 
+    /// What a participant said next, with the socket that came with it, and in which round it was looked at first.
+    fn next_of(&mut self, id: ParticipantId, round: u32) -> Option<(Said, Option<OwnedFd>, u32)> {
+        let link = self.links.all.get_mut(&id)?;
+        if let Some((event, since)) = link.held.take() {
+            return Some((Said::Event(event), None, since));
+        }
+        let Incoming { header, body, passenger } = link.inbox.pop_front()?;
+        match ToHub::decode(&header, body).and_then(|said| translate(said, link.end.board())) {
+            Ok(said) => Some((said, passenger, round)),
+            Err(error) => {
+                link.blame(error.to_string());
+                None
+            }
+        }
+    }
+
+    /// A participant has a worker of its own.
+    fn introduce_by(
+        &mut self,
+        id: ParticipantId,
+        number: u32,
+        socket: Option<OwnedFd>,
+        watch: Option<&Arc<Watch>>,
+        after: &mut After,
+    ) {
+        let ward = self.number();
+        match (self.families.introduce_by(id, number, ward), socket) {
+            (Ok(()), Some(socket)) => self.open(ward, socket, watch, after),
+            (Ok(()), None) => self.blame(id, "it introduced a worker without its socket".to_owned()),
+            (Err(Breach(fault)), _) => self.blame(id, fault),
+        }
+    }
+
     /// Whether an event may have been read before what caused it.
     fn is_early(&self, event: &Event) -> bool {
         match event {
@@ -324,16 +340,21 @@ impl State {
 
     fn tell(&mut self, id: ParticipantId, event: Event) {
         let Some(link) = self.links.all.get_mut(&id) else { return };
-        match event {
-            Event::Ask { request, slot, .. } => link.asks(request, slot),
+        let question = match event {
+            Event::Ask { request, slot, .. } => Some((request, slot)),
             Event::Unask { request } => {
                 link.questions.remove(&request);
+                None
             }
-            _ => {}
-        }
+            _ => None,
+        };
         self.is_unsettled = true;
         if let Err(Breach(fault)) = self.broker.handle(id, event, &mut self.links) {
             self.blame(id, fault);
+        } else if let Some((request, slot)) = question
+            && let Some(link) = self.links.all.get_mut(&id)
+        {
+            link.questions.insert(request, slot);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A board as the participant sees it.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
 use std::sync::atomic::{AtomicU64, fence};
 
 use crate::queue::key::QueueState;
@@ -60,11 +60,6 @@ impl ClientBoard {
         self.memory.of(slot, CREDIT_BYTES).fetch_add(bytes, AcqRel);
     }
 
-    /// How many credits are there: for decisions that nothing depends on.
-    pub(crate) fn credits(&self, slot: u32) -> u64 {
-        self.memory.of(slot, CREDITS).load(Relaxed)
-    }
-
     /// Says how many senders wait for room, and how many bytes the first of them needs (0 where that is not limited). To
     /// be told by `Look`.
     pub(crate) fn set_senders_waiting(&self, slot: u32, count: u32, needs: u64) {
@@ -115,7 +110,8 @@ impl ClientBoard {
         // After the claim, as the hub looks at the claims after it has asked: one of the two sees the other.
         fence(SeqCst);
         let (at, generation) = split(self.memory.of(slot, NOTIFY).load(Acquire));
-        if generation == *told || self.next_claim(slot).wrapping_sub(at) >= 1 << 31 {
+        // 0 is "never".
+        if generation == 0 || generation == *told || self.next_claim(slot).wrapping_sub(at) >= 1 << 31 {
             return false;
         }
         *told = generation;

@@ -77,11 +77,6 @@ impl ClientEnd {
         &self.board
     }
 
-    /// What carries the records.
-    pub(crate) fn transport(&self) -> Transport {
-        self.transport
-    }
-
     /// Writes one record, or nothing of it. On a socket this waits until the hub has read enough, which it always does.
     /// Does not ring.
     ///

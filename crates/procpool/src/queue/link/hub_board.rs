@@ -58,7 +58,9 @@ impl HubBoard {
         for at in [CREDITS, CREDIT_BYTES, SENDERS, NEEDS, CLAIM, ACK_FROM, RECEIVERS, NOTIFY, STATE] {
             self.memory.of(slot, at).store(0, Release);
         }
-        *self.known(slot) = Known::default();
+        // Generations go on: the client may remember the last one of this slot.
+        let known = self.known(slot);
+        *known = Known { generation: known.generation, ..Known::default() };
     }
 
     /// The producer's side of the entry.

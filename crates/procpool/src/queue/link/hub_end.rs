@@ -138,8 +138,8 @@ impl HubEnd {
         want_room(&self.memory);
     }
 
-    /// Whether the ring holds something to be read, or cannot be: for the last look before sleeping. Always `false` with
-    /// a socket, which tells by being readable.
+    /// Whether there is something to be read (or an error to be told) that no bell and no readable socket will tell of: for
+    /// the last look before sleeping.
     pub(crate) fn has_input(&self) -> bool {
         self.reading.has_input()
     }

@@ -12,11 +12,14 @@ mod ring;
 mod socket;
 mod start;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use crate::sys::futex::Waited;
 pub(crate) use client_board::{Claim, ClientBoard};
-pub(crate) use client_end::{ClientEnd, Noted, Writer};
+pub(crate) use client_end::{ClientEnd, Writer};
 pub(crate) use end::{Drained, Incoming, Intake, LinkError, Written};
 pub(crate) use hub_board::{Armed, HubBoard};
 pub(crate) use hub_end::{HubEnd, Rouser};
 pub(crate) use layout::Transport;
-pub(crate) use start::{Bell, open, private, welcome};
+pub(crate) use start::{open, private, welcome};

@@ -38,6 +38,8 @@ pub(super) struct Reading {
     ring: Option<RingReader>,
     /// What was copied out of the ring when the intake had enough.
     left: Records,
+    /// A record that has to wait until the socket has been read.
+    held: Option<(Header, Bytes)>,
     stream: SocketReader,
     /// Whether the client's `Open` has been seen.
     opened: bool,
@@ -55,15 +57,19 @@ impl Reading {
             side,
             ring: (transport == Transport::Ring).then(|| RingReader::new(memory, way)),
             left: Records::default(),
+            held: None,
             stream: SocketReader::default(),
             opened: false,
             assembler: Assembler::new(max_partial),
         }
     }
 
-    /// Whether the ring holds something. `false` where there is none.
+    /// Whether there is something to be taken that no bell and no socket will tell of.
     pub(super) fn has_input(&self) -> bool {
-        !self.left.is_empty() || self.ring.as_ref().is_some_and(RingReader::has_input)
+        !self.left.is_empty()
+            || self.held.is_some()
+            || self.stream.has_whole()
+            || self.ring.as_ref().is_some_and(RingReader::has_input)
     }
 
     /// Takes what is in the pipe, up to what was there when this began.
@@ -89,10 +95,13 @@ impl Reading {
         intake: &mut impl Intake,
     ) -> Result<Drained, LinkError> {
         loop {
-            while let Some((header, body)) = self.left.next()? {
+            while let Some((header, body)) = self.next_held_or_left()? {
                 if let (Kind::Buried, Some(socket)) = (header.kind, socket) {
                     // The process was introduced before, on the socket: nothing told us to look there first.
-                    while self.read_socket(socket, intake)? == Drained::More {}
+                    if self.read_socket(socket, intake)? == Drained::More {
+                        self.held = Some((header, body));
+                        return Ok(Drained::More);
+                    }
                 }
                 if self.give(From::Ring, header, body, None, intake)?.is_break() {
                     return Ok(Drained::More);
@@ -107,6 +116,13 @@ impl Reading {
                 None if self.has_input() => return Ok(Drained::More),
                 None => return Ok(Drained::All),
             }
+        }
+    }
+
+    fn next_held_or_left(&mut self) -> Result<Option<(Header, Bytes)>, WireError> {
+        match self.held.take() {
+            Some(held) => Ok(Some(held)),
+            None => self.left.next(),
         }
     }
 

@@ -112,7 +112,7 @@ impl RingWriter {
 
     fn look_at_head(&mut self) -> Result<(), WireError> {
         let head = self.way.head(&self.memory).load(Acquire);
-        if head < self.head || head > self.tail || head % 8 != 0 {
+        if head < self.head || head > self.tail || !head.is_multiple_of(8) {
             return Err(WireError::Ring);
         }
         self.head = head;
@@ -192,7 +192,7 @@ impl RingReader {
     pub(super) fn tail(&self) -> Result<u64, WireError> {
         let tail = self.way.tail(&self.memory).load(Acquire);
         match tail.checked_sub(self.head) {
-            Some(there) if there <= RING && there % 8 == 0 => Ok(tail),
+            Some(there) if there <= RING && there.is_multiple_of(8) => Ok(tail),
             _ => Err(WireError::Ring),
         }
     }

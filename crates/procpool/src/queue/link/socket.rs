@@ -60,6 +60,13 @@ impl SocketReader {
         Ok(if count == 0 { Received::End } else { Received::Some(count) })
     }
 
+    /// Whether [`next`](Self::next) has something to say without another receive.
+    pub(super) fn has_whole(&self) -> bool {
+        let Some(header) = self.buffer.first_chunk() else { return false };
+        // What cannot be understood is an error that waits to be told.
+        Header::decode(header).map_or(true, |(_, len)| self.buffer.len() >= HEADER_LEN + len as usize)
+    }
+
     /// The next record that has come whole.
     pub(super) fn next(&mut self) -> Result<Option<Record>, WireError> {
         let Some(header) = self.buffer.first_chunk() else { return Ok(None) };

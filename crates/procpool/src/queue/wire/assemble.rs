@@ -66,11 +66,6 @@ impl Assembler {
         }
     }
 
-    /// Forgets every message that has begun and not ended.
-    pub(crate) fn clear(&mut self) {
-        self.partial.clear();
-    }
-
     fn begin(&mut self, header: Header, body: &[u8], limit: impl FnOnce(&Header) -> u64) -> Result<(), WireError> {
         let (total, content) = body.split_first_chunk::<8>().ok_or(WireError::Empty)?;
         let total = u64::from_le_bytes(*total);

@@ -9,9 +9,12 @@ mod header;
 mod to_client;
 mod to_hub;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use assemble::{Assembler, Whole};
 pub(crate) use body::{Small, encode_handles};
-pub(crate) use cut::{Cut, Cuts};
+pub(crate) use cut::Cuts;
 pub(crate) use error::WireError;
 pub(crate) use header::{Flags, HEADER_LEN, Header, Kind, MAX_FRAGMENT, SLOTS};
 pub(crate) use to_client::ToClient;

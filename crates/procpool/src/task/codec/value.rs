@@ -3,6 +3,7 @@
 use super::decode::Decoder;
 use super::encode::Encoder;
 use super::error::{CodecError, Direction, MIRROR};
+use crate::queue::travel;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use std::any::{Any, TypeId};
@@ -38,7 +39,8 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(bytes: &mut &[u8]) ->
     let mut decoder = Decoder::new(bytes);
     let value = match plain(&mut decoder) {
         Some(value) => value,
-        None => decoder.value(),
+        // All that goes through this codec has been brought here by procpool, and so may hold handles of queues.
+        None => travel::decoding(|| decoder.value()),
     };
     let value = value.map_err(|error| error.in_type::<T>(Direction::Decode))?;
     *bytes = decoder.rest();

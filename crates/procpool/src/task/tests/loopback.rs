@@ -59,7 +59,7 @@ impl<R> Sent<R> {
 
     /// Runs it on other arguments than its own.
     pub(super) fn run_on(&self, arguments: &[u8]) -> Result<(), Fault> {
-        self.entry.resolve().expect("the entry is whole").run(arguments, &mut Vec::new(), &mut |_| ())
+        self.entry.resolve().expect("the entry is whole").run(arguments, &mut Vec::new(), &mut |_| ()).map(drop)
     }
 }
 

@@ -1,0 +1,1 @@
+//! A hub that is played by the test.

@@ -1,0 +1,99 @@
+//! How handles travel: what is encoded names them, and whoever encodes keeps them alive.
+//!
+//! The bytes of a handle hold all that another process needs to use the queue. They do not hold the queue: between the
+//! drop of the handle that was encoded and the decoding of the new one, somebody must. So encoding is allowed only where
+//! somebody collects what was named ([`collecting`]), and decoding only where procpool itself decodes ([`decoding`]).
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use super::client::{Broken, Parcel, ParcelKey, Side, client};
+pub(crate) use super::key::Key;
+
+thread_local! {
+    /// The handles that are named in what this thread encodes; `None` where what is encoded goes elsewhere.
+    static NAMED: RefCell<Option<Vec<Side>>> = const { RefCell::new(None) };
+    static DECODES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Encodes something, and gives the handles that it names.
+pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Side>) {
+    /// What was encoded before goes on after this, also when this panics.
+    struct Restore(Option<Vec<Side>>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            NAMED.set(self.0.take());
+        }
+    }
+
+    let _restore = Restore(NAMED.replace(Some(Vec::new())));
+    let result = encode();
+    (result, NAMED.take().unwrap_or_default())
+}
+
+/// Notes that a handle is named. False where nobody would keep it.
+pub(super) fn name(side: &Side) -> bool {
+    NAMED.with_borrow_mut(|named| named.as_mut().map(|named| named.push(side.clone())).is_some())
+}
+
+/// Decodes something that procpool has brought here.
+pub(crate) fn decoding<R>(decode: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            DECODES.set(self.0);
+        }
+    }
+
+    let _restore = Restore(DECODES.replace(true));
+    decode()
+}
+
+/// Whether procpool itself decodes what this thread decodes.
+pub(super) fn is_decoding() -> bool {
+    DECODES.get()
+}
+
+/// What keeps the handles in a result alive until its caller has decoded it.
+#[derive(Clone, Debug)]
+pub(crate) enum Carried {
+    /// As the worker names it: nobody has taken it over yet.
+    Named(ParcelKey),
+    Adopted(Arc<Parcel>),
+    /// The result never left this process.
+    Held(Arc<[Side]>),
+}
+
+impl Carried {
+    /// Leaves handles behind for whoever receives their name.
+    pub(crate) fn park(handles: &[Side]) -> Result<ParcelKey, Broken> {
+        client()?.park(handles)
+    }
+
+    /// Takes over what a worker has left behind. Not to be called with a lock held.
+    pub(crate) fn adopt(self) -> Carried {
+        match self {
+            Carried::Named(key) => match client() {
+                Ok(client) => Carried::Adopted(Arc::new(client.adopt(key))),
+                // Then nobody here decodes a handle, either, and says so.
+                Err(_) => Carried::Named(key),
+            },
+            other => other,
+        }
+    }
+}
+
+impl PartialEq for Carried {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Carried::Named(one), Carried::Named(other)) => one == other,
+            (Carried::Adopted(one), Carried::Adopted(other)) => Arc::ptr_eq(one, other),
+            (Carried::Held(one), Carried::Held(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Carried {}

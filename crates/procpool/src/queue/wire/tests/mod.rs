@@ -1,0 +1,5 @@
+//! Records, cut and put together again.
+
+mod control;
+mod cutting;
+mod hostile;
