@@ -49,6 +49,13 @@ pub(super) struct QueueRecord {
     last: BTreeMap<(u32, u32, u32), u64>,
 }
 
+impl QueueRecord {
+    pub(super) fn new(id: QueueId, shape: Shape) -> QueueRecord {
+        let keys = [Key(u128::from(id.0) * 2 + 1_000), Key(u128::from(id.0) * 2 + 1_001)];
+        QueueRecord { id, shape, keys, is_closed: false, last: BTreeMap::new() }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
     Parker(u32),
@@ -97,9 +104,7 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn queue(&mut self, shape: Shape) -> QueueNo {
         let number = self.queues.len();
-        let keys = [Key(number as u128 * 2 + 1000), Key(number as u128 * 2 + 1001)];
-        let id = QueueId(number as u64 + 7);
-        self.queues.push(QueueRecord { id, shape, keys, is_closed: false, last: BTreeMap::new() });
+        self.queues.push(QueueRecord::new(QueueId(number as u64 + 7), shape));
         number
     }
 

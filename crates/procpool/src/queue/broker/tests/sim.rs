@@ -48,7 +48,8 @@ fn some_handles(world: &mut World, id: usize, after: Option<usize>) -> Vec<(usiz
 /// One thing that one of them does.
 fn act(world: &mut World) {
     let Some(id) = world.some_alive() else { return join_world(world) };
-    let what = world.source.pick(64);
+    let flow = world.source.chance(world.flow);
+    let what = if flow { world.source.of(&[24, 0, 0, 14, 14, 24, 30]) } else { world.source.pick(64) };
     let sender = some_slot(world, id, Role::Sender);
     let receiver = some_slot(world, id, Role::Receiver);
     let World { clients, ledger, source, .. } = world;

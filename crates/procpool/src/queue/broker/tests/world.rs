@@ -15,6 +15,8 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) source: Source,
     pub(super) haste: u64,
+    /// In how many of 100 cases somebody just sends or receives.
+    pub(super) flow: u64,
     /// Dead ones that their guardians have not buried yet.
     pub(super) unburied: Vec<u32>,
     pub(super) trace: Option<Vec<String>>,
@@ -24,12 +26,14 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(mut source: Source) -> World {
         let haste = source.of(&[0, 10, 40]);
+        let flow = source.of(&[0, 0, 70, 95]);
         World {
             broker: Broker::new(),
             clients: Vec::new(),
             ledger: Ledger::default(),
             source,
             haste,
+            flow,
             unburied: Vec::new(),
             trace: None,
             next_parcel: 1,
