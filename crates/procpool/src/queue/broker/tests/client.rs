@@ -47,6 +47,8 @@ pub(super) struct Held {
     pub(super) inbound: VecDeque<Inbound>,
     pub(super) is_acked: bool,
     pub(super) in_hand: Vec<(u64, MessageId)>,
+    /// Taken and not decoded.
+    pub(super) unopened: Vec<(u64, MessageId)>,
 }
 
 #[derive(Debug)]
@@ -133,6 +135,7 @@ impl Client {
                 assert!(held.is_receiver);
                 held.entry.receivers = 0;
                 held.inbound.clear();
+                self.open(slot, ledger);
                 // Each of them holds a handle.
                 while !self.slots[&slot].in_hand.is_empty() {
                     self.finish(slot, 0, false, ledger);
@@ -277,11 +280,8 @@ impl Client {
             }
             let is_due = held.entry.is_due();
             if !ledger.messages[first.message].handles.is_empty() {
-                for (queue, role) in ledger.messages[first.message].handles.clone() {
-                    self.attach(queue, role, ledger);
-                }
-                ledger.messages[first.message].is_opened = true;
-                self.up.push_back(Event::Opened { slot, delivery: first.number });
+                held.unopened.push((first.number, first.message));
+                ledger.messages[first.message].opener = Some(id);
             }
             if is_due {
                 self.look(slot);
@@ -291,6 +291,18 @@ impl Client {
         false
     }
 
+    /// Decodes what it has taken: the handles in it are attached.
+    pub(super) fn open(&mut self, slot: u32, ledger: &mut Ledger) {
+        let Some(held) = self.slots.get_mut(&slot) else { return };
+        for (delivery, message) in std::mem::take(&mut held.unopened) {
+            for (queue, role) in ledger.messages[message].handles.clone() {
+                self.attach(queue, role, ledger);
+            }
+            ledger.messages[message].opener = None;
+            self.up.push_back(Event::Opened { slot, delivery });
+        }
+    }
+
     pub(super) fn cancel_receive(&mut self, slot: u32) {
         self.slots.get_mut(&slot).unwrap().entry.receivers -= 1;
         self.look(slot);
@@ -298,6 +310,7 @@ impl Client {
 
     /// Acknowledges a delivery, or not.
     pub(super) fn finish(&mut self, slot: u32, which: usize, is_done: bool, ledger: &mut Ledger) {
+        self.open(slot, ledger);
         let (delivery, message) = self.slots.get_mut(&slot).unwrap().in_hand.remove(which);
         if is_done {
             ledger.acknowledged(message);

@@ -35,8 +35,8 @@ pub(super) struct MessageRecord {
     pub(super) returns: u32,
     /// It was taken back from somebody at least once: its place in the order is lost.
     pub(super) is_moved: bool,
-    /// Its handles have been attached.
-    pub(super) is_opened: bool,
+    /// Who has taken it and has not attached its handles yet.
+    pub(super) opener: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Ledger {
             fate: Fate::Unsent,
             returns: 0,
             is_moved: false,
-            is_opened: false,
+            opener: None,
         });
         self.messages.len() - 1
     }
@@ -212,8 +212,9 @@ impl Ledger {
             || self.parcels.values().any(|parcel| parcel.handles.contains(&(queue, role)))
             || self.messages.iter().any(|record| {
                 record.handles.contains(&(queue, role))
-                    && matches!(record.fate, Fate::Sent | Fate::InHand)
-                    && self.is_alive(record.queue, Role::Receiver, clients)
+                    && (record.opener.is_some_and(|id| clients[id as usize].life == Life::Alive)
+                        || matches!(record.fate, Fate::Sent | Fate::InHand)
+                            && self.is_alive(record.queue, Role::Receiver, clients))
             })
     }
 

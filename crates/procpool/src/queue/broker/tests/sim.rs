@@ -208,6 +208,9 @@ fn stir(world: &mut World) {
         if source.chance(60) {
             client.try_senders(slot, ledger);
         }
+        if source.chance(30) {
+            client.open(slot, ledger);
+        }
     }
 }
 

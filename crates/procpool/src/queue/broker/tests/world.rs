@@ -292,6 +292,7 @@ impl World {
                         let before = client.up.len() + client.slots[&slot].ready.len();
                         client.try_receivers(slot, &mut self.ledger);
                         client.try_senders(slot, &self.ledger);
+                        client.open(slot, &mut self.ledger);
                         any |= client.up.len() + client.slots[&slot].ready.len() != before;
                     }
                 }
