@@ -9,7 +9,6 @@ use super::limits::{WINDOW, WINDOW_BYTES};
 use super::queue::{Queue, Work};
 use super::references::Reference;
 use super::seats::{InHand, Place, Unclaimed};
-use super::stock::Stored;
 
 impl Queue {
     /// Sees what has been claimed, and who waits.
@@ -48,23 +47,12 @@ impl Queue {
             consumer.claimed = consumer.claimed.saturating_add(1);
             let bytes = first.stored.bytes();
             consumer.unclaimed_bytes -= bytes;
-            if first.is_refused {
-                let stored = Stored { redelivered: first.stored.redelivered.saturating_add(1), ..first.stored };
-                self.put_back(stored, work.released);
-                continue;
-            }
             let is_acknowledged = consumer.acked_from.is_none_or(|from| first.number < from) || first.is_acked;
             if !is_acknowledged {
-                consumer.unacked.push_back(InHand {
-                    number: first.number,
-                    stored: first.stored,
-                    is_opened: first.is_opened,
-                });
+                consumer.unacked.push_back(InHand { number: first.number, stored: first.stored, is_opened: false });
                 continue;
             }
-            if first.is_opened {
-                work.released.extend(first.stored.references);
-            } else if !first.stored.references.is_empty() {
+            if !first.stored.references.is_empty() {
                 consumer.unopened.push((first.number, first.stored.references));
             }
             self.uncount(bytes);
@@ -98,13 +86,7 @@ impl Queue {
             let number = consumer.issued;
             consumer.issued += 1;
             consumer.unclaimed_bytes += stored.bytes();
-            consumer.unclaimed.push_back(Unclaimed {
-                number,
-                stored,
-                is_acked: false,
-                is_refused: false,
-                is_opened: false,
-            });
+            consumer.unclaimed.push_back(Unclaimed { number, stored, is_acked: false });
             work.actions.push(Action::Deliver { seat: at, delivery: number, message, redelivered });
         }
         if consumer.issued == from {
@@ -330,9 +312,6 @@ impl Queue {
         {
             held.stored.redelivered = held.stored.redelivered.saturating_add(1);
             self.put_back(held.stored, released);
-        } else if let Some(given) = consumer.unclaimed.iter_mut().find(|given| given.number == number) {
-            // What it wrote is read before its board is looked at: the claim is there, and not entered yet.
-            given.is_refused = true;
         }
         is_known
     }
@@ -345,8 +324,6 @@ impl Queue {
             released.extend(consumer.unopened.swap_remove(at).1);
         } else if let Ok(at) = consumer.unacked.binary_search_by_key(&number, |held| held.number) {
             consumer.unacked[at].is_opened = true;
-        } else if let Some(given) = consumer.unclaimed.iter_mut().find(|given| given.number == number) {
-            given.is_opened = true;
         }
     }
 
