@@ -19,7 +19,7 @@ mod timers;
 mod workers;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use api::*;
 pub(crate) use core::Scheduler;

@@ -9,13 +9,16 @@ use super::limits::{WINDOW, WINDOW_BYTES};
 use super::queue::{Queue, Work};
 use super::references::Reference;
 use super::seats::{InHand, Place, Unclaimed};
+use super::stock::Stored;
 
 impl Queue {
     /// Sees what has been claimed, and who waits.
     pub(super) fn look_at_consumers(&mut self, work: &mut Work<'_>) {
         for index in 0..self.places.len() as u32 {
-            let is_due =
-                |place: &&mut Place| place.is_receiver && (place.is_touched || !place.consumer.unclaimed.is_empty());
+            let is_due = |place: &&mut Place| {
+                let is_news = place.is_touched || !place.consumer.unclaimed.is_empty();
+                place.is_receiver && !place.is_cut && is_news
+            };
             if self.place(index).filter(is_due).is_some() {
                 self.look_at_consumer(index, work);
             }
@@ -24,7 +27,7 @@ impl Queue {
 
     /// Reads a consumer's board, and enters what it says. Gives back whether something was claimed.
     pub(super) fn look_at_consumer(&mut self, index: u32, work: &mut Work<'_>) -> bool {
-        let Some(place) = self.place(index).filter(|place| !place.is_cut) else { return false };
+        let Some(place) = self.place(index) else { return false };
         let view = work.boards.consumer(place.at);
         let consumer = &mut place.consumer;
         if view.next < consumer.next || view.next > consumer.limit {
@@ -45,12 +48,23 @@ impl Queue {
             consumer.claimed = consumer.claimed.saturating_add(1);
             let bytes = first.stored.bytes();
             consumer.unclaimed_bytes -= bytes;
-            let is_acknowledged = consumer.acked_from.is_none_or(|from| first.number < from) || first.is_acked;
-            if !is_acknowledged {
-                consumer.unacked.push_back(InHand { number: first.number, stored: first.stored, is_opened: false });
+            if first.is_refused {
+                let stored = Stored { redelivered: first.stored.redelivered.saturating_add(1), ..first.stored };
+                self.put_back(stored, work.released);
                 continue;
             }
-            if !first.stored.references.is_empty() {
+            let is_acknowledged = consumer.acked_from.is_none_or(|from| first.number < from) || first.is_acked;
+            if !is_acknowledged {
+                consumer.unacked.push_back(InHand {
+                    number: first.number,
+                    stored: first.stored,
+                    is_opened: first.is_opened,
+                });
+                continue;
+            }
+            if first.is_opened {
+                work.released.extend(first.stored.references);
+            } else if !first.stored.references.is_empty() {
                 consumer.unopened.push((first.number, first.stored.references));
             }
             self.uncount(bytes);
@@ -84,7 +98,13 @@ impl Queue {
             let number = consumer.issued;
             consumer.issued += 1;
             consumer.unclaimed_bytes += stored.bytes();
-            consumer.unclaimed.push_back(Unclaimed { number, stored, is_acked: false });
+            consumer.unclaimed.push_back(Unclaimed {
+                number,
+                stored,
+                is_acked: false,
+                is_refused: false,
+                is_opened: false,
+            });
             work.actions.push(Action::Deliver { seat: at, delivery: number, message, redelivered });
         }
         if consumer.issued == from {
@@ -223,8 +243,12 @@ impl Queue {
 
     /// One message for somebody who looks whether there is any. Gives back whether there is one.
     pub(super) fn offer(&mut self, index: u32, work: &mut Work<'_>) -> bool {
+        let is_able = |place: &&mut Place| place.is_receiver && !place.is_cut;
+        if self.place(index).filter(is_able).is_none() {
+            return false;
+        }
         self.look_at_consumer(index, work);
-        let Some(place) = self.place(index).filter(|place| place.is_receiver) else { return false };
+        let Some(place) = self.place(index) else { return false };
         if place.consumer.unclaimed.len() > place.consumer.waiting as usize {
             return true;
         }
@@ -306,6 +330,9 @@ impl Queue {
         {
             held.stored.redelivered = held.stored.redelivered.saturating_add(1);
             self.put_back(held.stored, released);
+        } else if let Some(given) = consumer.unclaimed.iter_mut().find(|given| given.number == number) {
+            // What it wrote is read before its board is looked at: the claim is there, and not entered yet.
+            given.is_refused = true;
         }
         is_known
     }
@@ -318,6 +345,8 @@ impl Queue {
             released.extend(consumer.unopened.swap_remove(at).1);
         } else if let Ok(at) = consumer.unacked.binary_search_by_key(&number, |held| held.number) {
             consumer.unacked[at].is_opened = true;
+        } else if let Some(given) = consumer.unclaimed.iter_mut().find(|given| given.number == number) {
+            given.is_opened = true;
         }
     }
 
@@ -329,7 +358,7 @@ impl Queue {
         let limit = work.boards.revoke(place.at, 0);
         let consumer = &mut place.consumer;
         let is_sane = (consumer.next..=consumer.limit).contains(&limit);
-        if is_sane && !place.is_cut {
+        if is_sane {
             consumer.limit = limit;
             self.take_from(index, limit, work.released);
             self.look_at_consumer(index, work);

@@ -9,7 +9,7 @@ use super::limits::{HANDLES, QUESTIONS, SLOTS};
 use super::participants::{Participants, Slot};
 use super::questions::Asked;
 use super::queue::{Queue, Work};
-use super::references::{Keys, Parcel, Reference};
+use super::references::{Doubt, Keys, Parcel, Reference};
 
 /// Decides about all queues. See [`api`](super::api) for how it is driven.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub(crate) struct Broker {
     free: Vec<u32>,
     pub(super) names: HashMap<QueueId, u32>,
     pub(super) parcels: HashMap<Key, Parcel>,
+    /// Participants that were buried, and may have left parcels behind.
+    pub(super) burials: Vec<(ParticipantId, Doubt)>,
     /// Queues that something has happened to.
     dirty: Vec<u32>,
     /// Queues of which something is not certain.
@@ -47,6 +49,13 @@ impl Broker {
     /// Whether there is such a queue: nobody has made it yet, or it is gone, if not.
     pub(crate) fn knows(&self, queue: QueueId) -> bool {
         self.names.contains_key(&queue)
+    }
+
+    /// Whether nothing is kept at all: no queue, no parcel.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        let is_kept = self.queues.iter().any(Option::is_some) || !self.released.is_empty();
+        !is_kept && self.names.is_empty() && self.parcels.is_empty() && self.burials.is_empty()
     }
 
     /// Whether there is such a parcel.
@@ -389,8 +398,11 @@ impl Broker {
     /// Decides everything that can be decided now.
     pub(crate) fn settle(&mut self, boards: &mut dyn Boards, actions: &mut Vec<Action>) -> Settled {
         self.settle_all(boards, actions);
-        if self.doubted.is_empty() {
+        if self.is_certain() {
             return Settled::Done;
+        }
+        for (_, doubt) in &mut self.burials {
+            *doubt = Doubt::Asked;
         }
         for at in 0..self.doubted.len() {
             if let Some(queue) = self.queue(self.doubted[at]) {
@@ -409,6 +421,7 @@ impl Broker {
             self.soil(index);
         }
         self.settle_all(boards, actions);
+        self.bury();
         for index in doubted {
             self.soil(index);
             let Some(queue) = self.queues.get_mut(index as usize).and_then(Option::as_mut) else { continue };
@@ -422,7 +435,11 @@ impl Broker {
             self.enter_answers(&actions[from..]);
         }
         self.settle_all(boards, actions);
-        if self.doubted.is_empty() { Settled::Done } else { Settled::Doubtful }
+        if self.is_certain() { Settled::Done } else { Settled::Doubtful }
+    }
+
+    fn is_certain(&self) -> bool {
+        self.doubted.is_empty() && self.burials.is_empty()
     }
 
     fn enter_answers(&mut self, actions: &[Action]) {

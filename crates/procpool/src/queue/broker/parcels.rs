@@ -5,7 +5,7 @@ use crate::queue::key::Key;
 use super::api::{Breach, Named, ParticipantId};
 use super::core::Broker;
 use super::limits::PARCELS;
-use super::references::Parcel;
+use super::references::{Doubt, Parcel};
 
 impl Broker {
     pub(super) fn park(&mut self, from: ParticipantId, key: Key, handles: &[Named]) -> Result<(), Breach> {
@@ -65,8 +65,17 @@ impl Broker {
     }
 
     /// The process of a participant is gone, and everything that it answered has been received: what it left behind and
-    /// nobody took over, nobody will.
+    /// nobody took over, nobody will. Who took something over has written so by now, but that may be unread.
     pub(crate) fn buried(&mut self, id: ParticipantId) {
-        self.drop_parcels(|parcel| parcel.parker == id && parcel.adopter.is_none());
+        if self.parcels.values().any(|parcel| parcel.parker == id && parcel.adopter.is_none()) {
+            self.burials.push((id, Doubt::New));
+        }
+    }
+
+    /// Everything has been read that was written before these burials.
+    pub(super) fn bury(&mut self) {
+        for (id, _) in self.burials.extract_if(.., |(_, doubt)| *doubt == Doubt::Asked).collect::<Vec<_>>() {
+            self.drop_parcels(|parcel| parcel.parker == id && parcel.adopter.is_none());
+        }
     }
 }

@@ -67,8 +67,12 @@ pub(super) struct Consumer {
 pub(super) struct Unclaimed {
     pub(super) number: u64,
     pub(super) stored: Stored,
-    /// The acknowledgement came before the claim.
+    /// The acknowledgement came before the claim, or before the claim was seen here.
     pub(super) is_acked: bool,
+    /// Its refusal came before the claim was seen here.
+    pub(super) is_refused: bool,
+    /// Its handles were attached before the claim was seen here.
+    pub(super) is_opened: bool,
 }
 
 #[derive(Debug)]

@@ -188,10 +188,9 @@ impl Client {
         }
         loop {
             let mut wakes = Wakes::default();
-            let took = self.read(&mut wakes);
-            if took {
-                self.link.made_room();
-            }
+            self.read(&mut wakes);
+            // Parts of messages make room, too.
+            self.link.made_room();
             match self.drains.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return wakes.wake(),
                 Err(now) => {
@@ -202,15 +201,13 @@ impl Client {
         }
     }
 
-    /// Reads what there is. Says whether there was anything.
-    fn read(&self, wakes: &mut Wakes) -> bool {
-        let mut took = false;
+    /// Reads what there is.
+    fn read(&self, wakes: &mut Wakes) {
         let mut last: Option<Arc<Slot>> = None;
         loop {
             let mut wrong = None;
-            let drained = self.link.read(&mut |incoming: Incoming| {
-                took = true;
-                match ToClient::decode(&incoming.header, incoming.body) {
+            let drained =
+                self.link.read(&mut |incoming: Incoming| match ToClient::decode(&incoming.header, incoming.body) {
                     Ok(message) => {
                         self.take_in(message, &mut last, wakes);
                         ControlFlow::Continue(())
@@ -219,22 +216,21 @@ impl Client {
                         wrong = Some(error);
                         ControlFlow::Break(())
                     }
-                }
-            });
+                });
             if let Some(error) = wrong {
                 self.break_off(format_args!("the broker of the queues cannot be understood: {error}"));
-                return took;
+                return;
             }
             match drained {
                 Ok(Drained::More) => {}
-                Ok(Drained::All | Drained::Busy) => return took,
+                Ok(Drained::All | Drained::Busy) => return,
                 Ok(Drained::Ended) => {
                     self.break_off("the broker of the queues has ended, or has cut this process off");
-                    return took;
+                    return;
                 }
                 Err(error) => {
                     self.break_off(format_args!("the way to the queues is broken: {error}"));
-                    return took;
+                    return;
                 }
             }
         }

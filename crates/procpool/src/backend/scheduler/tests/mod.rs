@@ -10,7 +10,7 @@ mod reserving;
 mod resizing;
 mod show;
 mod sim;
-mod source;
+pub(crate) mod source;
 mod staying;
 mod watching;
 mod world;

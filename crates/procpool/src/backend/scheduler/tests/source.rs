@@ -2,14 +2,14 @@
 
 /// A stream of choices: from a seed, or from bytes that proptest can shrink. The choice 0 is always the harmless one,
 /// so that a shorter or smaller input is a quieter world.
-pub(super) enum Source {
+pub(crate) enum Source {
     Seed(u64),
     Bytes { bytes: Vec<u8>, at: usize },
 }
 
 impl Source {
     /// A number below `n`.
-    pub(super) fn pick(&mut self, n: u64) -> u64 {
+    pub(crate) fn pick(&mut self, n: u64) -> u64 {
         match self {
             Source::Seed(state) => {
                 // splitmix64
@@ -28,12 +28,12 @@ impl Source {
     }
 
     /// True so many times in a hundred.
-    pub(super) fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.pick(100) + percent >= 100
     }
 
     /// One of these; the first is the harmless one.
-    pub(super) fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.pick(choices.len() as u64) as usize]
     }
 }
