@@ -4,11 +4,13 @@
 //! given to those who will probably ask for them, within windows. What has been given and not been claimed is taken back
 //! when somebody waits for a message and none is left.
 
+use std::collections::VecDeque;
+
 use super::api::Action;
 use super::limits::{WINDOW, WINDOW_BYTES};
 use super::queue::{Queue, Work};
 use super::references::Reference;
-use super::seats::{InHand, Place, Unclaimed};
+use super::seats::{InHand, Leaving, Place, Unclaimed};
 
 impl Queue {
     /// Sees what has been claimed, and who waits.
@@ -328,7 +330,7 @@ impl Queue {
     }
 
     /// Somebody does not receive any more: what it has and is not done with is for others.
-    pub(super) fn forget_consumer(&mut self, index: u32, work: &mut Work<'_>) {
+    pub(super) fn forget_consumer(&mut self, index: u32, leaving: Leaving, work: &mut Work<'_>) {
         self.receivers_line.retain(|other| *other != index);
         let Some(place) = self.place(index) else { return };
         // From here on it can claim nothing, whatever it does; and what it has claimed is counted once more.
@@ -345,9 +347,10 @@ impl Queue {
         let consumer = &mut place.consumer;
         // Of what cannot be believed, nothing has been claimed.
         let unclaimed = std::mem::take(&mut consumer.unclaimed);
-        let unacked = std::mem::take(&mut consumer.unacked);
-        for (_, references) in consumer.unopened.drain(..) {
-            work.released.extend(references);
+        let mut unacked = VecDeque::new();
+        if leaving == Leaving::Place {
+            unacked = std::mem::take(&mut consumer.unacked);
+            work.released.extend(consumer.unopened.drain(..).flat_map(|(_, references)| references));
         }
         consumer.unclaimed_bytes = 0;
         consumer.waiting = 0;

@@ -327,9 +327,11 @@ impl Broker {
         let (Some(index), place) = self.at(from, slot)? else { return Ok(()) };
         self.soil(index);
         let Some(queue) = self.queues.get_mut(index as usize).and_then(Option::as_mut) else { return Ok(()) };
-        // What it wrote is read before its board is looked at, and what it writes of may have been claimed just before.
-        let mut work = Work { boards, actions: &mut self.actions, released: &mut self.released };
-        queue.look_at_consumer(place, &mut work);
+        // The claim may not have been seen yet.
+        if queue.place(place).is_some_and(|place| number >= place.consumer.next) {
+            let mut work = Work { boards, actions: &mut self.actions, released: &mut self.released };
+            queue.look_at_consumer(place, &mut work);
+        }
         if what(queue, place, number, &mut self.released) {
             return Ok(());
         }
