@@ -176,7 +176,7 @@ impl Queue {
     fn take_from(&mut self, index: u32, limit: u64, released: &mut Vec<Reference>) {
         while let Some(place) = self.place(index) {
             let consumer = &mut place.consumer;
-            if !consumer.unclaimed.back().is_some_and(|last| last.number >= limit) {
+            if consumer.unclaimed.back().is_none_or(|last| last.number < limit) {
                 return;
             }
             let Some(last) = consumer.unclaimed.pop_back() else { return };
