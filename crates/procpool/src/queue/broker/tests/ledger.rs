@@ -207,7 +207,7 @@ impl Ledger {
             || self.parcels.values().any(|parcel| parcel.handles.contains(&(queue, role)))
             || self.messages.iter().any(|record| {
                 record.handles.contains(&(queue, role))
-                    && record.fate == Fate::Sent
+                    && matches!(record.fate, Fate::Sent | Fate::InHand)
                     && self.is_alive(record.queue, Role::Receiver, clients)
             })
     }

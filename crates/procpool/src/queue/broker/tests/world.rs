@@ -156,6 +156,10 @@ impl World {
 
     /// A dead one whose link has been read is gone.
     fn let_go(&mut self, id: usize) {
+        let seats = self.ledger.delivered.keys().filter(|seat| seat.participant.0 as usize == id).copied();
+        for seat in seats.collect::<Vec<_>>() {
+            self.ledger.taken_back(seat, 0..u64::MAX);
+        }
         self.with(|broker, deck| broker.gone(ParticipantId(id as u32), deck));
         self.clients[id].life = Life::Gone;
         self.note(|| format!("{id} is gone"));
