@@ -4,12 +4,13 @@
 //! given to those who will probably ask for them, within windows. What has been given and not been claimed is taken back
 //! when somebody waits for a message and none is left.
 
+use std::collections::VecDeque;
+
 use super::api::Action;
 use super::limits::{WINDOW, WINDOW_BYTES};
 use super::queue::{Queue, Work};
 use super::references::Reference;
-use super::seats::{InHand, Place, Unclaimed};
-use super::stock::Stored;
+use super::seats::{InHand, Leaving, Place, Unclaimed};
 
 impl Queue {
     /// Sees what has been claimed, and who waits.
@@ -48,23 +49,12 @@ impl Queue {
             consumer.claimed = consumer.claimed.saturating_add(1);
             let bytes = first.stored.bytes();
             consumer.unclaimed_bytes -= bytes;
-            if first.is_refused {
-                let stored = Stored { redelivered: first.stored.redelivered.saturating_add(1), ..first.stored };
-                self.put_back(stored, work.released);
-                continue;
-            }
             let is_acknowledged = consumer.acked_from.is_none_or(|from| first.number < from) || first.is_acked;
             if !is_acknowledged {
-                consumer.unacked.push_back(InHand {
-                    number: first.number,
-                    stored: first.stored,
-                    is_opened: first.is_opened,
-                });
+                consumer.unacked.push_back(InHand { number: first.number, stored: first.stored, is_opened: false });
                 continue;
             }
-            if first.is_opened {
-                work.released.extend(first.stored.references);
-            } else if !first.stored.references.is_empty() {
+            if !first.stored.references.is_empty() {
                 consumer.unopened.push((first.number, first.stored.references));
             }
             self.uncount(bytes);
@@ -98,13 +88,7 @@ impl Queue {
             let number = consumer.issued;
             consumer.issued += 1;
             consumer.unclaimed_bytes += stored.bytes();
-            consumer.unclaimed.push_back(Unclaimed {
-                number,
-                stored,
-                is_acked: false,
-                is_refused: false,
-                is_opened: false,
-            });
+            consumer.unclaimed.push_back(Unclaimed { number, stored, is_acked: false });
             work.actions.push(Action::Deliver { seat: at, delivery: number, message, redelivered });
         }
         if consumer.issued == from {
@@ -192,7 +176,7 @@ impl Queue {
     fn take_from(&mut self, index: u32, limit: u64, released: &mut Vec<Reference>) {
         while let Some(place) = self.place(index) {
             let consumer = &mut place.consumer;
-            if !consumer.unclaimed.back().is_some_and(|last| last.number >= limit) {
+            if consumer.unclaimed.back().is_none_or(|last| last.number < limit) {
                 return;
             }
             let Some(last) = consumer.unclaimed.pop_back() else { return };
@@ -330,9 +314,6 @@ impl Queue {
         {
             held.stored.redelivered = held.stored.redelivered.saturating_add(1);
             self.put_back(held.stored, released);
-        } else if let Some(given) = consumer.unclaimed.iter_mut().find(|given| given.number == number) {
-            // What it wrote is read before its board is looked at: the claim is there, and not entered yet.
-            given.is_refused = true;
         }
         is_known
     }
@@ -345,13 +326,11 @@ impl Queue {
             released.extend(consumer.unopened.swap_remove(at).1);
         } else if let Ok(at) = consumer.unacked.binary_search_by_key(&number, |held| held.number) {
             consumer.unacked[at].is_opened = true;
-        } else if let Some(given) = consumer.unclaimed.iter_mut().find(|given| given.number == number) {
-            given.is_opened = true;
         }
     }
 
     /// Somebody does not receive any more: what it has and is not done with is for others.
-    pub(super) fn forget_consumer(&mut self, index: u32, work: &mut Work<'_>) {
+    pub(super) fn forget_consumer(&mut self, index: u32, leaving: Leaving, work: &mut Work<'_>) {
         self.receivers_line.retain(|other| *other != index);
         let Some(place) = self.place(index) else { return };
         // From here on it can claim nothing, whatever it does; and what it has claimed is counted once more.
@@ -368,9 +347,10 @@ impl Queue {
         let consumer = &mut place.consumer;
         // Of what cannot be believed, nothing has been claimed.
         let unclaimed = std::mem::take(&mut consumer.unclaimed);
-        let unacked = std::mem::take(&mut consumer.unacked);
-        for (_, references) in consumer.unopened.drain(..) {
-            work.released.extend(references);
+        let mut unacked = VecDeque::new();
+        if leaving == Leaving::Place {
+            unacked = std::mem::take(&mut consumer.unacked);
+            work.released.extend(consumer.unopened.drain(..).flat_map(|(_, references)| references));
         }
         consumer.unclaimed_bytes = 0;
         consumer.waiting = 0;

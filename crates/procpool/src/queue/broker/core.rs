@@ -93,12 +93,14 @@ impl Broker {
                 }
                 Ok(())
             }
-            Event::Ack { slot, delivery } => self.in_hand(from, slot, delivery, Queue::acknowledge),
-            Event::Nack { slot, delivery } => self.in_hand(from, slot, delivery, Queue::refuse),
-            Event::Opened { slot, delivery } => self.in_hand(from, slot, delivery, |queue, place, number, released| {
-                queue.opened(place, number, released);
-                true
-            }),
+            Event::Ack { slot, delivery } => self.in_hand(from, slot, delivery, boards, Queue::acknowledge),
+            Event::Nack { slot, delivery } => self.in_hand(from, slot, delivery, boards, Queue::refuse),
+            Event::Opened { slot, delivery } => {
+                self.in_hand(from, slot, delivery, boards, |queue, place, number, released| {
+                    queue.opened(place, number, released);
+                    true
+                })
+            }
             Event::Create { slot, queue, shape, sender_key, receiver_key } => self.create(
                 Seat { participant: from, slot },
                 queue,
@@ -319,11 +321,17 @@ impl Broker {
         from: ParticipantId,
         slot: u32,
         number: u64,
+        boards: &mut dyn Boards,
         what: fn(&mut Queue, u32, u64, &mut Vec<Reference>) -> bool,
     ) -> Result<(), Breach> {
         let (Some(index), place) = self.at(from, slot)? else { return Ok(()) };
         self.soil(index);
         let Some(queue) = self.queues.get_mut(index as usize).and_then(Option::as_mut) else { return Ok(()) };
+        // The claim may not have been seen yet.
+        if queue.place(place).is_some_and(|place| number >= place.consumer.next) {
+            let mut work = Work { boards, actions: &mut self.actions, released: &mut self.released };
+            queue.look_at_consumer(place, &mut work);
+        }
         if what(queue, place, number, &mut self.released) {
             return Ok(());
         }

@@ -16,7 +16,7 @@ pub(super) const QUESTIONS: usize = 4096;
 pub(super) const WINDOW: u32 = 1024;
 
 /// Bytes of these messages; one message may always be longer.
-pub(super) const WINDOW_BYTES: u64 = 128 << 10;
+pub(super) const WINDOW_BYTES: u64 = 512 << 10;
 
 /// Credits that are given to a producer before it asks for them.
 pub(super) const BATCH: u32 = 1024;

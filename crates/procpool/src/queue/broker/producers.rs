@@ -8,7 +8,7 @@
 use super::api::ProducerView;
 use super::limits::BATCH;
 use super::queue::{Queue, Work};
-use super::seats::{Lack, Measure, kept};
+use super::seats::{Lack, Leaving, Measure, kept};
 
 impl Queue {
     /// Reads a producer's board and holds it against the books. `None`: there is nothing to be done for it.
@@ -205,14 +205,22 @@ impl Queue {
     }
 
     /// Somebody does not send any more: what it was promised is free.
-    pub(super) fn forget_producer(&mut self, index: u32, work: &mut Work<'_>) {
+    pub(super) fn forget_producer(&mut self, index: u32, leaving: Leaving, work: &mut Work<'_>) {
         self.senders_line.retain(|other| *other != index);
         let Some(place) = self.place(index) else { return };
-        let producer = std::mem::take(&mut place.producer);
-        if producer.promised > 0 || producer.promised_bytes > 0 {
-            work.boards.take_back(place.at, u32::MAX, u64::MAX);
+        let producer = &mut place.producer;
+        producer.is_in_line = false;
+        producer.is_busy = false;
+        let (mut messages, mut bytes) = (producer.promised, producer.promised_bytes);
+        if messages > 0 || bytes > 0 {
+            let taken = work.boards.take_back(place.at, u32::MAX, u64::MAX);
+            if leaving == Leaving::Role {
+                (messages, bytes) = (messages.min(taken.0), bytes.min(taken.1));
+            }
         }
-        self.promised = self.promised.saturating_sub(producer.promised);
-        self.promised_bytes = self.promised_bytes.saturating_sub(producer.promised_bytes);
+        producer.promised -= messages;
+        producer.promised_bytes -= bytes;
+        self.promised -= messages;
+        self.promised_bytes -= bytes;
     }
 }

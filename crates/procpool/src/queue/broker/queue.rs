@@ -7,7 +7,7 @@ use crate::queue::key::{QueueId, QueueState, Role, Shape};
 use super::api::{Action, Boards, Breach, Message, Seat};
 use super::questions::Asked;
 use super::references::{Count, Doubt, Keys, Reference};
-use super::seats::{Measure, Place};
+use super::seats::{Leaving, Measure, Place};
 use super::stock::{Stock, Stored};
 
 /// A queue, and everybody who holds a handle of it.
@@ -173,13 +173,15 @@ impl Queue {
         };
         let (is_real, is_forged) = (std::mem::take(bit), std::mem::take(forged));
         let is_left = !place.is_sender && !place.is_receiver && place.forged_roles() == 0;
-        match role {
-            _ if !is_real && !is_forged => {
-                return Err(Breach(format!("it detached itself as a {role:?}, which it is not")));
-            }
-            Role::Sender if is_real => self.forget_producer(index, work),
-            Role::Receiver if is_real => self.forget_consumer(index, work),
-            Role::Sender | Role::Receiver => {}
+        if !is_real && !is_forged {
+            return Err(Breach(format!("it detached itself as a {role:?}, which it is not")));
+        }
+        let leaving = if is_left { Leaving::Place } else { Leaving::Role };
+        if is_left || (is_real && role == Role::Sender) {
+            self.forget_producer(index, leaving, work);
+        }
+        if is_left || (is_real && role == Role::Receiver) {
+            self.forget_consumer(index, leaving, work);
         }
         if is_real {
             self.count(role).remove();

@@ -55,7 +55,8 @@ pub(super) struct Consumer {
     /// Receivers that wait, when it was looked at last.
     pub(super) waiting: u32,
     pub(super) is_in_line: bool,
-    /// How many messages it may have without having asked for them.
+    /// How many messages it may have without having asked for them. None before it has claimed anything, nor when what it
+    /// had was taken back: who holds a handle and does not use it would only upset the order for the others.
     pub(super) window: u32,
     /// Claims since the window changed.
     pub(super) claimed: u32,
@@ -67,12 +68,8 @@ pub(super) struct Consumer {
 pub(super) struct Unclaimed {
     pub(super) number: u64,
     pub(super) stored: Stored,
-    /// The acknowledgement came before the claim, or before the claim was seen here.
+    /// The acknowledgement came before the claim.
     pub(super) is_acked: bool,
-    /// Its refusal came before the claim was seen here.
-    pub(super) is_refused: bool,
-    /// Its handles were attached before the claim was seen here.
-    pub(super) is_opened: bool,
 }
 
 #[derive(Debug)]
@@ -125,6 +122,17 @@ impl Consumer {
 pub(super) struct Lack {
     pub(super) messages: u32,
     pub(super) bytes: u64,
+}
+
+/// What a participant gives up.
+///
+/// Who keeps the other role keeps the slot, and may have taken up this role again before we hear that it was given up: then
+/// the credits that it has in use and the deliveries that it has in hand belong to its new life. Those of the old one are
+/// all done with, or it could not have been given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    Role,
+    Place,
 }
 
 /// Whether a queue has a limit on bytes.

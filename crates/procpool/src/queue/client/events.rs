@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::queue::link::Waited;
 use crate::sync::lock;
@@ -147,9 +147,21 @@ impl Events {
     }
 }
 
+/// How long a thread looks for what it waits for before it sleeps.
+const PATIENCE: Duration = Duration::from_micros(20);
+
 /// Waits for events and deals with them, until the parker is woken. `false`: the deadline has passed first.
 fn lead(client: &Client, parker: &Arc<Parker>, deadline: Option<Instant>) -> bool {
     parker.lead();
+    // To be woken takes longer than this, and costs the hub a system call.
+    let patience_ends = Instant::now() + PATIENCE;
+    while Instant::now() < patience_ends {
+        client.on_event();
+        if parker.is_woken() {
+            return true;
+        }
+        std::thread::yield_now();
+    }
     loop {
         let noted = client.link().set_waits();
         client.on_event();

@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, fence};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::after::After;
 use super::state::{Knock, State};
@@ -41,6 +41,20 @@ pub(crate) fn hub() -> &'static Arc<Hub> {
         let by_socket = std::env::var_os(TRANSPORT).is_some_and(|value| value == "socket");
         Hub::new(if by_socket { Transport::Socket } else { Transport::Ring })
     })
+}
+
+/// How long the thread looks for more before it sleeps. To be woken takes longer than that, and costs whoever wakes it a
+/// system call.
+const PATIENCE: Duration = Duration::from_micros(30);
+
+/// Whether nothing has come for long enough.
+fn is_patient(idle_since: &mut Option<Instant>) -> bool {
+    let patience_ends = *idle_since.get_or_insert_with(Instant::now) + PATIENCE;
+    let is_over = Instant::now() >= patience_ends;
+    if is_over {
+        *idle_since = None;
+    }
+    is_over
 }
 
 /// Where the queues of a program are: the broker, and the links to all who use it.
@@ -181,6 +195,7 @@ impl Hub {
         let mut tokens = Vec::new();
         let mut ready = Vec::new();
         let mut busy = 0;
+        let mut idle_since = None;
         let mut after = After::default();
         loop {
             let (may_sleep, is_last) = {
@@ -188,9 +203,13 @@ impl Hub {
                 for id in ready.drain(..) {
                     state.readable(id);
                 }
+                if state.has_input() {
+                    idle_since = None;
+                }
                 let more = self.turn_watched(&mut state, Some(watch), &mut after);
                 state.root_may_ring();
-                (!more && state.may_sleep(), !state.has_remotes())
+                let may_sleep = !more && is_patient(&mut idle_since) && state.may_sleep();
+                (may_sleep, !state.has_remotes())
             };
             self.finish(&mut after);
             fence(SeqCst);
@@ -202,6 +221,9 @@ impl Hub {
             if may_sleep || busy % BUSY_TURNS == 0 {
                 let timeout = if may_sleep { None } else { Some(Duration::ZERO) };
                 ready = watch.wait(&mut tokens, timeout);
+            } else if idle_since.is_some() {
+                // To those who are about to write, on a machine with fewer cores than processes.
+                std::thread::yield_now();
             }
         }
     }

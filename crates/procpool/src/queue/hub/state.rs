@@ -141,6 +141,8 @@ impl State {
             Burial::StillThere => {
                 if let Some(link) = self.links.all.get_mut(&id) {
                     link.end_of.get_or_insert(End::Gone);
+                    // What it wrote counts, and may be known to nobody yet: the burial can be told before the socket is.
+                    link.is_readable = true;
                 }
             }
             Burial::Known => {}
@@ -192,7 +194,12 @@ impl State {
         for link in self.links.all.values() {
             link.end.set_hub_waits();
         }
-        !self.links.all.values().any(|link| link.end.has_input())
+        !self.has_input()
+    }
+
+    /// Whether a participant has written something that has not been read.
+    pub(super) fn has_input(&self) -> bool {
+        self.links.all.values().any(|link| link.end.has_input())
     }
 
     /// The root's own link rings whoever writes to it; nothing else looks.

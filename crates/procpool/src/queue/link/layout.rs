@@ -57,7 +57,7 @@ pub(super) const STATE_DRAINED: u64 = 8;
 const BOARD_WORDS: usize = ENTRIES + SLOTS as usize * ENTRY_WORDS;
 
 /// The length of one ring. At least three of the longest records.
-pub(super) const RING_WORDS: usize = 256 * 1024 / 8;
+pub(super) const RING_WORDS: usize = 1024 * 1024 / 8;
 pub(super) const UP_RING: usize = BOARD_WORDS;
 pub(super) const DOWN_RING: usize = UP_RING + RING_WORDS;
 

@@ -133,10 +133,11 @@ impl Client {
                 assert!(held.is_receiver);
                 held.entry.receivers = 0;
                 held.inbound.clear();
-                for (_, message) in std::mem::take(&mut held.in_hand) {
-                    ledger.returned(message);
+                // Each of them holds a handle.
+                while !self.slots[&slot].in_hand.is_empty() {
+                    self.finish(slot, 0, false, ledger);
                 }
-                held.is_receiver = false;
+                self.slots.get_mut(&slot).unwrap().is_receiver = false;
             }
         }
         let held = self.slots.get_mut(&slot).unwrap();

@@ -84,21 +84,7 @@ impl Boards for Deck<'_> {
         let (before, next) = (entry.limit, entry.next);
         entry.limit = before.min(next + u64::from(keep));
         let limit = entry.limit;
-        // Those that were taken back lose their places in the order.
-        let client = &self.clients[seat.participant.0 as usize];
-        let unread = client.down.iter().filter_map(|record| match record {
-            super::client::Down::Deliver { slot, delivery, message, .. } if *slot == seat.slot => {
-                Some((*delivery, *message))
-            }
-            _ => None,
-        });
-        let read = client.slots[&seat.slot].inbound.iter().map(|inbound| (inbound.number, inbound.message));
-        for (number, message) in unread.chain(read) {
-            if (limit..before).contains(&number) {
-                self.ledger.messages[message].is_moved = true;
-                self.ledger.seen.moved += 1;
-            }
-        }
+        self.ledger.taken_back(seat, limit..before);
         limit
     }
 

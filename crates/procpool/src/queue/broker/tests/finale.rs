@@ -18,7 +18,17 @@ impl World {
             let has_sender = self.ledger.is_alive(queue, Role::Sender, &self.clients);
             let has_receiver = self.ledger.is_alive(queue, Role::Receiver, &self.clients);
             if seats().any(|held| held.entry.receivers > 0) {
-                assert_eq!(available, 0, "somebody waits in vain for a message of queue {queue}");
+                assert_eq!(
+                    available,
+                    0,
+                    "somebody waits in vain for a message of queue {queue}: {:?}",
+                    self.ledger
+                        .messages
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, m)| m.queue == queue && m.fate == Fate::Sent)
+                        .collect::<Vec<_>>()
+                );
             }
             let used = self.ledger.messages.iter().filter(|message| message.queue == queue);
             let used = used.filter(|message| matches!(message.fate, Fate::Sent | Fate::InHand));

@@ -1,10 +1,11 @@
 //! What is true, kept apart from the broker's own books: what was sent, and what became of it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::queue::key::{Key, QueueId, Role, Shape};
 
-use super::super::api::{Named, QueueState};
+use super::super::api::{Named, QueueState, Seat};
 use super::client::{Client, Inbound, Life};
 
 pub(super) type MessageId = usize;
@@ -84,6 +85,9 @@ pub(super) struct Ledger {
     pub(super) messages: Vec<MessageRecord>,
     pub(super) parcels: BTreeMap<u128, ParcelRecord>,
     pub(super) seen: Seen,
+    /// What was delivered where, and what has been taken back of what may yet be written.
+    pub(super) delivered: BTreeMap<Seat, Vec<(u64, MessageId)>>,
+    pub(super) taken_back: Vec<(Seat, Range<u64>)>,
     /// How many messages have been sent.
     pub(super) serial: u64,
     /// How many had been when everything was read last.
@@ -147,6 +151,24 @@ impl Ledger {
             assert!(*last < record.serial, "message {} came after a later one", inbound.message);
             *last = record.serial;
         }
+    }
+
+    /// What is taken back loses its place in the order.
+    pub(super) fn taken_back(&mut self, seat: Seat, range: Range<u64>) {
+        for (number, message) in self.delivered.entry(seat).or_default() {
+            if range.contains(number) {
+                self.messages[*message].is_moved = true;
+                self.seen.moved += 1;
+            }
+        }
+        self.taken_back.push((seat, range));
+    }
+
+    pub(super) fn delivered(&mut self, seat: Seat, number: u64, message: MessageId) {
+        if self.taken_back.iter().any(|(at, range)| *at == seat && range.contains(&number)) {
+            self.messages[message].is_moved = true;
+        }
+        self.delivered.entry(seat).or_default().push((number, message));
     }
 
     pub(super) fn acknowledged(&mut self, message: MessageId) {

@@ -146,6 +146,10 @@ fn act(world: &mut World) {
 fn go_mad(world: &mut World, id: usize) {
     // What it has claimed so far is known: of what cannot be believed, the broker takes nothing to be claimed.
     let haste = std::mem::take(&mut world.haste);
+    let client = &mut world.clients[id];
+    for slot in client.slots.iter().filter(|(_, held)| !held.is_left).map(|(slot, _)| *slot) {
+        client.up.push_back(Event::Look { slot });
+    }
     world.turn(true);
     world.haste = haste;
     let (sender, receiver) = (some_slot(world, id, Role::Sender), some_slot(world, id, Role::Receiver));
@@ -252,7 +256,8 @@ fn round(seed: u64, trace: bool) -> Seen {
     world.ledger.seen
 }
 
-const ROUNDS: u64 = 1_500;
+/// A few seconds.
+const ROUNDS: u64 = 3_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -286,7 +291,7 @@ fn random_worlds_keep_all_promises() {
         sums.iter_mut().zip(seen).for_each(|(sum, n)| *sum += n);
     }
     println!("{rounds} worlds, {sums:?} of each kind");
-    assert!(rounds < ROUNDS || sums.iter().all(|&n| n >= 100), "too few of a kind: {sums:?}");
+    assert!(rounds < ROUNDS || sums.iter().all(|&n| n >= 30), "too few of a kind: {sums:?}");
 }
 
 mod short {

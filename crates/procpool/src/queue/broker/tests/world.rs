@@ -225,6 +225,11 @@ impl World {
     }
 
     fn carry_out(&mut self, actions: &mut Vec<Action>) {
+        self.do_all(actions);
+        self.ledger.taken_back.clear();
+    }
+
+    fn do_all(&mut self, actions: &mut Vec<Action>) {
         for action in actions.drain(..) {
             if let Some(trace) = &mut self.trace {
                 trace.push(format!("  {action:?}"));
@@ -234,6 +239,7 @@ impl World {
                     let client = &mut self.clients[seat.participant.0 as usize];
                     let handles = !message.handles.is_empty();
                     let message = named_in(&message.body);
+                    self.ledger.delivered(seat, delivery, message);
                     client.down.push_back(Down::Deliver { slot: seat.slot, delivery, message, redelivered, handles });
                 }
                 Action::Answer { participant, request, value } => {
@@ -245,6 +251,7 @@ impl World {
                     client.down.push_back(Down::Answer { request, value });
                 }
                 Action::Freed { seat } => {
+                    self.ledger.delivered.remove(&seat);
                     self.clients[seat.participant.0 as usize].down.push_back(Down::Freed { slot: seat.slot });
                 }
                 Action::CutOff { participant, why } => {
