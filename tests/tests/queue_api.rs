@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures::{FutureExt, SinkExt, StreamExt, stream};
 use procpool::channel::{self, Duplex};
-use procpool::queue::{self, AckError, Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError};
+use procpool::queue::{
+    self, AckError, Receiver, RecvError, RecvTimeoutError, SendError, Sender, TryRecvError, TrySendError,
+};
 use procpool::{AnyError, Json, Pool, call};
 use procpool_tests::test;
 
@@ -47,6 +49,29 @@ async fn stream_then_recv() {
 test! {
     queues async fn who_streamed_may_receive_in_another_way() {
         stream_then_recv().await;
+    }
+}
+
+async fn acknowledged_in_all_ways() {
+    let (sender, receiver) = queue::bounded::<u32>(4);
+    assert!(matches!(receiver.try_recv_acked(), Err(TryRecvError::Empty)));
+    let timed_out = receiver.recv_acked_timeout_blocking(Duration::from_millis(1));
+    assert!(matches!(timed_out, Err(RecvTimeoutError::TimedOut)));
+    sender.send(1).await.unwrap();
+    drop(receiver.try_recv_acked().unwrap());
+    let mut again = receiver.recv_acked_timeout_blocking(Duration::from_secs(60)).unwrap();
+    assert_eq!((*again, again.redelivered()), (1, 1));
+    again.ack().unwrap();
+    receiver.join().await.unwrap();
+    drop(sender);
+    assert!(matches!(receiver.try_recv_acked(), Err(TryRecvError::Disconnected)));
+    let ended = receiver.recv_acked_timeout_blocking(Duration::from_secs(60));
+    assert!(matches!(ended, Err(RecvTimeoutError::Disconnected)));
+}
+
+test! {
+    queues async fn messages_are_taken_to_be_acknowledged_in_all_ways() {
+        acknowledged_in_all_ways().await;
     }
 }
 

@@ -1,12 +1,13 @@
 //! A thousand kills of those who send and receive: the queue goes on, nothing that was confirmed is lost, and nothing
 //! comes twice.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
-use futures::future::select_all;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use procpool::queue::{self, Receiver, RecvError, SendError, Sender};
 use procpool::{ErrorKind, JoinHandle, Pool, call};
 use procpool_tests::{Random, Signal, send_to_child, test, watched};
@@ -174,12 +175,25 @@ impl Stage {
         }
     }
 
-    /// Kills somebody who has a task.
-    fn kill(&self, random: &mut Random) -> bool {
+    /// The queue goes on; then any moment is as good as another.
+    async fn moment(&self, progress: u64, rounds: u64) {
+        let before = self.received.len();
+        while self.received.len() < before + progress {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..rounds {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Kills somebody who has a task, if anybody has.
+    fn kill(&self, random: &mut Random) {
         let workers = self.pool.snapshot().workers;
         let busy: Vec<u32> =
             workers.iter().filter(|worker| worker.task.is_some()).filter_map(|worker| worker.pid).collect();
-        random.pick(&busy).is_some_and(|&pid| send_to_child(Signal::KILL, pid))
+        if let Some(&pid) = random.pick(&busy) {
+            send_to_child(Signal::KILL, pid);
+        }
     }
 }
 
@@ -189,39 +203,41 @@ async fn storm(receiving: Receiving) {
     let pool = watched(Pool::builder().workers(2 * PLAYERS).build().unwrap());
     let (confirmed, received) = (Log::new("confirmed"), Log::new("received"));
     let mut stage = Stage { pool, sender, receiver, receiving, confirmed, received, producers: 0 };
-    let mut roles = [Role::Producer, Role::Consumer].repeat(PLAYERS);
-    let mut players: Vec<_> = roles.iter().map(|&role| stage.enter(role)).collect();
-    let mut dead = HashMap::from([(Role::Producer as u8, 0usize), (Role::Consumer as u8, 0)]);
-    for _ in 0..KILLS {
-        // The queue goes on; then any moment is as good as another.
-        let before = stage.received.len();
-        let progress = random.below(20);
-        while stage.received.len() < before + progress {
-            tokio::task::yield_now().await;
+    let play = |stage: &mut Stage, role| {
+        let handle = stage.enter(role);
+        async move { (role, handle.await) }
+    };
+    let mut players = FuturesUnordered::new();
+    for role in [Role::Producer, Role::Consumer].repeat(PLAYERS) {
+        players.push(play(&mut stage, role));
+    }
+    let (mut producers, mut consumers) = (0, 0);
+    while producers + consumers < KILLS {
+        let (progress, rounds) = (random.below(20), random.below(500));
+        tokio::select! {
+            biased;
+            Some((role, result)) = players.next() => {
+                let error = result.unwrap_err();
+                let signal = error.exit().and_then(|exit| exit.signal_name());
+                assert_eq!((error.kind(), signal), (ErrorKind::WorkerDied, Some("SIGKILL")), "{error}");
+                match role {
+                    Role::Producer => producers += 1,
+                    Role::Consumer => consumers += 1,
+                }
+                players.push(play(&mut stage, role));
+            }
+            // Who is killed before it has claimed its task is no death of a player: the task goes to the next worker.
+            () = stage.moment(progress, rounds) => stage.kill(&mut random),
         }
-        for _ in 0..random.below(500) {
-            tokio::task::yield_now().await;
-        }
-        while !stage.kill(&mut random) {
-            tokio::task::yield_now().await;
-        }
-        let (result, index, _) = select_all(&mut players).await;
-        let error = result.unwrap_err();
-        assert_eq!(
-            (error.kind(), error.exit().and_then(|exit| exit.signal_name())),
-            (ErrorKind::WorkerDied, Some("SIGKILL")),
-            "{error}"
-        );
-        *dead.entry(roles[index] as u8).or_default() += 1;
-        let role = roles[index];
-        drop(players.swap_remove(index));
-        roles.swap_remove(index);
-        players.push(stage.enter(role));
-        roles.push(role);
     }
     stage.receiver.close();
-    for player in players {
-        player.await.unwrap();
+    while let Some((role, result)) = players.next().await {
+        // The last victims are not heard of before now.
+        match (result, role) {
+            (Ok(()), _) => {}
+            (Err(_), Role::Producer) => producers += 1,
+            (Err(_), Role::Consumer) => consumers += 1,
+        }
     }
     assert!(matches!(stage.receiver.recv().await, Err(RecvError::Closed)));
 
@@ -233,7 +249,6 @@ async fn storm(receiving: Receiving) {
             again += 1;
         }
     }
-    let (producers, consumers) = (dead[&(Role::Producer as u8)], dead[&(Role::Consumer as u8)]);
     let lost = confirmed.difference(&received).count();
     let unconfirmed = received.difference(&confirmed).count();
     eprintln!(

@@ -8,7 +8,7 @@ use procpool::queue::{self, Receiver, Sender, TryRecvError};
 use procpool::{ErrorKind, Pool, Process, Shared, Shutdown, call};
 use procpool_tests::queues::{Item, items, produce, rest};
 use procpool_tests::tasks::wait_at;
-use procpool_tests::{Gate, Signal, ended, send, test, until_it_waits, visit};
+use procpool_tests::{Gate, Signal, ended, send, test, until, until_it_waits, visit};
 use serde::{Deserialize, Serialize, Serializer};
 
 fn processes(workers: usize) -> Pool {
@@ -405,6 +405,8 @@ test! {
 fn give_long(sender: Sender<Item>, gate: String) -> (Sender<Item>, Vec<u8>) {
     let result = (sender, vec![1; 16 << 20]);
     visit(gate, 0);
+    // The name of its thread says that from here on it waits for nothing but its reader.
+    std::fs::write("/proc/self/comm", "answering").unwrap();
     result
 }
 
@@ -420,6 +422,9 @@ fn die_while_answering() {
         let pid = visitor.pid;
         visitor.release().await;
         // It has parked the handle, and waits until somebody reads.
+        until("the worker answers", || {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "answering")
+        });
         until_it_waits(pid);
         send(Signal::KILL, pid);
         assert_eq!(task.await.unwrap_err().kind(), ErrorKind::WorkerDied);

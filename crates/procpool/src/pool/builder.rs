@@ -146,6 +146,9 @@ impl PoolBuilder {
     /// ([`StartFailed`](crate::ErrorKind::StartFailed)), and the pool tries again after a pause.
     ///
     /// What it leaves behind for tasks is up to it: a static, a thread-local of the main thread, the environment.
+    ///
+    /// Handles of [queues](crate::queue) in its arguments are kept as long as the pool lives, since each new worker is given
+    /// them; the same goes for the exit job and for what [states](crate::StatePool) are made of.
     pub fn init<J: Job>(mut self, job: J) -> Self
     where
         J::Output: InitOutput,

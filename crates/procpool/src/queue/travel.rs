@@ -97,3 +97,76 @@ impl PartialEq for Carried {
 }
 
 impl Eq for Carried {}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::queue::{self, Receiver, Sender};
+    use crate::task::codec;
+
+    fn end(receiver: &Receiver<u8>) -> bool {
+        receiver.is_disconnected()
+    }
+
+    #[test]
+    fn who_encodes_keeps_the_queue() {
+        let (sender, receiver) = queue::bounded::<u8>(1);
+        let mut bytes = Vec::new();
+        let (encoded, sides) = collecting(|| codec::encode(&(sender.clone(), 5u8, Some(sender)), &mut bytes));
+        encoded.unwrap();
+        assert_eq!(sides.len(), 2);
+        assert!(!end(&receiver));
+        let (one, five, other): (Sender<u8>, u8, Option<Sender<u8>>) = codec::decode(&bytes).unwrap();
+        drop(sides);
+        assert!(one.same_queue(&other.unwrap()) && one.leads_to(&receiver) && five == 5);
+        assert!(!end(&receiver));
+        one.send_blocking(7).unwrap();
+        drop(one);
+        assert_eq!(receiver.recv_blocking().unwrap(), 7);
+        assert!(receiver.recv_blocking().is_err());
+    }
+
+    #[test]
+    fn what_is_encoded_inside_has_its_own() {
+        let ((one, _one), (other, _other)) = (queue::bounded::<u8>(1), queue::bounded::<u8>(1));
+        let mut bytes = Vec::new();
+        let (inner, outer) = collecting(|| {
+            let (first, sides) = collecting(|| codec::encode(&one, &mut bytes));
+            first.and(codec::encode(&vec![other.clone(), other], &mut bytes)).unwrap();
+            sides
+        });
+        assert_eq!((inner.len(), outer.len()), (1, 2));
+    }
+
+    #[test]
+    fn a_panic_keeps_nothing() {
+        let (sender, receiver) = queue::bounded::<u8>(1);
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            collecting(|| {
+                codec::encode(&sender, &mut Vec::new()).unwrap();
+                drop(sender);
+                std::panic::resume_unwind(Box::new("on purpose"));
+            })
+        }));
+        assert!(panic.is_err());
+        assert!(receiver.recv_blocking().is_err(), "nobody can send");
+        let (other, _receiver) = queue::bounded::<u8>(1);
+        assert!(codec::encode(&other, &mut Vec::new()).is_err(), "nobody collects any more");
+    }
+
+    #[test]
+    fn nothing_is_encoded_for_elsewhere_and_nothing_decoded_from_there() {
+        let (sender, _receiver) = queue::bounded::<u8>(1);
+        let wrong = |error: &dyn std::fmt::Display| assert!(error.to_string().contains("nowhere else"), "{error}");
+        wrong(&codec::encode(&sender, &mut Vec::new()).unwrap_err());
+        // What a stranger has got hold of, and a task decodes.
+        let (stolen, _sides) = collecting(|| postcard::to_stdvec(&sender).unwrap());
+        assert!(postcard::from_bytes::<Sender<u8>>(&stolen).is_err());
+        assert!(decoding(|| postcard::from_bytes::<Sender<u8>>(&stolen)).is_ok());
+        assert!(postcard::from_bytes::<Sender<u8>>(&stolen).is_err());
+        // That serializer tells nobody's words.
+        assert!(postcard::to_stdvec(&sender).is_err());
+    }
+}

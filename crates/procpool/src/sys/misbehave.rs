@@ -32,3 +32,21 @@ pub(crate) fn fork_a_holder() -> u32 {
         u32::try_from(pid).unwrap_or(0)
     }
 }
+
+/// Whether `check` holds in a copy of this process, as `fork` makes it.
+pub(crate) fn holds_in_a_copy(check: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child runs `check`, which the test answers for (no lock that another thread may hold), and ends without
+    // running any destructor or exit hook of this process. The parent only waits for it.
+    #[expect(unsafe_code, reason = "forking without exec, as some C libraries do")]
+    let status = unsafe {
+        let pid = libc::fork();
+        assert!(pid >= 0, "{}", std::io::Error::last_os_error());
+        if pid == 0 {
+            libc::_exit(i32::from(!check()));
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(pid, &raw mut status, 0), pid);
+        status
+    };
+    status == 0
+}

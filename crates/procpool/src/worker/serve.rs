@@ -169,6 +169,8 @@ impl Worker {
     fn retire(&mut self, exit: Option<EncodedJob>, name: &str) -> ! {
         let code = exit.map_or(0, |job| self.leave(&job, name));
         let dropped = state::discard();
+        // What the hook and the state's end told the queues leaves with them.
+        queue::client::settle_if_open();
         std::process::exit(if dropped.is_err() { EXIT_PANICKED } else { code })
     }
 

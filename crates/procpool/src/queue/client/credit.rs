@@ -8,7 +8,7 @@ use crate::queue::wire::ToHub;
 use crate::sync::lock;
 
 use super::errors::Refused;
-use super::line::{Line, Ticket, Wakes};
+use super::line::{Joined, Line, Ticket, Wakes};
 use super::side::Side;
 
 /// The senders of this process that wait at a slot, and what each needs in bytes. To be called means: its credit has been
@@ -120,15 +120,18 @@ impl Credit {
             self.give_up();
             return Poll::Ready(Err(refused));
         }
-        if !self.join(context) {
-            return Poll::Pending;
+        let joined = self.join(context);
+        // What has changed before it joined, or was told to somebody else's waker, nobody will wake it for.
+        let (slot, client) = (self.side.slot(), self.side.client());
+        match joined {
+            Joined::Same => return Poll::Pending,
+            Joined::Changed => {}
+            Joined::New => {
+                client.watch(slot);
+                client.tell(&ToHub::Look { slot: slot.number() });
+                client.ring();
+            }
         }
-        // What has changed before this one joined, nobody will wake it for.
-        let slot = self.side.slot();
-        let client = self.side.client();
-        client.watch(slot);
-        client.tell(&ToHub::Look { slot: slot.number() });
-        client.ring();
         let mut wakes = Wakes::default();
         lock(&slot.outgoing).serve(client.board(), slot.number(), &mut wakes);
         wakes.wake();
@@ -148,24 +151,21 @@ impl Credit {
         client.broken().map(Refused::Broken).or_else(|| Refused::of(self.side.slot().state(client.board())))
     }
 
-    /// Takes the last place in the line (`true`), or says whom to wake from now on.
-    fn join(&mut self, context: &Context<'_>) -> bool {
+    /// Takes the last place in the line, or says whom to wake from now on.
+    fn join(&mut self, context: &Context<'_>) -> Joined {
         let slot = self.side.slot();
         let mut outgoing = lock(&slot.outgoing);
         if let State::Waiting(ticket) = self.state {
-            let called = outgoing.line.is_called(ticket);
-            let former = outgoing.line.update(ticket, context.waker());
+            let update = outgoing.line.update(ticket, context.waker());
             drop(outgoing);
-            drop(former);
-            // Called since the last look: come once more.
-            return called;
+            return update.into();
         }
         let ticket = outgoing.line.join(self.bytes, context.waker());
         outgoing.publish(self.side.client().board(), slot.number());
         drop(outgoing);
         self.state = State::Waiting(ticket);
         self.waits = Some(waiting::begin(Call::Send));
-        true
+        Joined::New
     }
 
     /// Leaves the line with the credit, if it has been called.

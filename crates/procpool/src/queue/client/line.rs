@@ -26,6 +26,40 @@ pub(super) struct Waiting<N> {
     waker: Option<Waker>,
 }
 
+/// What [`Line::update`] did.
+#[derive(Debug)]
+#[must_use]
+pub(super) enum Update {
+    /// The waker was there already, and has not been called.
+    Same,
+    /// It was not there: another one may have been called for what this one has not seen, so it must look once more. The
+    /// former waker is to be dropped without a lock.
+    Changed(Option<Waker>),
+}
+
+/// How somebody is in a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// As before.
+    Same,
+    /// With another waker than before.
+    Changed,
+    /// From now on.
+    New,
+}
+
+impl From<Update> for Joined {
+    fn from(update: Update) -> Joined {
+        match update {
+            Update::Same => Joined::Same,
+            Update::Changed(former) => {
+                drop(former);
+                Joined::Changed
+            }
+        }
+    }
+}
+
 impl<N> Line<N> {
     pub(super) const fn new() -> Line<N> {
         Line { waiting: VecDeque::new(), called: 0, next: 0 }
@@ -60,13 +94,13 @@ impl<N> Line<N> {
         self.place(ticket).is_some_and(|place| place < self.called)
     }
 
-    /// Whom to wake from now on. Gives the former waker, to be dropped without a lock.
-    pub(super) fn update(&mut self, ticket: Ticket, waker: &Waker) -> Option<Waker> {
-        let place = self.place(ticket)?;
+    /// Whom to wake from now on.
+    pub(super) fn update(&mut self, ticket: Ticket, waker: &Waker) -> Update {
+        let Some(place) = self.place(ticket) else { return Update::Changed(None) };
         let held = &mut self.waiting[place].waker;
         match held {
-            Some(former) if former.will_wake(waker) => None,
-            _ => held.replace(waker.clone()),
+            Some(former) if former.will_wake(waker) => Update::Same,
+            _ => Update::Changed(held.replace(waker.clone())),
         }
     }
 

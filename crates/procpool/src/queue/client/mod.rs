@@ -32,7 +32,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::core::{Client, Introduced};
+pub(crate) use self::core::Introduced;
 pub(crate) use crate::queue::broker::api::Question;
 pub(crate) use asking::Asking;
 pub(crate) use errors::{Broken, Ended, Refused};

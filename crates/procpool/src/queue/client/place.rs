@@ -1,15 +1,9 @@
 //! A place for a message that is yet to be made.
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
-use crate::queue::broker::api::Question;
-
-use super::asking::Asking;
 use super::credit::Credit;
 use super::errors::Refused;
-use super::events;
 use super::sending::{Encoded, Sending, limit};
 use super::side::Side;
 
@@ -53,30 +47,6 @@ impl Reserving {
                 Poll::Pending
             }
         }
-    }
-
-    /// Takes a place that is there now. `None`: the queue is full.
-    pub(crate) fn attempt(&mut self) -> Result<Option<Place>, Refused> {
-        while !self.credit().take()? {
-            if let Some(refused) = self.credit().refused() {
-                return Err(refused);
-            }
-            let mut asking = Asking::new(&self.side, Question::Room { bytes: limit(&self.side) });
-            if asking.wait(None)? != Some(1) {
-                return self.credit().refused().map_or(Ok(None), Err);
-            }
-        }
-        Ok(Some(self.place()))
-    }
-
-    /// Blocks until there is a place. `None`: the deadline came first.
-    pub(crate) fn wait(&mut self, deadline: Option<Instant>) -> Result<Option<Place>, Refused> {
-        if self.credit().take()? {
-            return Ok(Some(self.place()));
-        }
-        let client = Arc::clone(self.side.client());
-        let taken = events::block(&client, deadline, |context| self.credit().poll(context)).transpose()?;
-        Ok(taken.map(|()| self.place()))
     }
 }
 

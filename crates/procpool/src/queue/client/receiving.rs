@@ -15,7 +15,7 @@ use super::asking::Asking;
 use super::errors::{Broken, Ended};
 use super::events;
 use super::incoming::{Taken, Tell};
-use super::line::{Ticket, Wakes};
+use super::line::{Joined, Ticket, Wakes};
 use super::side::Side;
 
 /// A message that is this process's.
@@ -130,14 +130,18 @@ impl Receiving {
             self.leave();
             return Poll::Ready(Err(ended));
         }
-        if !self.join(context) {
-            return Poll::Pending;
-        }
-        // What has changed before this one joined, nobody will wake it for.
+        let joined = self.join(context);
+        // What has changed before it joined, or was told to somebody else's waker, nobody will wake it for.
         let (client, slot) = (self.side.client(), self.side.slot());
-        client.watch(slot);
-        client.tell(&ToHub::Look { slot: slot.number() });
-        client.ring();
+        match joined {
+            Joined::Same => return Poll::Pending,
+            Joined::Changed => {}
+            Joined::New => {
+                client.watch(slot);
+                client.tell(&ToHub::Look { slot: slot.number() });
+                client.ring();
+            }
+        }
         client.drain();
         if let Poll::Ready(result) = self.take(context) {
             return Poll::Ready(result);
@@ -202,31 +206,23 @@ impl Receiving {
         client.broken().map(Ended::Broken).or_else(|| Ended::of(self.side.slot().state(client.board())))
     }
 
-    /// Takes the last place in the line (`true`), or says whom to wake from now on.
-    fn join(&mut self, context: &Context<'_>) -> bool {
+    /// Takes the last place in the line, or says whom to wake from now on.
+    fn join(&mut self, context: &Context<'_>) -> Joined {
         let (client, slot) = (self.side.client(), self.side.slot());
         let mut wakes = Wakes::default();
         let mut incoming = lock(&slot.incoming);
-        let (joined, former) = match self.ticket {
-            Some(ticket) => {
-                let called = incoming.line.is_called(ticket);
-                // Called since the last look: come once more.
-                (called, incoming.line.update(ticket, context.waker()))
-            }
-            None => {
-                self.ticket = Some(incoming.line.join((), context.waker()));
-                incoming.publish(client, slot);
-                incoming.call(&mut wakes);
-                (true, None)
-            }
-        };
-        drop(incoming);
-        drop(former);
-        wakes.wake();
-        if self.waits.is_none() {
-            self.waits = Some(waiting::begin(Call::Recv));
+        if let Some(ticket) = self.ticket {
+            let update = incoming.line.update(ticket, context.waker());
+            drop(incoming);
+            return update.into();
         }
-        joined
+        self.ticket = Some(incoming.line.join((), context.waker()));
+        incoming.publish(client, slot);
+        incoming.call(&mut wakes);
+        drop(incoming);
+        wakes.wake();
+        self.waits = Some(waiting::begin(Call::Recv));
+        Joined::New
     }
 
     /// Waits no more. Whoever is next is called, and the hub may give to another process what had come for this one.

@@ -141,6 +141,8 @@ impl State {
             Burial::StillThere => {
                 if let Some(link) = self.links.all.get_mut(&id) {
                     link.end_of.get_or_insert(End::Gone);
+                    // What it wrote counts, and may be known to nobody yet: the burial can be told before the socket is.
+                    link.is_readable = true;
                 }
             }
             Burial::Known => {}

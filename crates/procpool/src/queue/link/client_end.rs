@@ -82,6 +82,7 @@ impl ClientEnd {
     ///
     /// # Panics
     /// If the parts are longer than a record may be.
+    #[cfg(test)]
     pub(crate) fn write(&self, header: &Header, parts: &[&[u8]]) -> Written {
         self.writer().write(header, parts)
     }

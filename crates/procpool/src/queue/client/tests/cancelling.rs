@@ -117,3 +117,22 @@ fn a_dropped_sender_passes_its_room_on() {
         assert_eq!(recv(&receiver), Some(2), "{places:?}");
     }
 }
+
+/// What ends the wait may have been told to the former waker.
+#[test]
+fn the_end_is_seen_by_a_waker_that_came_after_it_was_told() {
+    for places in everywhere() {
+        for _ in 0..100 {
+            let world = World::new(places.transport);
+            let (sender, receiver) = world.queue(places, shape(3));
+            let mut receiving = Receiving::new(&receiver, Taking::Done);
+            assert!(poll_once(|context| receiving.poll(context)).is_pending());
+            scope(|scope| {
+                scope.spawn(move || drop(sender));
+                let ended = scope.spawn(move || receiving.wait(None));
+                drop(receiver);
+                assert!(ended.join().unwrap().is_err(), "{places:?}");
+            });
+        }
+    }
+}

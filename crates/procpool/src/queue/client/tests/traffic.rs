@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 
 use crate::queue::link::Transport;
+use crate::sys::misbehave::holds_in_a_copy;
 
 use super::super::{Asking, Ended, Question, Receiving, Refused, Reserving, Sending, Taking};
 use super::world::{
@@ -210,8 +211,9 @@ fn a_place_is_held_until_it_is_used_or_given_back() {
         let bytes = crate::queue::key::Shape { capacity: 2, bytes: Some(1000), max_message: 1000 };
         for (shape, together) in [(shape(1), false), (bytes, true)] {
             let (sender, receiver) = world.queue(places, shape);
-            let place = Reserving::new(&sender).wait(None).unwrap().unwrap();
-            assert!(Reserving::new(&sender).attempt().unwrap().is_none());
+            let mut reserving = Reserving::new(&sender);
+            let place = block_on(std::future::poll_fn(|context| reserving.poll(context))).unwrap();
+            assert!(poll_once(|context| Reserving::new(&sender).poll(context)).is_pending());
             let mut waiting = Sending::new(&sender, message(1, 8));
             assert!(poll_once(|context| waiting.poll(context)).is_pending());
             if together {
@@ -272,4 +274,26 @@ fn a_parcel_keeps_references_until_it_is_dropped() {
     assert_eq!(recv(&receiver), Some(1));
     drop(sender);
     assert_eq!(recv(&receiver), None);
+}
+
+/// The copy is refused, whatever it does with what it has, and the original goes on.
+#[test]
+fn a_copy_of_the_process_cannot_use_its_queues() {
+    for places in everywhere() {
+        let world = World::new(places.transport);
+        let (sender, receiver) = world.queue(places, shape(4));
+        let mut waiting = Receiving::new(&receiver, Taking::Done);
+        assert!(poll_once(|context| waiting.poll(context)).is_pending());
+        let refused = holds_in_a_copy(|| {
+            let sent = send(&sender, message(1, 8));
+            let client = std::sync::Arc::clone(sender.client());
+            let made = client.create(shape(1));
+            drop(std::mem::replace(&mut waiting, Receiving::new(&receiver, Taking::Done)));
+            drop((sender.clone(), receiver.clone()));
+            matches!(sent, Err(Refused::Broken(why)) if why.to_string().contains("fork")) && made.is_err()
+        });
+        assert!(refused, "{places:?}");
+        send(&sender, message(2, 8)).unwrap();
+        assert_eq!(waiting.wait(None).unwrap().map(|received| number(&received.body)), Some(2));
+    }
 }

@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 
+use super::super::layout::RING_WORDS;
 use super::super::ring::{RingReader, RingWriter, Way};
 use super::{Drained, Incoming, Mode, Written, bytes, each_mode, link, memory, read_until, write};
-use crate::queue::wire::{Cuts, Flags, Header, Kind, MAX_FRAGMENT, ToHub};
+use crate::queue::wire::{Cuts, Flags, HEADER_LEN, Header, Kind, MAX_FRAGMENT, ToHub};
 
 each_mode!(
     a_million_small_records_go_up,
@@ -301,16 +302,17 @@ proptest! {
 }
 
 #[test]
-fn a_ring_holds_three_of_the_longest_records_and_then_no_part_of_a_fourth() {
+fn a_ring_holds_so_many_of_the_longest_records_and_then_no_part_of_another() {
     let memory = memory();
     let mut writer = RingWriter::new(memory.clone(), Way::Up);
     let mut reader = RingReader::new(memory, Way::Up);
     let body = bytes(MAX_FRAGMENT, 1);
+    let most = (RING_WORDS * 8 / (HEADER_LEN + MAX_FRAGMENT)) as u32;
     for _ in 0..10 {
-        for number in 0..3 {
+        for number in 0..most {
             assert!(writer.write(&Header::whole(Kind::Send, 1, number), &[&body]).unwrap());
         }
-        assert!(!writer.write(&Header::whole(Kind::Send, 1, 3), &[&body]).unwrap());
+        assert!(!writer.write(&Header::whole(Kind::Send, 1, most), &[&body]).unwrap());
         let tail = reader.tail().unwrap();
         let mut count = 0;
         while let Some(mut records) = reader.read(tail).unwrap() {
@@ -319,7 +321,7 @@ fn a_ring_holds_three_of_the_longest_records_and_then_no_part_of_a_fourth() {
                 count += 1;
             }
         }
-        assert_eq!(count, 3);
+        assert_eq!(count, most);
     }
 }
 
