@@ -11,6 +11,7 @@ mod questions;
 mod queue;
 mod references;
 mod seats;
+mod settling;
 mod stock;
 
 #[cfg(test)]
