@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures::{FutureExt, SinkExt, StreamExt, stream};
 use procpool::channel::{self, Duplex};
-use procpool::queue::{self, AckError, Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError};
+use procpool::queue::{
+    self, AckError, Receiver, RecvError, RecvTimeoutError, SendError, Sender, TryRecvError, TrySendError,
+};
 use procpool::{AnyError, Json, Pool, call};
 use procpool_tests::test;
 
@@ -94,6 +96,27 @@ async fn guards() {
 test! {
     queues async fn a_guard_acknowledges_unless_its_holder_panics() {
         guards().await;
+    }
+}
+
+async fn acked_now_or_in_time() {
+    let (sender, receiver) = queue::bounded::<u32>(2);
+    assert!(matches!(receiver.try_recv_acked(), Err(TryRecvError::Empty)));
+    let late = receiver.recv_acked_timeout_blocking(Duration::from_millis(1));
+    assert!(matches!(late, Err(RecvTimeoutError::TimedOut)));
+    sender.send(1).await.unwrap();
+    drop(receiver.try_recv_acked().unwrap());
+    let mut again = receiver.recv_acked_timeout_blocking(Duration::from_secs(60)).unwrap();
+    assert_eq!((*again, again.redelivered()), (1, 1));
+    again.ack().unwrap();
+    sender.join().await.unwrap();
+    drop(sender);
+    assert!(matches!(receiver.try_recv_acked(), Err(TryRecvError::Disconnected)));
+}
+
+test! {
+    queues async fn a_delivery_may_be_asked_for_now_or_in_time() {
+        acked_now_or_in_time().await;
     }
 }
 

@@ -138,12 +138,36 @@ impl<T: Ship> Receiver<T> {
     /// # Errors
     /// As [`recv_acked`](Self::recv_acked).
     pub fn recv_acked_blocking(&self) -> Result<Delivery<T>, RecvError> {
+        // Without a deadline it does not run out of time.
+        self.wait_acked(None)?.ok_or_else(|| RecvError::Unavailable(Unavailable::new("a wait ended before its time")))
+    }
+
+    /// The same, if there is a message within this time. (In async code put [`recv_acked`](Self::recv_acked) into a timeout
+    /// of tokio's: dropped, it has taken none.)
+    ///
+    /// # Errors
+    /// [`TimedOut`](RecvTimeoutError::TimedOut), and what [`recv_acked`](Self::recv_acked) may say.
+    pub fn recv_acked_timeout_blocking(&self, timeout: Duration) -> Result<Delivery<T>, RecvTimeoutError> {
+        self.wait_acked(deadline(timeout))?.ok_or(RecvTimeoutError::TimedOut)
+    }
+
+    fn wait_acked(&self, deadline: Option<Instant>) -> Result<Option<Delivery<T>>, RecvError> {
         self.stream.leave();
         let side = self.handle.side().map_err(RecvError::Unavailable)?;
-        match Receiving::new(side, Taking::ToAcknowledge).wait(None)? {
-            Some(received) => receiving::delivered(side, &received),
-            None => Err(RecvError::Unavailable(Unavailable::new("a wait ended before its time"))),
-        }
+        let received = Receiving::new(side, Taking::ToAcknowledge).wait(deadline)?;
+        received.map(|received| receiving::delivered(side, &received)).transpose()
+    }
+
+    /// Takes the next message, to be acknowledged, if there is one now. It may ask the broker, which takes a moment.
+    ///
+    /// # Errors
+    /// [`Empty`](TryRecvError::Empty), and what [`recv_acked`](Self::recv_acked) may say.
+    pub fn try_recv_acked(&self) -> Result<Delivery<T>, TryRecvError> {
+        self.stream.leave();
+        let side = self.handle.side().map_err(TryRecvError::Unavailable)?;
+        let received = Receiving::new(side, Taking::ToAcknowledge).attempt().map_err(RecvError::from)?;
+        let received = received.ok_or(TryRecvError::Empty)?;
+        Ok(receiving::delivered(side, &received)?)
     }
 
     /// The messages one after the other, until the queue has ended. Each step blocks this thread while there is none.
