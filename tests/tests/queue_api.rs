@@ -122,6 +122,42 @@ test! {
     }
 }
 
+/// What one process may say at once has limits, which must not be found by being cut off.
+async fn very_many() {
+    let pool = Pool::builder().workers(1).build().unwrap();
+    let (answer, answers) = queue::bounded::<u32>(1);
+    let (sender, receiver) = queue::bounded::<Vec<Sender<u32>>>(1);
+    sender.send(vec![answer.clone(); 10_000]).await.unwrap();
+    let handles = receiver.recv().await.unwrap();
+    handles[9_999].send(7).await.unwrap();
+    assert_eq!(answers.recv().await.unwrap(), 7);
+    drop(handles);
+    let handles = pool.run(call!(give_many(answer))).await.unwrap();
+    handles[9_999].send(8).await.unwrap();
+    assert_eq!(answers.recv().await.unwrap(), 8);
+    drop(handles);
+    assert!(matches!(answers.recv().await, Err(RecvError::Disconnected)));
+
+    sender.send(Vec::new()).await.unwrap();
+    let mut joins: Vec<_> = (0..5_000).map(|_| sender.join()).collect();
+    let refused = joins.iter_mut().filter_map(|join| join.now_or_never()).filter_map(Result::err).count();
+    assert!(refused > 0, "so many wait at a time");
+    assert_eq!(receiver.recv().await.unwrap().len(), 0);
+    drop(joins);
+    sender.join().await.unwrap();
+    pool.shutdown().await.unwrap();
+}
+
+fn give_many(answer: Sender<u32>) -> Vec<Sender<u32>> {
+    vec![answer; 10_000]
+}
+
+test! {
+    queues async fn as_many_handles_in_a_message_as_one_likes_and_too_many_questions_are_refused() {
+        very_many().await;
+    }
+}
+
 async fn wrong_places() {
     let (sender, receiver) = queue::bounded::<u32>(2);
     let (outer, _outer) = queue::bounded::<Json<Sender<u32>>>(2);

@@ -95,7 +95,11 @@ macro_rules! send_errors {
                     Self::Closed(_) => f.write_str("the queue is closed"),
                     Self::Disconnected(_) => f.write_str("no receiver of the queue is left"),
                     Self::TooLarge { len, limit, .. } => {
-                        write!(f, "the message takes {len} bytes, the queue's limit is {limit}")
+                        write!(
+                            f,
+                            "the message takes {len} bytes, the queue's limit is {limit}: send it in parts, or make the \
+                             queue with more (`max_message` and `bytes` of `queue::builder()`)"
+                        )
                     }
                     Self::Encode { error, .. } => write!(f, "the message: {error}"),
                     Self::Unavailable { error, .. } => error.fmt(f),

@@ -87,10 +87,11 @@ impl Builder {
     #[track_caller]
     pub fn build<T: Ship>(self) -> (Sender<T>, Receiver<T>) {
         let Builder { capacity, bytes, max_message } = self;
-        assert!(capacity > 0, "a queue holds at least one message");
-        assert!(bytes != Some(0), "a queue holds at least one byte");
-        let capacity =
-            u32::try_from(capacity).unwrap_or_else(|_| panic!("a queue holds at most {} messages", u32::MAX));
+        assert!(capacity > 0, "a queue holds at least one message: its capacity cannot be 0");
+        assert!(bytes != Some(0), "a queue holds at least one byte: its limit in bytes cannot be 0");
+        let Ok(capacity) = u32::try_from(capacity) else {
+            panic!("a queue holds at most {} messages: its capacity cannot be {capacity}", u32::MAX)
+        };
         let (sender, receiver) = Handle::pair(Shape { capacity, bytes, max_message });
         (Sender::new(sender), Receiver::new(receiver))
     }

@@ -133,7 +133,7 @@ impl<T: Ship> Receiver<T> {
         RecvAcked::of(self)
     }
 
-    /// The same, if there is a message now.
+    /// The same, if there is a message now. It may ask the broker, which takes a moment.
     ///
     /// # Errors
     /// [`Empty`](TryRecvError::Empty), and what [`recv_acked`](Self::recv_acked) may say.
@@ -154,7 +154,8 @@ impl<T: Ship> Receiver<T> {
         self.wait_acked(None)?.ok_or_else(|| RecvError::Unavailable(Unavailable::new("a wait ended before its time")))
     }
 
-    /// The same, if there is a message within this time. Blocks this thread while there is none.
+    /// The same, if there is a message within this time. (In async code put [`recv_acked`](Self::recv_acked) into a timeout
+    /// of tokio's: dropped, it has taken none.)
     ///
     /// # Errors
     /// [`TimedOut`](RecvTimeoutError::TimedOut), and what [`recv_acked`](Self::recv_acked) may say.

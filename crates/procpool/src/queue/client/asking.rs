@@ -16,6 +16,10 @@ use super::events;
 use super::line::Wakes;
 use super::side::Side;
 
+/// How many questions wait for their answers at a time at most: half of what the broker takes of a process, since some that
+/// nobody waits for any more may not have been taken back yet.
+const ASKS: usize = 2048;
+
 /// The questions of a client that have not been answered, or whose answer has not been looked at.
 #[derive(Debug, Default)]
 pub(super) struct Asks(Mutex<HashMap<u32, Ask>>);
@@ -42,6 +46,18 @@ impl Asks {
                 wakes.0.extend(waker.take());
             }
         }
+    }
+
+    /// # Errors
+    /// So many wait already that the broker would take one more for an attack.
+    fn check_room(&self) -> Result<(), Broken> {
+        if lock(&self.0).len() < ASKS {
+            return Ok(());
+        }
+        Err(Broken::new(format_args!(
+            "{ASKS} calls of `join` and `len` wait for their answers, the most that one process can have at a time: wait \
+             for a queue in one place"
+        )))
     }
 
     /// The answer, or whom to wake. Gives the former waker, to be dropped without a lock.
@@ -95,6 +111,9 @@ impl Asking {
         let client: &Client = self.side.client();
         client.usable()?;
         let fresh = self.request.is_none();
+        if fresh {
+            client.asks.check_room()?;
+        }
         let request = *self.request.get_or_insert_with(|| client.number());
         if fresh {
             // Before the question goes: the answer must find somebody.

@@ -1,5 +1,6 @@
 //! Sending a message.
 
+use std::collections::HashSet;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -216,13 +217,16 @@ impl Records {
     }
 }
 
-/// As the broker knows them.
+/// As the broker knows them, each once: however often a handle is in a message, one reference keeps its queue. So there
+/// are never more than this process has, which is what the broker takes.
 pub(super) fn named(sides: &[Side]) -> Vec<Named> {
+    let mut seen = HashSet::new();
     let named = |side: &Side| {
         let capability = side.capability();
-        Named { queue: capability.queue, role: capability.role, key: capability.key }
+        let is_new = seen.insert((capability.queue, capability.role));
+        is_new.then_some(Named { queue: capability.queue, role: capability.role, key: capability.key })
     };
-    sides.iter().map(named).collect()
+    sides.iter().filter_map(named).collect()
 }
 
 impl Drop for Sending {
