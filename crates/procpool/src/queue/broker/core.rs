@@ -64,15 +64,18 @@ impl Broker {
         self.parcels.contains_key(&parcel)
     }
 
-    /// How long a message may be that is sent from there now. 0: none may be sent.
-    pub(crate) fn longest(&self, seat: Seat) -> u64 {
+    /// How long a message may be that is sent from there now, beside so many, of so many bytes in all, that have begun to
+    /// arrive. 0: none may be sent.
+    pub(crate) fn longest(&self, seat: Seat, begun: u32, begun_bytes: u64) -> u64 {
         let Some(participant) = self.participants.get(seat.participant) else { return 0 };
         let Slot::At { queue, place } = participant.slot(seat.slot) else { return 0 };
         let Some(queue) = self.queues.get(queue as usize).and_then(Option::as_ref) else { return 0 };
         let Some(Some(place)) = queue.places.get(place as usize) else { return 0 };
-        match place.producer.promised {
+        match place.producer.promised.saturating_sub(begun) {
             0 => 0,
-            _ if queue.shape.bytes.is_some() => queue.longest().min(place.producer.promised_bytes),
+            _ if queue.shape.bytes.is_some() => {
+                queue.longest().min(place.producer.promised_bytes.saturating_sub(begun_bytes))
+            }
             _ => queue.longest(),
         }
     }

@@ -19,7 +19,7 @@ use super::watch::Watch;
 use crate::queue::broker::Broker;
 use crate::queue::broker::api::{Action, Breach, Event, ParticipantId, Seat, Settled};
 use crate::queue::link::{Drained, HubEnd, Incoming, Intake, LinkError, Transport, welcome};
-use crate::queue::wire::{Header, Kind, ToHub};
+use crate::queue::wire::{Begun, Header, Kind, ToHub};
 
 /// How often a turn reads all links again because of what it has read. Honest participants wait for what they asked, so
 /// that this ends by itself; the others are not waited for.
@@ -418,12 +418,15 @@ struct Basket<'a> {
 }
 
 impl Intake for Basket<'_> {
-    fn limit(&self, header: &Header) -> u64 {
+    fn limit(&self, header: &Header, begun: Begun) -> u64 {
         match header.kind {
             // With the table of handles that precedes it.
             Kind::Send => {
                 let seat = Seat { participant: self.id, slot: header.slot };
-                self.broker.longest(seat).saturating_add(RECORD_LIMIT)
+                match self.broker.longest(seat, begun.messages, begun.bytes) {
+                    0 => 0,
+                    longest => longest.saturating_add(RECORD_LIMIT),
+                }
             }
             _ => RECORD_LIMIT,
         }

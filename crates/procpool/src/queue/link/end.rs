@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::queue::wire::{Header, WireError};
+use crate::queue::wire::{Begun, Header, WireError};
 
 /// What became of a record that was to be written: it went whole or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +45,9 @@ pub(crate) struct Incoming {
 
 /// Takes what is read from a link.
 pub(crate) trait Intake {
-    /// How long a message with this header may be. Asked when a message begins.
-    fn limit(&self, header: &Header) -> u64;
+    /// How long a message with this header may be, beside those of its kind that have begun at its slot and not ended.
+    /// Asked when a message begins.
+    fn limit(&self, header: &Header, begun: Begun) -> u64;
 
     /// Takes one message. On `Break` nothing more is taken from this look; the message counts as taken.
     fn take(&mut self, incoming: Incoming) -> ControlFlow<()>;
@@ -54,7 +55,7 @@ pub(crate) trait Intake {
 
 /// Without a limit: for clients, who believe the hub.
 impl<F: FnMut(Incoming) -> ControlFlow<()>> Intake for F {
-    fn limit(&self, _: &Header) -> u64 {
+    fn limit(&self, _: &Header, _: Begun) -> u64 {
         u64::MAX
     }
 

@@ -161,7 +161,7 @@ impl Reading {
         if !self.is_for_others(from, header.kind)? {
             return Ok(ControlFlow::Continue(()));
         }
-        Ok(match self.assembler.push(header, body, |header| intake.limit(header))? {
+        Ok(match self.assembler.push(header, body, |header, begun| intake.limit(header, begun))? {
             Some(Whole { header, body }) => intake.take(Incoming { header, body, passenger }),
             None => ControlFlow::Continue(()),
         })

@@ -24,6 +24,14 @@ pub(crate) struct Assembler {
     partial: HashMap<(Kind, u32, u32), Partial>,
 }
 
+/// What has begun at one slot and not ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Begun {
+    pub(crate) messages: u32,
+    /// As long as they will be, by their own account.
+    pub(crate) bytes: u64,
+}
+
 #[derive(Debug)]
 struct Partial {
     header: Header,
@@ -41,7 +49,7 @@ impl Assembler {
     }
 
     /// Takes one record, and gives the message that it completes. `limit` is how long a message of that kind and slot may
-    /// be; it is asked once a message.
+    /// be beside what has begun there; it is asked once a message.
     ///
     /// # Errors
     /// The records cannot be understood; do not call again.
@@ -49,11 +57,11 @@ impl Assembler {
         &mut self,
         header: Header,
         body: Bytes,
-        limit: impl FnOnce(&Header) -> u64,
+        limit: impl FnOnce(&Header, Begun) -> u64,
     ) -> Result<Option<Whole>, WireError> {
         let flags = header.flags;
         if flags.has(Flags::WHOLE) {
-            check_length(body.len() as u64, limit(&header))?;
+            check_length(body.len() as u64, limit(&header, self.begun(&header)))?;
             if !self.partial.is_empty() && self.partial.contains_key(&key(&header)) {
                 return Err(WireError::Twice);
             }
@@ -66,10 +74,15 @@ impl Assembler {
         }
     }
 
-    fn begin(&mut self, header: Header, body: &[u8], limit: impl FnOnce(&Header) -> u64) -> Result<(), WireError> {
+    fn begin(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        limit: impl FnOnce(&Header, Begun) -> u64,
+    ) -> Result<(), WireError> {
         let (total, content) = body.split_first_chunk::<8>().ok_or(WireError::Empty)?;
         let total = u64::from_le_bytes(*total);
-        check_length(total, limit(&header))?;
+        check_length(total, limit(&header, self.begun(&header)))?;
         if content.is_empty() {
             return Err(WireError::Empty);
         }
@@ -86,6 +99,19 @@ impl Assembler {
                 Ok(())
             }
         }
+    }
+
+    /// What has begun of the same kind and at the same slot.
+    fn begun(&self, header: &Header) -> Begun {
+        // As a rule there is none.
+        let alike = self
+            .partial
+            .values()
+            .filter(|partial| (partial.header.kind, partial.header.slot) == (header.kind, header.slot));
+        alike.fold(Begun::default(), |begun, partial| Begun {
+            messages: begun.messages + 1,
+            bytes: begun.bytes.saturating_add(partial.total),
+        })
     }
 
     fn go_on(&mut self, header: Header, content: &[u8]) -> Result<Option<Whole>, WireError> {

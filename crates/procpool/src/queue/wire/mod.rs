@@ -12,7 +12,7 @@ mod to_hub;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use assemble::{Assembler, Whole};
+pub(crate) use assemble::{Assembler, Begun, Whole};
 pub(crate) use body::{Small, encode_handles};
 pub(crate) use cut::Cuts;
 pub(crate) use error::WireError;

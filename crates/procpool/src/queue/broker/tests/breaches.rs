@@ -25,7 +25,7 @@ fn create(slot: u32, queue: u64, capacity: u32) -> Event {
 fn to_send_without_a_credit() {
     let mut world = world(1, shape(1));
     assert!(tell(&mut world, send(8, 0)).is_err());
-    assert_eq!(world.broker.longest(Seat { participant: ParticipantId(0), slot: 0 }), 0);
+    assert_eq!(world.broker.longest(Seat { participant: ParticipantId(0), slot: 0 }, 0, 0), 0);
 }
 
 #[test]
@@ -34,7 +34,9 @@ fn to_send_what_is_too_long_or_names_too_much() {
     let message = world.ledger.message(0, 8, Vec::new());
     world.clients[0].send(0, message, &world.ledger);
     world.rest();
-    assert_eq!(world.broker.longest(Seat { participant: ParticipantId(0), slot: 0 }), 1_000);
+    assert_eq!(world.broker.longest(Seat { participant: ParticipantId(0), slot: 0 }, 0, 0), 1_000);
+    // It has one credit.
+    assert_eq!(world.broker.longest(Seat { participant: ParticipantId(0), slot: 0 }, 1, 8), 0);
     assert!(tell(&mut world, send(1_001, 0)).is_err());
     assert!(tell(&mut world, send(8, HANDLES + 1)).is_err());
     assert!(tell(&mut world, send(8, HANDLES)).is_ok());

@@ -41,7 +41,7 @@ proptest! {
         while left.iter().any(|records| !records.is_empty()) {
             let open: Vec<usize> = (0..left.len()).filter(|&n| !left[n].is_empty()).collect();
             let (header, body) = left[*turns.next().unwrap().get(&open)].pop_front().unwrap();
-            whole.extend(assembler.push(header, body, |_| u64::MAX).unwrap());
+            whole.extend(assembler.push(header, body, |_, _| u64::MAX).unwrap());
         }
         whole.sort_by_key(|message| message.header.number);
         prop_assert_eq!(whole.len(), messages.len());
@@ -64,7 +64,7 @@ fn extras_are_in_the_first_record_only_and_come_back_with_the_whole() {
     for (header, body) in records {
         // As it is read.
         let (header, _) = Header::decode(&header.encode(body.len() as u32)).unwrap();
-        whole.extend(assembler.push(header, body, |_| u64::MAX).unwrap());
+        whole.extend(assembler.push(header, body, |_, _| u64::MAX).unwrap());
     }
     assert_eq!(whole[0].header, header);
 }

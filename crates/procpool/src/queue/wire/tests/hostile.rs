@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use crate::queue::wire::{Assembler, Flags, Header, Kind, WireError};
+use crate::queue::wire::{Assembler, Begun, Flags, Header, Kind, WireError};
 
 use super::cutting::records;
 
@@ -12,7 +12,7 @@ fn first(total: u64, content: &[u8]) -> (Header, Bytes) {
 }
 
 fn push(assembler: &mut Assembler, (header, body): (Header, Bytes)) -> Result<Option<usize>, WireError> {
-    Ok(assembler.push(header, body, |_| 1 << 40)?.map(|whole| whole.body.len()))
+    Ok(assembler.push(header, body, |_, _| 1 << 40)?.map(|whole| whole.body.len()))
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn an_announced_length_sets_no_memory_aside_and_partial_messages_are_counted() {
 
 #[test]
 fn the_limit_is_that_of_the_queue() {
-    let limit = |header: &Header| if header.slot == 3 { 5 } else { 0 };
+    let limit = |header: &Header, _: Begun| if header.slot == 3 { 5 } else { 0 };
     let mut assembler = Assembler::new(9);
     let whole = Header { flags: Flags::WHOLE, ..SEND };
     assert!(assembler.push(whole, Bytes::from_static(b"12345"), limit).is_ok());
@@ -86,6 +86,25 @@ fn the_limit_is_that_of_the_queue() {
     let (header, body) = first(6, b"abc");
     let error = assembler.push(header, body, limit).unwrap_err();
     assert_eq!(error, WireError::MessageTooLong { len: 6, limit: 5 });
+}
+
+#[test]
+fn what_has_begun_counts_against_the_limit_of_its_slot() {
+    let mut seen = Vec::new();
+    let mut assembler = Assembler::new(9);
+    let mut begin = |slot, number| {
+        let (header, body) = first(6, b"abc");
+        let limit = |_: &Header, begun: Begun| {
+            seen.push((begun.messages, begun.bytes));
+            if begun.messages < 2 { 9 } else { 0 }
+        };
+        assembler.push(Header { slot, number, ..header }, body, limit)
+    };
+    assert_eq!(begin(3, 0), Ok(None));
+    assert_eq!(begin(4, 1), Ok(None));
+    assert_eq!(begin(3, 2), Ok(None));
+    assert_eq!(begin(3, 3), Err(WireError::MessageTooLong { len: 6, limit: 0 }));
+    assert_eq!(seen, [(0, 0), (0, 0), (1, 6), (2, 12)]);
 }
 
 #[test]
@@ -126,7 +145,7 @@ proptest! {
             else {
                 continue;
             };
-            match assembler.push(header, body.into(), |_| 1000) {
+            match assembler.push(header, body.into(), |_, _| 1000) {
                 Ok(Some(whole)) => prop_assert!(whole.body.len() <= 1000 && whole.header.flags.has(Flags::WHOLE)),
                 Ok(None) => {}
                 Err(_) => break,
