@@ -424,8 +424,8 @@
 //!
 //! # What is traced
 //!
-//! Spans and events of `tracing`, with the targets `procpool::task`, `procpool::worker` and, for captured lines,
-//! `procpool::stdout` and `procpool::stderr` ([`Stdio`]).
+//! Spans and events of `tracing`, with the targets `procpool::task`, `procpool::worker`, `procpool::pool`,
+//! `procpool::queue` and, for captured lines, `procpool::stdout` and `procpool::stderr` ([`Stdio`]).
 //!
 //! # What it needs
 //!

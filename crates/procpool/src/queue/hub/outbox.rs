@@ -4,7 +4,7 @@
 //! message on one queue does not stall the small ones on the others. What is taken back before it has left need not
 //! leave, so a lane never holds more than what the participant could still claim.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ const TURN: usize = MAX_FRAGMENT;
 /// All lanes of one participant.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    lanes: HashMap<u32, Lane>,
+    lanes: BTreeMap<u32, Lane>,
     /// The lanes that are not empty; the front one writes next.
     turns: VecDeque<u32>,
     /// How many slots the participant is to be told to be free.

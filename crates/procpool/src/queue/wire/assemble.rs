@@ -95,7 +95,11 @@ impl Assembler {
         match self.partial.entry(key(&header)) {
             Entry::Occupied(_) => Err(WireError::Twice),
             Entry::Vacant(place) => {
-                place.insert(Partial { header, total, bytes: content.to_vec() });
+                // Twice what is there at most, so that one that is hardly longer is not moved for its last bytes.
+                let room = usize::try_from(total).unwrap_or(usize::MAX).min(2 * content.len());
+                let mut bytes = Vec::with_capacity(room);
+                bytes.extend_from_slice(content);
+                place.insert(Partial { header, total, bytes });
                 Ok(())
             }
         }
