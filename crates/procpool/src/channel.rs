@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::queue::{
-    self, Receiver, Recv, RecvError, RecvTimeout, RecvTimeoutError, Send, SendError, SendTimeout, SendTimeoutError,
-    Sender, TryRecvError, TrySendError,
+    self, Receiver, Recv, RecvError, RecvTimeout, RecvTimeoutError, SendError, SendFuture, SendTimeout,
+    SendTimeoutError, Sender, TryRecvError, TrySendError,
 };
 use crate::task::Ship;
 
@@ -66,7 +66,7 @@ impl<A: Ship, B: Ship> Duplex<A, B> {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the message has not been sent.
-    pub fn send(&self, value: A) -> Send<'_, A> {
+    pub fn send(&self, value: A) -> SendFuture<'_, A> {
         self.sender.send(value)
     }
 

@@ -69,4 +69,4 @@ pub use permit::{Permit, Reserve};
 pub use receiver::Receiver;
 pub use receiving::{Recv, RecvAcked, RecvTimeout};
 pub use sender::Sender;
-pub use sending::{Send, SendTimeout};
+pub use sending::{SendFuture, SendTimeout};

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use super::client::{Place, Reserving};
 use super::error::SendError;
 use super::handle::Handle;
-use super::sending::{Outgoing, Send};
+use super::sending::{Outgoing, SendFuture};
 use crate::task::Ship;
 
 /// Room for one message, held; made by [`Sender::reserve`](super::Sender::reserve). Dropped, it is given back.
@@ -25,8 +25,8 @@ impl<'a, T: Ship> Permit<'a, T> {
     ///
     /// # Errors
     /// As [`Sender::send`](super::Sender::send).
-    pub fn send(self, value: T) -> Send<'a, T> {
-        Send(Outgoing::Fresh(self.handle, Some(self.place), value))
+    pub fn send(self, value: T) -> SendFuture<'a, T> {
+        SendFuture(Outgoing::Fresh(self.handle, Some(self.place), value))
     }
 
     /// The same, in code that is not async.

@@ -15,7 +15,7 @@ use super::handle::Handle;
 use super::key::Role;
 use super::permit::Reserve;
 use super::receiver::Receiver;
-use super::sending::{Outgoing, Send, SendTimeout};
+use super::sending::{Outgoing, SendFuture, SendTimeout};
 use super::sink::Sinking;
 use crate::task::Ship;
 
@@ -55,8 +55,8 @@ impl<T: Ship> Sender<T> {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the message has not been sent, nor any part of it.
-    pub fn send(&self, value: T) -> Send<'_, T> {
-        Send(self.outgoing(value))
+    pub fn send(&self, value: T) -> SendFuture<'_, T> {
+        SendFuture(self.outgoing(value))
     }
 
     /// Sends a message if there is room now. It may ask the broker, which takes a moment.

@@ -103,13 +103,14 @@ impl<'a, T: Ship> Outgoing<'a, T> {
 /// A message on its way; what [`Sender::send`](super::Sender::send) and [`Permit::send`](super::Permit::send) return.
 ///
 /// Cancel safe: dropped before it is ready, the message has not been sent, nor any part of it.
+// Not `Send`: with another public `Send` in sight, rustc writes `std::marker::Send` in everybody's error messages.
 #[must_use = "futures do nothing unless they are awaited"]
-pub struct Send<'a, T>(pub(super) Outgoing<'a, T>);
+pub struct SendFuture<'a, T>(pub(super) Outgoing<'a, T>);
 
 /// Nothing in it is pinned: the value is only ever moved.
-impl<T> Unpin for Send<'_, T> {}
+impl<T> Unpin for SendFuture<'_, T> {}
 
-impl<T: Ship> Future for Send<'_, T> {
+impl<T: Ship> Future for SendFuture<'_, T> {
     type Output = Result<(), SendError<T>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -117,9 +118,9 @@ impl<T: Ship> Future for Send<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for Send<'_, T> {
+impl<T> fmt::Debug for SendFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Send").finish_non_exhaustive()
+        f.debug_struct("SendFuture").finish_non_exhaustive()
     }
 }
 
