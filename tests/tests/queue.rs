@@ -76,7 +76,7 @@ async fn closed_and_disconnected() {
     let (sender, receiver) = queue::bounded::<Item>(4);
     let producer = pool.spawn(call!(send_until_closed(sender.clone(), 0)));
     until_full(&receiver, 4);
-    until_in(&pool, QueueCall::Send, 1);
+    until_in(&pool, QueueCall::Sending, 1);
     receiver.close();
     assert!(receiver.is_closed());
     assert_eq!(producer.await.unwrap(), 4);
@@ -91,14 +91,14 @@ async fn closed_and_disconnected() {
     let (sender, receiver) = queue::bounded::<Item>(4);
     let producer = pool.spawn(call!(send_until_closed(sender.clone(), 0)));
     until_full(&receiver, 4);
-    until_in(&pool, QueueCall::Send, 1);
+    until_in(&pool, QueueCall::Sending, 1);
     drop(receiver);
     assert_eq!(producer.await.unwrap(), 4);
     assert!(matches!(sender.send((1, 0)).await, Err(SendError::Disconnected((1, 0)))));
     // No sender is left.
     let (sender, receiver) = queue::bounded::<Item>(4);
     let consumer = pool.spawn(call!(consume(receiver)));
-    until_in(&pool, QueueCall::Recv, 1);
+    until_in(&pool, QueueCall::Receiving, 1);
     sender.send((0, 0)).await.unwrap();
     drop(sender);
     assert_eq!(consumer.await.unwrap(), [(0, 0)]);

@@ -150,7 +150,7 @@ async fn slow_consumer() {
         .collect();
     for received in 0..50 {
         until("all places are used", || log.len_blocking().unwrap() == 10 + received);
-        until_in(&pool, QueueCall::Send, 2);
+        until_in(&pool, QueueCall::Sending, 2);
         assert_eq!(log.len().await.unwrap(), 10 + received, "no more than there is room for");
         assert_eq!(receiver.len().await.unwrap(), 10);
         receiver.recv().await.unwrap();
@@ -215,7 +215,7 @@ async fn fair_to_consumers() {
     let visitor = gate.arrival().await;
     for round in 0..10 {
         let consumers: Vec<_> = (0..4).map(|_| pool.spawn(call!(receive_one(receiver.clone())))).collect();
-        until_in(&pool, QueueCall::Recv, 4);
+        until_in(&pool, QueueCall::Receiving, 4);
         for number in 0..4 {
             sender.send((round, number)).await.unwrap();
         }

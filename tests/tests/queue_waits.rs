@@ -68,7 +68,7 @@ async fn stuck(pool: Pool) {
     let (sender, receiver) = queue::bounded::<u32>(1);
     let first = pool.spawn(call!(receive(receiver.clone())));
     let second = pool.spawn(call!(receive_async(receiver.clone())));
-    until_in(&pool, QueueCall::Recv, 2);
+    until_in(&pool, QueueCall::Receiving, 2);
     assert_eq!(pool.snapshot().reason, None, "no task waits");
     // What would help them waits behind them.
     let helper = pool.spawn(call!(give(sender.clone(), 1)));

@@ -78,7 +78,7 @@ impl Stalled {
     pub(super) fn warn(self) {
         let Stalled { workers, tasks } = self;
         let count = |call| workers.iter().filter(|(_, other)| *other == call).count();
-        let (sending, receiving) = (count(Call::Send), count(Call::Recv));
+        let (sending, receiving) = (count(Call::Sending), count(Call::Receiving));
         let first = workers.first().map(|&(worker, _)| worker_name(worker));
         panics::by_the_way(|| {
             tracing::warn!(

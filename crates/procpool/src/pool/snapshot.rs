@@ -129,8 +129,8 @@ impl fmt::Display for Snapshot {
                 write!(f, " with `{}` (task {})", task.name, task.id)?;
             }
             match worker.queue_call {
-                Some(QueueCall::Send) => f.write_str(" that waits for room in a queue")?,
-                Some(QueueCall::Recv) => f.write_str(" that waits for a message")?,
+                Some(QueueCall::Sending) => f.write_str(" that waits for room in a queue")?,
+                Some(QueueCall::Receiving) => f.write_str(" that waits for a message")?,
                 Some(QueueCall::Other) => f.write_str(" that waits for a queue")?,
                 None => {}
             }

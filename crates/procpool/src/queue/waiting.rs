@@ -19,9 +19,9 @@ use crate::wire::page::WorkerPage;
 #[non_exhaustive]
 pub enum QueueCall {
     /// Room for a message.
-    Send,
+    Sending,
     /// A message.
-    Recv,
+    Receiving,
     /// An answer: to `join`, say.
     Other,
 }
@@ -31,13 +31,13 @@ pub(crate) use QueueCall as Call;
 /// Bits for each of: those who send, receive, and do something else; the serial number is above them.
 const BITS: u32 = 16;
 const MANY: u64 = (1 << BITS) - 1;
-const CALLS: [Call; 3] = [Call::Send, Call::Recv, Call::Other];
+const CALLS: [Call; 3] = [Call::Sending, Call::Receiving, Call::Other];
 
 impl Call {
     fn shift(self) -> u32 {
         BITS * match self {
-            Call::Send => 0,
-            Call::Recv => 1,
+            Call::Sending => 0,
+            Call::Receiving => 1,
             Call::Other => 2,
         }
     }
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn whoever_is_no_worker_says_nothing() {
-        drop(begin(Call::Send));
+        drop(begin(Call::Sending));
     }
 
     #[test]
@@ -140,15 +140,15 @@ mod tests {
         let _worker = current::enter(place);
         let mut seen = vec![read()];
         assert_eq!(read().call(), None);
-        let first = begin(Call::Recv);
+        let first = begin(Call::Receiving);
         seen.push(read());
-        assert_eq!(read().call(), Some(Call::Recv));
-        let second = begin(Call::Send);
+        assert_eq!(read().call(), Some(Call::Receiving));
+        let second = begin(Call::Sending);
         seen.push(read());
-        assert_eq!(read().call(), Some(Call::Send));
+        assert_eq!(read().call(), Some(Call::Sending));
         drop(second);
         seen.push(read());
-        assert_eq!(read().call(), Some(Call::Recv));
+        assert_eq!(read().call(), Some(Call::Receiving));
         drop(first);
         seen.push(read());
         assert_eq!(read().call(), None);

@@ -164,7 +164,7 @@ impl Credit {
         outgoing.publish(self.side.client().board(), slot.number());
         drop(outgoing);
         self.state = State::Waiting(ticket);
-        self.waits = Some(waiting::begin(Call::Send));
+        self.waits = Some(waiting::begin(Call::Sending));
         Joined::New
     }
 

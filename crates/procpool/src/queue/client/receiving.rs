@@ -221,7 +221,7 @@ impl Receiving {
         incoming.call(&mut wakes);
         drop(incoming);
         wakes.wake();
-        self.waits = Some(waiting::begin(Call::Recv));
+        self.waits = Some(waiting::begin(Call::Receiving));
         Joined::New
     }
 
