@@ -22,7 +22,7 @@ use crate::entry;
 use crate::error::{PoolError, PoolErrorKind};
 use crate::sys::process::EnvChanges;
 use crate::task::{InitOutput, Job, Naming};
-use crate::wire::message::{ExeIdentity, PROTOCOL, Setup, SignalPolicy};
+use crate::wire::message::{Carrier, ExeIdentity, PROTOCOL, Setup, SignalPolicy};
 
 /// Settings of a pool: made by [`Pool::builder`](crate::Pool::builder). Everything has a default; what is wrong is
 /// told by [`build`](Self::build), by name and with the range that is right.
@@ -395,6 +395,7 @@ impl PoolBuilder {
                     core_dumps: self.core_dumps,
                     signals: if kind == Kind::Processes { SignalPolicy::Ignore } else { SignalPolicy::Default },
                     exe,
+                    carrier: carrier(),
                 };
                 let process = ProcessConfig {
                     program,
@@ -460,6 +461,16 @@ async fn close_on(backend: Arc<dyn Backend>, token: CancellationToken, how: Shut
     if let Either::Left(_) = select(Box::pin(token.cancelled_owned()), ended).await {
         // Whoever wants the report asks for it.
         drop(backend.shutdown(how));
+    }
+}
+
+/// A debugging aid: `socket` makes all frames go by sockets instead of shared memory.
+const LINK: &str = "PROCPOOL_LINK";
+
+fn carrier() -> Carrier {
+    match std::env::var_os(LINK) {
+        Some(value) if value == "socket" => Carrier::Socket,
+        _ => Carrier::Rings,
     }
 }
 

@@ -9,7 +9,6 @@ use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use rustix::fs::{FileType, MemfdFlags, SealFlags};
@@ -18,15 +17,6 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 /// What every shared memfd carries before it is passed on.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
-
-/// When a mapping's page faults are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Faults {
-    /// At once: for what is small, and touched under a lock.
-    Now,
-    /// When a page is touched: for what is big, and mostly never used.
-    Later,
-}
 
 /// A mapping, as words; shared unless it is private to this process. Unmapped when dropped.
 #[derive(Debug)]
@@ -44,26 +34,17 @@ unsafe impl Send for SharedWords {}
 unsafe impl Sync for SharedWords {}
 
 impl SharedWords {
-    /// Makes a sealed memfd of `count` zero words and maps it. The descriptor is close-on-exec, to be passed on.
+    /// Makes a sealed memfd of `count` zero words and maps it. The descriptor is close-on-exec, to be passed on. Page
+    /// faults come when a page is touched.
     pub(crate) fn create(count: usize) -> io::Result<(SharedWords, OwnedFd)> {
-        Self::create_with(count, Faults::Now)
-    }
-
-    /// [`create`](Self::create), with page faults as they are wanted.
-    pub(crate) fn create_with(count: usize, faults: Faults) -> io::Result<(SharedWords, OwnedFd)> {
         let fd = memfd()?;
         rustix::fs::ftruncate(&fd, byte_length(count)? as u64)?;
         rustix::fs::fcntl_add_seals(&fd, SEALS)?;
-        Ok((Self::map(fd.as_fd(), count, faults)?, fd))
+        Ok((Self::map(fd.as_fd(), count)?, fd))
     }
 
     /// Maps a memfd that came from outside, after checking that it has exactly this size and can never have another.
     pub(crate) fn map_received(fd: BorrowedFd<'_>, count: usize) -> io::Result<SharedWords> {
-        Self::map_received_with(fd, count, Faults::Now)
-    }
-
-    /// [`map_received`](Self::map_received), with page faults as they are wanted.
-    pub(crate) fn map_received_with(fd: BorrowedFd<'_>, count: usize, faults: Faults) -> io::Result<SharedWords> {
         let refuse = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what.to_owned()));
         let stat = rustix::fs::fstat(fd)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -79,7 +60,7 @@ impl SharedWords {
         if u64::try_from(rustix::fs::fstat(fd)?.st_size) != Ok(byte_length(count)? as u64) {
             return refuse("the shared page has another size");
         }
-        Self::map(fd, count, faults)
+        Self::map(fd, count)
     }
 
     /// `count` zero words that only this process sees, and no child of it. Their page faults come later.
@@ -98,18 +79,13 @@ impl SharedWords {
         Self::mapped(start, count)
     }
 
-    fn map(fd: BorrowedFd<'_>, count: usize, faults: Faults) -> io::Result<SharedWords> {
+    fn map(fd: BorrowedFd<'_>, count: usize) -> io::Result<SharedWords> {
         let length = byte_length(count)?;
-        let flags = match faults {
-            // The page faults are taken here rather than under a lock.
-            Faults::Now => MapFlags::SHARED | MapFlags::POPULATE,
-            Faults::Later => MapFlags::SHARED,
-        };
         // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of ours. The file cannot
         // shrink (sealed by `create`, checked by `map_received`), so every byte of it stays accessible.
         #[expect(unsafe_code, reason = "mapping memory")]
         let start = unsafe {
-            rustix::mm::mmap(std::ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, flags, fd, 0)?
+            rustix::mm::mmap(std::ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, fd, 0)?
         };
         Self::mapped(start, count)
     }
@@ -130,23 +106,6 @@ pub(crate) fn low_half(word: &AtomicU64) -> &AtomicU32 {
     #[expect(unsafe_code, reason = "no safe cast between atomics of different sizes")]
     unsafe {
         AtomicU32::from_ptr(word.as_ptr().cast())
-    }
-}
-
-/// Appends the words as bytes, each read once: the other side may change them meanwhile, so nothing about them is known
-/// before they have been copied.
-pub(crate) fn append_words(words: &[AtomicU64], into: &mut Vec<u8>) {
-    let length = size_of_val(words);
-    into.reserve(length);
-    let start = into.len();
-    for (room, word) in into.spare_capacity_mut().chunks_exact_mut(size_of::<u64>()).zip(words) {
-        room.write_copy_of_slice(&word.load(Relaxed).to_le_bytes());
-    }
-    // SAFETY: `reserve` made room for `length` bytes more, so the loop had a chunk for each word, and has filled every
-    // byte of them.
-    #[expect(unsafe_code, reason = "filling a vector without clearing it before")]
-    unsafe {
-        into.set_len(start + length);
     }
 }
 
@@ -191,6 +150,8 @@ impl Drop for SharedWords {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
 
     #[test]
@@ -203,15 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn private_words_are_zero_and_words_are_copied_as_bytes() {
+    fn private_words_are_zero() {
         let words = SharedWords::private(512).unwrap();
         assert!(words.iter().all(|word| word.load(Relaxed) == 0));
-        words[1].store(u64::from_le_bytes(*b"abcdefgh"), Relaxed);
         low_half(&words[2]).store(7, Relaxed);
-        let mut bytes = vec![9];
-        append_words(&words[1..2], &mut bytes);
-        append_words(&[], &mut bytes);
-        assert_eq!(bytes, b"\x09abcdefgh");
         assert_eq!(low_half(&words[2]).load(Relaxed), 7);
     }
 

@@ -21,3 +21,4 @@ pub(crate) mod signals;
 pub(crate) mod sink;
 pub(crate) mod socket;
 pub(crate) mod stdio;
+pub(crate) mod words;

@@ -187,6 +187,12 @@ pub(crate) enum Input {
     End,
 }
 
+/// Ends the connection in both directions, whoever else has a copy of the descriptor.
+pub(crate) fn shut_down(socket: impl AsFd) {
+    // It fails for a connection that has ended.
+    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
+}
+
 /// Looks whether bytes have arrived, and leaves them where they are.
 pub(crate) fn peek(socket: impl AsFd) -> Input {
     let mut byte = [0; 1];

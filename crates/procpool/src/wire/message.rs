@@ -102,6 +102,17 @@ pub(crate) struct Setup {
     /// The parent's file, unless its workers run another. The worker compares before it runs `init`; the parent compares
     /// again, with its `Hello`.
     pub(crate) exe: Option<ExeIdentity>,
+    /// How everything travels that comes after this and after the worker's `Hello`.
+    pub(crate) carrier: Carrier,
+}
+
+/// What carries the frames between a parent and a worker, once they know each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Carrier {
+    /// The rings behind the shared page.
+    Rings,
+    /// The socket on which they met: the reference.
+    Socket,
 }
 
 /// The first message from a worker. Magic number and protocol come first in every version, so that two programs with

@@ -16,10 +16,12 @@
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::panic_slot;
 pub(crate) use super::panic_slot::PanicParts;
+use super::ring::{RINGS_WORDS, RingReader, RingWriter, Way};
 use crate::backend::scheduler::OfferId;
 use crate::sys::clock::monotonic_ns;
 use crate::sys::memory::SharedWords;
@@ -27,8 +29,14 @@ use crate::task::Step;
 
 use super::message::PanicReport;
 
-/// The page's size in words: 16 KiB.
+/// The page's size in words: 16 KiB. Behind it, in the same memory, are the rings.
 const WORDS: usize = 2048;
+
+/// The size of all of it.
+const ALL_WORDS: usize = WORDS + RINGS_WORDS;
+
+/// Pages of memory, in words.
+const MEMORY_PAGE: usize = 512;
 
 // Where things are. What the parent writes, what the worker writes, and what both swap lie in cache lines of their own.
 const CANCEL: usize = 0;
@@ -81,17 +89,34 @@ fn step_number(step: Option<Step>) -> u64 {
     }
 }
 
+/// Takes the page's faults now, rather than under a lock or in a signal handler. Those of the rings are taken when they
+/// are used: most workers need little of them.
+fn touch(words: &SharedWords) {
+    for word in words[..WORDS].iter().step_by(MEMORY_PAGE) {
+        word.fetch_or(0, Ordering::Relaxed);
+    }
+}
+
 /// The parent's view. Unmapped when dropped.
 #[derive(Debug)]
 pub(crate) struct ParentPage {
-    words: SharedWords,
+    words: Arc<SharedWords>,
 }
 
 impl ParentPage {
     /// Makes a page, and the descriptor to send to the worker (and to close afterwards).
     pub(crate) fn create() -> io::Result<(ParentPage, OwnedFd)> {
-        let (words, fd) = SharedWords::create(WORDS)?;
-        Ok((ParentPage { words }, fd))
+        let (words, fd) = SharedWords::create(ALL_WORDS)?;
+        touch(&words);
+        Ok((ParentPage { words: Arc::new(words) }, fd))
+    }
+
+    /// The parent's ends of the rings. Once: a second pair would not know what the first has done.
+    pub(crate) fn rings(&self) -> (RingWriter, RingReader) {
+        let (down, up) = (RingWriter::new(&self.words, WORDS, Way::Down), RingReader::new(&self.words, WORDS, Way::Up));
+        // Whoever makes them does not look by itself, so the first byte is to be told of.
+        up.may_sleep();
+        (down, up)
     }
 
     /// Lets the worker claim this. Before the first byte of its frame is sent; the slot's earlier offer must be over.
@@ -148,20 +173,27 @@ impl ParentPage {
     /// The last panic (or stack overflow) since the worker's last claim, if there was one. The task may have survived
     /// it.
     pub(crate) fn panic_report(&self) -> Option<PanicReport> {
-        panic_slot::read(&self.words[PANIC..])
+        panic_slot::read(&self.words[PANIC..WORDS])
     }
 }
 
 /// The worker's view. Unmapped when dropped (a worker never drops it).
 #[derive(Debug)]
 pub(crate) struct WorkerPage {
-    words: SharedWords,
+    words: Arc<SharedWords>,
 }
 
 impl WorkerPage {
     /// Maps what the parent sent, once its size and seals are checked. The descriptor can be closed afterwards.
     pub(crate) fn map(fd: BorrowedFd<'_>) -> io::Result<WorkerPage> {
-        Ok(WorkerPage { words: SharedWords::map_received(fd, WORDS)? })
+        let words = SharedWords::map_received(fd, ALL_WORDS)?;
+        touch(&words);
+        Ok(WorkerPage { words: Arc::new(words) })
+    }
+
+    /// The worker's ends of the rings. Once, as in the parent.
+    pub(crate) fn rings(&self) -> (RingReader, RingWriter) {
+        (RingReader::new(&self.words, WORDS, Way::Down), RingWriter::new(&self.words, WORDS, Way::Up))
     }
 
     /// Takes the offer, unless it was revoked: then its frame is to be forgotten. Before anything of it is decoded.
@@ -170,7 +202,7 @@ impl WorkerPage {
         // Before the swap, which publishes it. Should the swap fail, nobody reads it.
         self.words[CLAIMED_AT + offer.slot()].store(monotonic_ns(), Ordering::Relaxed);
         // Also before: a task that dies at once must not be told by the words of the one before it.
-        panic_slot::clear(&self.words[PANIC..]);
+        panic_slot::clear(&self.words[PANIC..WORDS]);
         self.set_step(None);
         swap(&self.words, offer, OFFERED, CLAIMED).is_ok()
     }
@@ -198,7 +230,7 @@ impl WorkerPage {
     /// Leaves last words. `false` while another thread is doing so. Neither allocates nor waits: safe in a signal
     /// handler.
     pub(crate) fn write_panic(&self, parts: &PanicParts<'_>) -> bool {
-        panic_slot::write(&self.words[PANIC..], parts)
+        panic_slot::write(&self.words[PANIC..WORDS], parts)
     }
 }
 

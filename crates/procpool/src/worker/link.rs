@@ -1,4 +1,4 @@
-//! The worker's end of the socket: whole messages, blocking.
+//! The worker's end of the connection: whole messages, blocking.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::sys::{poll, socket, stdio};
+use crate::sys::{futex, poll, socket, stdio};
 use crate::wire::frame::{Assembler, Fragments, Kind, Message};
-use crate::wire::message::Setup;
+use crate::wire::message::{Carrier, Setup};
+use crate::wire::page::WorkerPage;
+use crate::wire::ring::{RingReader, RingWriter};
 
 /// How much of the set-up is read at a time.
 const SETUP_PIECE: usize = 16 * 1024;
@@ -29,12 +31,32 @@ pub(super) struct Link {
     socket: Arc<OwnedFd>,
     buffer: BytesMut,
     assembler: Assembler,
+    /// What carries everything once the parent has been greeted, unless it is the socket.
+    rings: Option<Rings>,
+}
+
+#[derive(Debug)]
+struct Rings {
+    down: RingReader,
+    up: RingWriter,
 }
 
 impl Link {
     pub(super) fn new(socket: Arc<OwnedFd>) -> Link {
         // The parent is trusted with lengths: it is who set the limits.
-        Link { socket, buffer: BytesMut::new(), assembler: Assembler::new(u64::MAX, Kind::FROM_PARENT) }
+        let assembler = Assembler::new(u64::MAX, Kind::FROM_PARENT);
+        Link { socket, buffer: BytesMut::new(), assembler, rings: None }
+    }
+
+    /// From here on everything goes as was agreed on.
+    pub(super) fn go_on_by(&mut self, carrier: Carrier, page: &WorkerPage) {
+        self.rings = match carrier {
+            Carrier::Socket => None,
+            Carrier::Rings => {
+                let (down, up) = page.rings();
+                Some(Rings { down, up })
+            }
+        };
     }
 
     /// Waits for the first message, and the two descriptors that travel with it. An end of the parent meanwhile is an
@@ -78,18 +100,69 @@ impl Link {
             if let Some(message) = self.assembler.push(&mut self.buffer)? {
                 return Ok(message);
             }
-            if socket::recv_blocking(&*self.socket, &mut self.buffer)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+            match &mut self.rings {
+                Some(rings) => rings.receive(&self.socket, &mut self.buffer)?,
+                None if socket::recv_blocking(&*self.socket, &mut self.buffer)? == 0 => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                None => {}
             }
         }
     }
 
     /// Writes a whole message. When this returns, nothing of it is left in this process.
-    pub(super) fn send(&self, kind: Kind, id: u64, body: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&mut self, kind: Kind, id: u64, body: &[u8]) -> io::Result<()> {
         Fragments::new(kind, id, body.len()).try_for_each(|(prefix, range)| {
-            socket::send_all(&*self.socket, &mut [IoSlice::new(&prefix), IoSlice::new(&body[range])])
+            let slices = &mut [IoSlice::new(&prefix), IoSlice::new(&body[range])];
+            match &mut self.rings {
+                Some(rings) => rings.send(&self.socket, slices),
+                None => socket::send_all(&*self.socket, slices),
+            }
         })
     }
+}
+
+impl Rings {
+    /// Waits for bytes. There is no end of the stream here: the watcher sees the parent go, and ends this process.
+    fn receive(&mut self, socket: &OwnedFd, buffer: &mut BytesMut) -> io::Result<()> {
+        loop {
+            match self.down.read_into(buffer) {
+                Ok(_) if self.down.room_is_waited_for() => return ring_bell(socket),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            while self.down.may_sleep() {
+                let _ = futex::wait(self.down.sleeper(), 1, None);
+            }
+        }
+    }
+
+    /// Writes all of it.
+    fn send(&mut self, socket: &OwnedFd, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        while slices.iter().any(|slice| !slice.is_empty()) {
+            match self.up.write(slices) {
+                Ok(written) => {
+                    IoSlice::advance_slices(&mut slices, written);
+                    if self.up.is_waited_for() {
+                        ring_bell(socket)?;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    while self.up.want_room()? {
+                        let _ = futex::wait(self.up.room_word(), 1, None);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The parent sleeps on the socket. What is written there does not matter.
+fn ring_bell(socket: &OwnedFd) -> io::Result<()> {
+    socket::send_all(socket, &mut [IoSlice::new(&[0])])
 }
 
 fn invalid(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

@@ -77,13 +77,14 @@ pub(crate) fn run(start: Start) -> ! {
     entry::set_depth(setup.depth);
     current::become_worker(&setup.name, setup.slot, setup.generation, page);
     queue::client::set_socket(queues);
-    greet(&link, &setup);
+    greet(&mut link, &setup);
+    link.go_on_by(setup.carrier, page);
     serve::serve(link, setup, page)
 }
 
 /// Says hello. A worker that is not the same executable says so and ends: offsets into another file's code mean
 /// nothing, and the initialiser would be the first to be looked up by one.
-fn greet(link: &Link, setup: &Setup) {
+fn greet(link: &mut Link, setup: &Setup) {
     let name = &setup.name;
     let exe = ExeIdentity::of_this_process().unwrap_or_else(|error| fail(name, "identify its executable", error));
     let same = setup.exe.as_ref().is_none_or(|parents| *parents == exe);

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::etiquette::Etiquette;
+use super::inbox::Received;
 use super::keeper::{Command, KeeperHandle};
-use super::link::{Link, Received};
+use super::link::Link;
 use super::outbox::{Order, Outgoing};
 use super::processes::Processes;
 use crate::backend::job::Death;
@@ -156,7 +157,9 @@ pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: Readi
         tokio::select! {
             guard = ready.readable() => {
                 let Ok(mut guard) = guard else { return };
-                match receiver.receive(&link) {
+                let received = receiver.receive(&link);
+                link.resume_by_ring();
+                match received {
                     // A worker that writes as fast as this reads does not get this thread for itself: tokio's budget
                     // knows nothing of reads that do not go through it.
                     Received::More => tokio::task::yield_now().await,
@@ -169,13 +172,13 @@ pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: Readi
                     }
                 }
             }
-            guard = ready.writable(), if link.is_stalled() => {
+            guard = ready.writable(), if link.is_stalled_at_socket() => {
                 let Ok(mut guard) = guard else { return };
                 if link.resume() {
                     guard.clear_ready();
                 }
             }
-            () = link.until_stalled(), if !link.is_stalled() => {}
+            () = link.until_stalled(), if !link.is_stalled_at_socket() => {}
         }
     }
 }

@@ -280,7 +280,8 @@ impl Keeper {
             stderr: self.config.stderr.into(),
         })?;
         let pid = child.pid();
-        let link = Link::new(worker, pid, page, ours, self.config.max_message, self.receiver.etiquette());
+        let carrier = self.config.setup.carrier;
+        let link = Link::new(worker, pid, page, ours, carrier, self.config.max_message, self.receiver.etiquette());
         let link = Arc::new(if self.config.captures() { link.with_output() } else { link });
         let placed =
             self.place(worker, name, &mut child, &link, &[page_fd.as_fd(), their_queues.as_fd()], queues.as_fd());

@@ -7,28 +7,32 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use bytes::BytesMut;
 use tokio::sync::Notify;
 
 use super::etiquette::Etiquette;
+use super::inbox::{Inbox, Received};
 use super::outbox::{Order, Outbox, Outgoing};
 use super::output::Output;
+use super::sending::{Sending, Stall};
 use crate::backend::scheduler::{OfferId, WorkerId};
 use crate::backend::worker_name;
 use crate::panics;
 use crate::sync::{lock, try_lock};
 use crate::sys::{clock, socket};
 use crate::task::blob::{Blob, Holder, Known};
-use crate::wire::frame::{Assembler, Kind, Message};
-use crate::wire::message::MESSAGE_OVERHEAD;
+use crate::wire::frame::{Kind, Message};
+use crate::wire::message::Carrier;
 use crate::wire::page::ParentPage;
 
-/// How many reads one call of [`Link::receive`] makes, so that one busy worker does not starve the others.
-const READS: usize = 16;
+/// What [`Link::stalled`] says.
+const MOVING: u8 = 0;
+const STALLED_AT_SOCKET: u8 = 1;
+const STALLED_AT_RING: u8 = 2;
+
 pub(super) struct Link {
     pub(super) worker: WorkerId,
     pub(super) pid: u32,
@@ -39,10 +43,10 @@ pub(super) struct Link {
     pub(super) output: Option<Output>,
     socket: Arc<OwnedFd>,
     orders: Mutex<VecDeque<Order>>,
-    outbox: Mutex<Outbox>,
+    outbox: Mutex<Sending>,
     inbox: Mutex<Inbox>,
-    /// The outbox holds bytes that the socket did not take. Changed only by who holds the outbox.
-    stalled: AtomicBool,
+    /// Whether the outbox holds bytes that were not taken, and where. Changed only by who holds the outbox.
+    stalled: AtomicU8,
     stalled_now: Notify,
     /// When bytes last moved towards the worker.
     moved_ns: AtomicU64,
@@ -56,30 +60,13 @@ pub(super) struct Link {
     fault: Mutex<Option<String>>,
 }
 
-struct Inbox {
-    buffer: BytesMut,
-    assembler: Assembler,
-    etiquette: Etiquette,
-    ended: bool,
-}
-
-/// What a call of [`Link::receive`] found at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Received {
-    /// There may be more.
-    More,
-    /// Nothing is left for now.
-    Drained,
-    /// The worker will never send anything again.
-    Ended,
-}
-
 impl Link {
     pub(super) fn new(
         worker: WorkerId,
         pid: u32,
         page: ParentPage,
         socket: OwnedFd,
+        carrier: Carrier,
         max_message: u64,
         etiquette: Etiquette,
     ) -> Self {
@@ -92,6 +79,7 @@ impl Link {
                 generation = worker.generation
             )
         });
+        let (down, up) = page.rings();
         Link {
             worker,
             pid,
@@ -100,14 +88,9 @@ impl Link {
             output: None,
             socket: Arc::new(socket),
             orders: Mutex::default(),
-            outbox: Mutex::default(),
-            inbox: Mutex::new(Inbox {
-                buffer: BytesMut::new(),
-                assembler: Assembler::new(max_message.saturating_add(MESSAGE_OVERHEAD), Kind::FROM_WORKER),
-                etiquette,
-                ended: false,
-            }),
-            stalled: AtomicBool::new(false),
+            outbox: Mutex::new(Sending::new(down, carrier)),
+            inbox: Mutex::new(Inbox::new(up, carrier, max_message, etiquette)),
+            stalled: AtomicU8::new(MOVING),
             stalled_now: Notify::new(),
             moved_ns: AtomicU64::new(0),
             given: Mutex::default(),
@@ -137,8 +120,8 @@ impl Link {
     pub(super) fn flush(&self) {
         loop {
             {
-                let Some(mut outbox) = try_lock(&self.outbox) else { return };
-                self.write(&mut outbox);
+                let Some(mut sending) = try_lock(&self.outbox) else { return };
+                self.write(&mut sending);
             }
             if !self.is_behind() {
                 return;
@@ -155,7 +138,7 @@ impl Link {
     /// Sends the first message, with descriptors travelling beside its first byte.
     pub(super) fn open(&self, setup: Outgoing, passengers: &[BorrowedFd<'_>]) -> std::io::Result<()> {
         {
-            let mut outbox = lock(&self.outbox);
+            let outbox = &mut lock(&self.outbox).outbox;
             outbox.accept(Order::Send(setup));
             let (slices, count) = outbox.slices();
             match socket::send_with_fds(&self.socket, &slices[..count], passengers) {
@@ -171,53 +154,78 @@ impl Link {
         Ok(())
     }
 
-    /// The socket has room again: writes on, and says whether that room is used up.
+    /// There is room again: writes on, and says whether that room is used up.
     ///
     /// Waits for whoever is writing, and tries itself in any case. Were it to leave things to the other, who may have
-    /// found the socket full before there was room, nobody would be told of that room again.
+    /// found no room before there was some, nobody would be told of that room again.
     pub(super) fn resume(&self) -> bool {
         let is_full = {
-            let mut outbox = lock(&self.outbox);
-            self.write(&mut outbox);
+            let mut sending = lock(&self.outbox);
+            self.write(&mut sending);
             self.is_stalled()
         };
         self.flush();
         is_full
     }
 
-    fn write(&self, outbox: &mut Outbox) {
-        loop {
-            for order in lock(&self.orders).drain(..) {
-                outbox.accept(order);
-            }
-            if outbox.is_empty() {
-                self.stalled.store(false, Ordering::Release);
-                return;
-            }
-            let (slices, count) = outbox.slices();
-            match socket::send(&self.socket, &slices[..count]) {
-                Ok(written) => {
-                    outbox.advance(written);
-                    self.moved_ns.store(clock::monotonic_ns(), Ordering::Relaxed);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    self.stalled.store(true, Ordering::Release);
-                    self.stalled_now.notify_one();
-                    return;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                // It is dead or has closed its socket: its end is noticed on the reading side, with what it said last.
-                Err(_) => {
-                    *outbox = Outbox::default();
-                    self.stalled.store(false, Ordering::Release);
-                    return;
-                }
-            }
+    /// The worker has rung, perhaps since there is room in its ring.
+    pub(super) fn resume_by_ring(&self) {
+        if self.stalled.load(Ordering::Acquire) == STALLED_AT_RING {
+            self.resume();
         }
     }
 
+    fn write(&self, sending: &mut Sending) {
+        sending.begin();
+        loop {
+            for order in lock(&self.orders).drain(..) {
+                sending.outbox.accept(order);
+            }
+            match sending.write(self.socket.as_fd()) {
+                Ok(Some(_)) => self.moved_ns.store(clock::monotonic_ns(), Ordering::Relaxed),
+                Ok(None) => {
+                    self.stalled.store(MOVING, Ordering::Release);
+                    break;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    // Before the worker is asked for room: whoever hears of it must see that it is wanted.
+                    match sending.stall() {
+                        Stall::Socket => self.stalled.store(STALLED_AT_SOCKET, Ordering::Release),
+                        Stall::Ring => self.stalled.store(STALLED_AT_RING, Ordering::Release),
+                    }
+                    match sending.want_room() {
+                        Ok(true) => {
+                            self.stalled_now.notify_one();
+                            break;
+                        }
+                        Ok(false) => {}
+                        Err(error) => return self.give_up(sending, &error),
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return self.give_up(sending, &error),
+            }
+        }
+        sending.rouse();
+    }
+
+    /// It is dead or has closed its socket: its end is noticed on the reading side, with what it said last. Or its ring
+    /// makes no sense: then it is cut off, which is noticed there, too.
+    fn give_up(&self, sending: &mut Sending, error: &std::io::Error) {
+        if error.kind() == ErrorKind::InvalidData {
+            self.blame(format!("it broke the protocol: {error}"));
+            socket::shut_down(&self.socket);
+        }
+        sending.outbox = Outbox::default();
+        self.stalled.store(MOVING, Ordering::Release);
+    }
+
     pub(super) fn is_stalled(&self) -> bool {
-        self.stalled.load(Ordering::Acquire)
+        self.stalled.load(Ordering::Acquire) != MOVING
+    }
+
+    pub(super) fn is_stalled_at_socket(&self) -> bool {
+        self.stalled.load(Ordering::Acquire) == STALLED_AT_SOCKET
     }
 
     /// Waits until bytes are left over. Cancel safe: a notification that nobody waited for is kept.
@@ -225,44 +233,9 @@ impl Link {
         self.stalled_now.notified().await;
     }
 
-    /// Reads what has arrived and hands whole messages to `each`, in order. Somebody else reading meanwhile is waited
-    /// for: it is never long. After an error, of the frames or of `each`, nothing more is read: a worker that is to
-    /// be killed cannot keep this process busy until it is.
-    pub(super) fn receive(&self, mut each: impl FnMut(Message) -> Result<(), String>) -> Result<Received, String> {
-        let mut inbox = lock(&self.inbox);
-        let Inbox { buffer, assembler, etiquette, ended } = &mut *inbox;
-        if *ended {
-            return Ok(Received::Ended);
-        }
-        for _ in 0..READS {
-            match socket::recv_into(&self.socket, buffer) {
-                Ok(0) => {
-                    *ended = true;
-                    return Ok(Received::Ended);
-                }
-                Ok(_) => loop {
-                    let understood = match assembler.push(buffer) {
-                        Ok(Some(message)) => etiquette
-                            .admit(message.kind, message.id, || self.answers(message.id))
-                            .and_then(|()| each(message)),
-                        Ok(None) => break,
-                        Err(error) => Err(format!("it broke the protocol: {error}")),
-                    };
-                    if let Err(fault) = understood {
-                        *ended = true;
-                        return Err(fault);
-                    }
-                },
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(Received::Drained),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                // A reset: it died with unread bytes from us.
-                Err(_) => {
-                    *ended = true;
-                    return Ok(Received::Ended);
-                }
-            }
-        }
-        Ok(Received::More)
+    /// Reads what has arrived: see [`Inbox::receive`]. Somebody else reading meanwhile is waited for: it is never long.
+    pub(super) fn receive(&self, each: impl FnMut(Message) -> Result<(), String>) -> Result<Received, String> {
+        lock(&self.inbox).receive(self.socket.as_fd(), |offer| self.answers(offer), each)
     }
 
     /// When bytes last moved towards the worker, on the monotonic clock.
@@ -345,7 +318,15 @@ mod tests {
         const ROUNDS: u64 = 2000;
         let (ours, theirs) = socket::pair().unwrap();
         let (page, _) = ParentPage::create().unwrap();
-        let link = Link::new(WorkerId { slot: 0, generation: 0 }, 1, page, ours, u64::MAX, Etiquette::default());
+        let link = Link::new(
+            WorkerId { slot: 0, generation: 0 },
+            1,
+            page,
+            ours,
+            Carrier::Socket,
+            u64::MAX,
+            Etiquette::default(),
+        );
         let mut worker = UnixStream::from(theirs);
         worker.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let over = AtomicBool::new(false);

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use bytes::{Buf, Bytes};
 
 use crate::queue::wire::{HEADER_LEN, Header, MAX_FRAGMENT, WireError};
-use crate::sys::memory::append_words;
+use crate::sys::words::{Filler, append_words};
 
 use super::board::Memory;
 use super::layout::{DOWN_HEAD, DOWN_RING, DOWN_TAIL, RING_WORDS, UP_HEAD, UP_RING, UP_TAIL};
@@ -97,7 +97,7 @@ impl RingWriter {
             }
         }
         let ring = self.way.ring(&self.memory)?;
-        let mut filler = Filler { ring, at: place(self.tail), pending: 0, bits: 0 };
+        let mut filler = Filler::new(ring, place(self.tail));
         for word in header.encode_words(len as u32) {
             filler.word(word);
         }
@@ -117,56 +117,6 @@ impl RingWriter {
         }
         self.head = head;
         Ok(())
-    }
-}
-
-/// Puts bytes of any length one after the other into the words of a ring that are free.
-struct Filler<'a> {
-    ring: &'a [AtomicU64; RING_WORDS],
-    at: usize,
-    /// What does not fill a word yet, in the low bits.
-    pending: u64,
-    bits: u32,
-}
-
-impl Filler<'_> {
-    fn word(&mut self, word: u64) {
-        self.ring[self.at].store(word, Relaxed);
-        self.at = (self.at + 1) % RING_WORDS;
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        if self.bits == 0 {
-            // In two runs, if the ring's end is between.
-            let (first, second) = words.split_at(words.len().min(RING_WORDS - self.at));
-            for run in [first, second] {
-                for (room, word) in self.ring[self.at..].iter().zip(run) {
-                    room.store(u64::from_le_bytes(*word), Relaxed);
-                }
-                self.at = (self.at + run.len()) % RING_WORDS;
-            }
-        } else {
-            for word in words {
-                let word = u64::from_le_bytes(*word);
-                self.word(self.pending | word << self.bits);
-                self.pending = word >> (64 - self.bits);
-            }
-        }
-        for byte in rest {
-            self.pending |= u64::from(*byte) << self.bits;
-            self.bits += 8;
-            if self.bits == 64 {
-                self.word(self.pending);
-                (self.pending, self.bits) = (0, 0);
-            }
-        }
-    }
-
-    fn finish(mut self) {
-        if self.bits > 0 {
-            self.word(self.pending);
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::queue::wire::{HEADER_LEN, Header, Kind, ToHub, WireError};
-use crate::sys::memory::{Faults, SharedWords};
+use crate::sys::memory::SharedWords;
 use crate::sys::socket;
 
 use super::board::Memory;
@@ -24,9 +24,7 @@ pub(crate) type Bell = Box<dyn Fn() + Send + Sync>;
 /// # Errors
 /// The memory cannot be had, or the client is gone.
 pub(crate) fn welcome(socket: OwnedFd, transport: Transport) -> io::Result<HubEnd> {
-    let make = |transport: Transport| {
-        SharedWords::create_with(transport.words(), Faults::Later).map(|(words, fd)| (transport, words, fd))
-    };
+    let make = |transport: Transport| SharedWords::create(transport.words()).map(|(words, fd)| (transport, words, fd));
     let (transport, words, fd) = make(transport).or_else(|_| make(Transport::Socket))?;
     let record = Header::whole(Kind::Welcome, 0, transport.number()).encode(0);
     // The first that is sent here: it fits.
@@ -61,7 +59,7 @@ pub(crate) fn open(socket: OwnedFd) -> Result<ClientEnd, LinkError> {
     let transport = Transport::from_number(header.number);
     match (header.kind, len, transport, memory) {
         (Kind::Welcome, 0, Some(transport), Some(memory)) => {
-            let words = SharedWords::map_received_with(memory.as_fd(), transport.words(), Faults::Later)?;
+            let words = SharedWords::map_received(memory.as_fd(), transport.words())?;
             Ok(ClientEnd::away(Memory::new(words), transport, socket))
         }
         _ => Err(WireError::Opening.into()),

@@ -15,7 +15,7 @@ use crate::sys::socket;
 use crate::task::{Parts, Ship, codec, map_parts};
 use crate::wire::frame::{Assembler, Fragments, Kind, Message};
 use crate::wire::message::{
-    EncodedJob, ExeIdentity, Hello, MESSAGE_OVERHEAD, PROTOCOL, ReplyBody, Setup, SignalPolicy, task_head,
+    Carrier, EncodedJob, ExeIdentity, Hello, MESSAGE_OVERHEAD, PROTOCOL, ReplyBody, Setup, SignalPolicy, task_head,
 };
 use crate::wire::page::ParentPage;
 
@@ -87,6 +87,7 @@ impl Parent {
             core_dumps: false,
             signals,
             exe: Some(exe),
+            carrier: Carrier::Socket,
         };
         let body = setup.encode().unwrap();
         let (prefix, range) = Fragments::new(Kind::Setup, 0, body.len()).next().unwrap();

@@ -8,7 +8,7 @@ use crate::queue::broker::api::Question;
 use crate::queue::key::{Key, QueueId, Role};
 use crate::queue::link::{Written, open};
 use crate::queue::wire::{Flags, HEADER_LEN, Header, Kind, ToHub};
-use crate::sys::memory::{Faults, SharedWords};
+use crate::sys::memory::SharedWords;
 use crate::sys::socket;
 
 /// Two that work, while a third does `what`, and is cut off.
@@ -232,5 +232,5 @@ fn welcome(socket: &OwnedFd) -> SharedWords {
     assert_eq!(count, HEADER_LEN);
     let memory = std::fs::File::from(memory.unwrap());
     let count = usize::try_from(memory.metadata().unwrap().len()).unwrap() / size_of::<u64>();
-    SharedWords::map_received_with(memory.as_fd(), count, Faults::Later).unwrap()
+    SharedWords::map_received(memory.as_fd(), count).unwrap()
 }

@@ -1,0 +1,182 @@
+//! What has come from a worker: bytes of its socket or its ring, made into messages.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use bytes::BytesMut;
+
+use super::etiquette::Etiquette;
+use crate::sys::{futex, socket};
+use crate::wire::frame::{Assembler, Kind, Message};
+use crate::wire::message::{Carrier, MESSAGE_OVERHEAD};
+use crate::wire::ring::RingReader;
+
+/// How many reads one call of [`Inbox::receive`] makes, so that one busy worker does not starve the others.
+const READS: usize = 16;
+
+/// A read of fewer bytes than this has emptied the socket: there was room for more.
+const SHORT: usize = 1024;
+
+/// The reading side of a link.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    buffer: BytesMut,
+    /// What the worker writes to its socket to wake this side. What it is does not matter.
+    bells: BytesMut,
+    assembler: Assembler,
+    etiquette: Etiquette,
+    ring: RingReader,
+    /// What carries messages now.
+    by: Carrier,
+    /// What carries those behind the worker's hello.
+    then: Carrier,
+    ended: bool,
+}
+
+/// What a call of [`Inbox::receive`] found at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// There may be more.
+    More,
+    /// Nothing is left for now.
+    Drained,
+    /// The worker will never send anything again.
+    Ended,
+}
+
+/// What a look at the socket of a worker that speaks by its ring has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bell {
+    Quiet,
+    /// There may be more of it.
+    Storm,
+    /// The worker will never write again.
+    Over,
+}
+
+impl Inbox {
+    pub(super) fn new(ring: RingReader, then: Carrier, max_message: u64, etiquette: Etiquette) -> Inbox {
+        Inbox {
+            buffer: BytesMut::new(),
+            bells: BytesMut::new(),
+            assembler: Assembler::new(max_message.saturating_add(MESSAGE_OVERHEAD), Kind::FROM_WORKER),
+            etiquette,
+            ring,
+            by: Carrier::Socket,
+            then,
+            ended: false,
+        }
+    }
+
+    /// Reads what has arrived and hands whole messages to `each`, in order. `answers` says whether an answer to an offer
+    /// is owed. After an error, of the frames, of the ring or of `each`, nothing more is read: a worker that is to be
+    /// killed cannot keep this process busy until it is.
+    pub(super) fn receive(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        answers: impl Fn(u64) -> bool,
+        mut each: impl FnMut(Message) -> Result<(), String>,
+    ) -> Result<Received, String> {
+        if self.ended {
+            return Ok(Received::Ended);
+        }
+        let mut received = match self.by {
+            Carrier::Socket => self.receive_by_socket(socket, &answers, &mut each),
+            Carrier::Rings => Ok(Received::More),
+        };
+        // Also in the call that reads the hello: the bell for what follows may have come with it.
+        if self.by == Carrier::Rings && received.is_ok() {
+            received = self.receive_by_ring(socket, &answers, &mut each);
+        }
+        self.ended = !matches!(received, Ok(Received::More | Received::Drained));
+        received
+    }
+
+    fn receive_by_socket(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        answers: &impl Fn(u64) -> bool,
+        each: &mut impl FnMut(Message) -> Result<(), String>,
+    ) -> Result<Received, String> {
+        for _ in 0..READS {
+            match socket::recv_into(socket, &mut self.buffer) {
+                Ok(0) => return Ok(Received::Ended),
+                Ok(_) => self.digest(answers, each)?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Drained),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A reset: it died with unread bytes from us.
+                Err(_) => return Ok(Received::Ended),
+            }
+            if self.by == Carrier::Rings {
+                break;
+            }
+        }
+        Ok(Received::More)
+    }
+
+    fn receive_by_ring(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        answers: &impl Fn(u64) -> bool,
+        each: &mut impl FnMut(Message) -> Result<(), String>,
+    ) -> Result<Received, String> {
+        // First: what was written before the end is in the ring by then.
+        let bell = self.listen(socket);
+        self.ring.stay_awake();
+        for _ in 0..READS {
+            match self.ring.read_into(&mut self.buffer) {
+                Ok(_) => {
+                    if self.ring.room_is_waited_for() {
+                        futex::wake_all(self.ring.room_word());
+                    }
+                    self.digest(answers, each)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match bell {
+                    Bell::Over => return Ok(Received::Ended),
+                    Bell::Storm => return Ok(Received::More),
+                    Bell::Quiet if self.ring.may_sleep() => return Ok(Received::Drained),
+                    Bell::Quiet => self.ring.stay_awake(),
+                },
+                Err(error) => return Err(format!("it broke the protocol: {error}")),
+            }
+        }
+        Ok(Received::More)
+    }
+
+    fn listen(&mut self, socket: BorrowedFd<'_>) -> Bell {
+        let heard = socket::recv_into(socket, &mut self.bells);
+        self.bells.clear();
+        match heard {
+            Ok(0) => Bell::Over,
+            Ok(SHORT..) => Bell::Storm,
+            Ok(_) => Bell::Quiet,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Bell::Quiet,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Bell::Storm,
+            Err(_) => Bell::Over,
+        }
+    }
+
+    /// Takes the whole messages out of the buffer.
+    fn digest(
+        &mut self,
+        answers: &impl Fn(u64) -> bool,
+        each: &mut impl FnMut(Message) -> Result<(), String>,
+    ) -> Result<(), String> {
+        loop {
+            match self.assembler.push(&mut self.buffer) {
+                Ok(Some(message)) => {
+                    let (kind, id) = (message.kind, message.id);
+                    self.etiquette.admit(kind, id, || answers(id))?;
+                    each(message)?;
+                    if kind == Kind::Hello && self.then == Carrier::Rings {
+                        self.by = Carrier::Rings;
+                        // What is left are bells.
+                        self.buffer.clear();
+                    }
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(format!("it broke the protocol: {error}")),
+            }
+        }
+    }
+}
