@@ -463,7 +463,7 @@ pub use map::{Fallible, Input, Map, MapFuture, Progress, ProgressStream, Streame
 pub use pool::PoolService;
 pub use pool::{
     AbortHandle, EndCounts, Event, Events, Histogram, JoinHandle, Permit, Pool, PoolBuilder, QueueCall, Report,
-    Reserve, Run, Shutdown, Snapshot, StatePool, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd,
+    Reserve, Run, Shutdown, Snapshot, Spin, StatePool, Stats, TaskSnapshot, WaitReason, WorkerCounts, WorkerEnd,
     WorkerSnapshot, WorkerState, spawn_blocking_process,
 };
 pub use process::Process;

@@ -12,6 +12,8 @@ pub(crate) struct Demands {
     pub(crate) naming: Naming,
     pub(crate) batching: Batching,
     pub(crate) timings: Timings,
+    /// Whether a lone caller looks for its answer itself.
+    pub(crate) lingering: bool,
 }
 
 /// Whether a worker may be given a task while it still has another.

@@ -17,6 +17,7 @@ use super::after::After;
 use super::alarms::Alarms;
 use super::demands::{Batching, Demands};
 use super::job::{Death, Submission, Work};
+use super::linger::{Lingering, PATIENCE};
 use super::news::{self, News};
 use super::outcome::outcome;
 use super::record::Record;
@@ -40,6 +41,8 @@ use crate::task::Naming;
 pub(crate) trait Workers: Send + 'static {
     /// What is to be done once the lock is released.
     type Later: Default + Send;
+    /// The way to one worker.
+    type Companion;
 
     fn spawn(&mut self, worker: WorkerId, watch: Option<Arc<Watch>>, later: &mut Self::Later);
     fn offer(&mut self, worker: WorkerId, offer: OfferId, task: &Offered<'_>, later: &mut Self::Later);
@@ -56,6 +59,10 @@ pub(crate) trait Workers: Send + 'static {
     fn pid(&self, worker: WorkerId) -> Option<u32>;
     /// Who waits in a queue call there, as the worker says.
     fn waits(&self, worker: WorkerId) -> Reading;
+    /// The way to a worker, for whoever is to look by himself for what it answers; `None` where others must.
+    fn companion(&self, worker: WorkerId) -> Option<Self::Companion>;
+    /// Looks at what the worker sends for so long, unless it is done before. No lock is held.
+    fn linger(companion: Self::Companion, patience: Duration, is_done: &dyn Fn() -> bool);
     /// Does what was put off; no lock is held.
     fn finish(later: Self::Later);
 }
@@ -83,6 +90,7 @@ pub(crate) struct Engine<W: Workers> {
     depth: AtomicU32,
     /// What goes on for a moment after the pool has ended: each is closed when it is over.
     afterwards: OnceLock<Vec<watch::Receiver<()>>>,
+    lingering: Lingering,
     state: Mutex<State<W>>,
 }
 
@@ -119,6 +127,7 @@ impl<W: Workers> Engine<W> {
             runtime,
             depth: AtomicU32::new(1),
             afterwards: OnceLock::new(),
+            lingering: Lingering::new(demands.lingering),
             state: Mutex::new(State {
                 scheduler: Scheduler::new(config),
                 workers: workers(epoch_ns),
@@ -449,6 +458,20 @@ impl<W: Workers> Backend for Engine<W> {
 
     fn batch_hint(&self) -> u32 {
         self.depth.load(Ordering::Relaxed)
+    }
+
+    fn linger(&self, task: TaskId, is_done: &dyn Fn() -> bool) {
+        if !self.lingering.is_worth_it() {
+            return;
+        }
+        let companion = {
+            let state = lock(&self.state);
+            state.scheduler.only_worker(task).and_then(|worker| state.workers.companion(worker))
+        };
+        if let Some(companion) = companion {
+            W::linger(companion, PATIENCE, is_done);
+            self.lingering.learn(is_done());
+        }
     }
 
     fn alarm(&self, after: Duration) -> oneshot::Receiver<()> {

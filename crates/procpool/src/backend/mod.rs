@@ -6,6 +6,7 @@ mod completion;
 mod demands;
 mod engine;
 mod job;
+mod linger;
 pub(crate) mod local;
 mod news;
 mod outcome;

@@ -73,6 +73,10 @@ pub(crate) trait Backend: Send + Sync {
     /// 1: whoever feeds the pool keeps a multiple of it on the way. Cheap; takes no lock.
     fn batch_hint(&self) -> u32;
 
+    /// Looks for the answer to this task itself, for a moment, if it is the only one and looking seems worth it. Ends as
+    /// soon as `is_done`.
+    fn linger(&self, task: TaskId, is_done: &dyn Fn() -> bool);
+
     /// Rings after so long, by the pool's own clock: whether or not its runtime runs, and whatever that offers. Earlier,
     /// or never, once the pool is closed: who is told still looks at the time.
     fn alarm(&self, after: Duration) -> oneshot::Receiver<()>;

@@ -115,6 +115,9 @@ pub(crate) fn named(name: &TaskName, facts: Facts) -> Facts {
 
 impl<R> Ticket<R> {
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<R, RunError>> {
+        if !self.completion.is_done() {
+            self.backend.linger(self.task, &|| self.completion.is_done());
+        }
         let outcome = std::task::ready!(self.completion.poll_take(context));
         Poll::Ready(outcome.and_then(|Answer { value, carried, attempts }| {
             // The handles in it are others' until it has been decoded, or could not be.

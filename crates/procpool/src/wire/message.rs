@@ -104,6 +104,8 @@ pub(crate) struct Setup {
     pub(crate) exe: Option<ExeIdentity>,
     /// How everything travels that comes after this and after the worker's `Hello`.
     pub(crate) carrier: Carrier,
+    /// How long an idle worker may look for its next task before it sleeps, in microseconds.
+    pub(crate) spin_us: u32,
 }
 
 /// What carries the frames between a parent and a worker, once they know each other.

@@ -3,9 +3,11 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
+use super::patience::Patience;
 use crate::sys::{futex, poll, socket, stdio};
 use crate::wire::frame::{Assembler, Fragments, Kind, Message};
 use crate::wire::message::{Carrier, Setup};
@@ -39,6 +41,7 @@ pub(super) struct Link {
 struct Rings {
     down: RingReader,
     up: RingWriter,
+    patience: Patience,
 }
 
 impl Link {
@@ -49,12 +52,12 @@ impl Link {
     }
 
     /// From here on everything goes as was agreed on.
-    pub(super) fn go_on_by(&mut self, carrier: Carrier, page: &WorkerPage) {
-        self.rings = match carrier {
+    pub(super) fn go_on_by(&mut self, setup: &Setup, page: &WorkerPage) {
+        self.rings = match setup.carrier {
             Carrier::Socket => None,
             Carrier::Rings => {
                 let (down, up) = page.rings();
-                Some(Rings { down, up })
+                Some(Rings { down, up, patience: Patience::new(Duration::from_micros(setup.spin_us.into())) })
             }
         };
     }
@@ -132,9 +135,15 @@ impl Rings {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
-            while self.down.may_sleep() {
-                let _ = futex::wait(self.down.sleeper(), 1, None);
-            }
+            let down = &self.down;
+            self.patience.wait(
+                || down.has_input(),
+                || {
+                    while down.may_sleep() {
+                        let _ = futex::wait(down.sleeper(), 1, None);
+                    }
+                },
+            );
         }
     }
 

@@ -12,6 +12,7 @@
 
 mod link;
 mod panics;
+mod patience;
 mod serve;
 mod start;
 mod watcher;

@@ -78,7 +78,7 @@ pub(crate) fn run(start: Start) -> ! {
     current::become_worker(&setup.name, setup.slot, setup.generation, page);
     queue::client::set_socket(queues);
     greet(&mut link, &setup);
-    link.go_on_by(setup.carrier, page);
+    link.go_on_by(&setup, page);
     serve::serve(link, setup, page)
 }
 

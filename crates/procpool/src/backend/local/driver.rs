@@ -1,6 +1,7 @@
 //! Moves the bytes of one worker whenever its socket is ready, as a small task on the pool's runtime.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::etiquette::Etiquette;
 use super::inbox::Received;
@@ -58,6 +59,23 @@ impl Receiver {
                 return;
             }
         }
+    }
+
+    /// Looks at what comes from a worker, for a caller who waits for nothing else.
+    pub(super) fn linger(&self, link: &Arc<Link>, patience: Duration, is_done: &dyn Fn() -> bool) {
+        if let Err(fault) = link.linger(patience, is_done, |message| self.understand(link, message)) {
+            self.condemn(link, fault);
+        }
+    }
+
+    /// What the driver does with what it has read. `false`: there is nothing more to come.
+    fn go_on(&self, link: &Link, received: Received) -> bool {
+        if received == Received::Ended {
+            // Dead, or it closed its socket: the keeper finds out, and sees to it that it is dead.
+            self.keeper.push(Command::Hangup { worker: link.worker });
+            self.keeper.wake();
+        }
+        received != Received::Ended
     }
 
     fn understand(&self, link: &Arc<Link>, message: Message) -> Result<(), String> {
@@ -159,17 +177,14 @@ pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: Readi
                 let Ok(mut guard) = guard else { return };
                 let received = receiver.receive(&link);
                 link.resume_by_ring();
+                if !receiver.go_on(&link, received) {
+                    return;
+                }
                 match received {
                     // A worker that writes as fast as this reads does not get this thread for itself: tokio's budget
                     // knows nothing of reads that do not go through it.
                     Received::More => tokio::task::yield_now().await,
-                    Received::Drained => guard.clear_ready(),
-                    Received::Ended => {
-                        // Dead, or it closed its socket: the keeper finds out, and sees to it that it is dead.
-                        receiver.keeper.push(Command::Hangup { worker: link.worker });
-                        receiver.keeper.wake();
-                        return;
-                    }
+                    Received::Drained | Received::Ended => guard.clear_ready(),
                 }
             }
             guard = ready.writable(), if link.is_stalled_at_socket() => {
@@ -178,7 +193,17 @@ pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: Readi
                     guard.clear_ready();
                 }
             }
-            () = link.until_stalled(), if !link.is_stalled_at_socket() => {}
+            () = link.until_nudged() => {
+                let received = receiver.receive(&link);
+                if !receiver.go_on(&link, received) {
+                    return;
+                }
+                // The socket may have nothing to tell.
+                if received == Received::More {
+                    link.nudge();
+                    tokio::task::yield_now().await;
+                }
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What has come from a worker: bytes of its socket or its ring, made into messages.
 
+use std::hint::spin_loop;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
@@ -13,6 +15,9 @@ use crate::wire::ring::RingReader;
 
 /// How many reads one call of [`Inbox::receive`] makes, so that one busy worker does not starve the others.
 const READS: usize = 16;
+
+/// How many turns of looking there are between two looks at the clock.
+const TURNS: u32 = 16;
 
 /// A read of fewer bytes than this has emptied the socket: there was room for more.
 const SHORT: usize = 1024;
@@ -92,6 +97,57 @@ impl Inbox {
         received
     }
 
+    /// Looks for so long at what comes by the ring, unless `is_done` before. Gives back `More` if something may be left.
+    pub(super) fn linger(
+        &mut self,
+        patience: Duration,
+        is_done: &dyn Fn() -> bool,
+        answers: impl Fn(u64) -> bool,
+        mut each: impl FnMut(Message) -> Result<(), String>,
+    ) -> Result<Received, String> {
+        if self.ended || self.by == Carrier::Socket {
+            return Ok(Received::Drained);
+        }
+        let looked = self.look(patience, is_done, &answers, &mut each);
+        self.ended = looked.is_err();
+        looked
+    }
+
+    fn look(
+        &mut self,
+        patience: Duration,
+        is_done: &dyn Fn() -> bool,
+        answers: &impl Fn(u64) -> bool,
+        each: &mut impl FnMut(Message) -> Result<(), String>,
+    ) -> Result<Received, String> {
+        // Nobody needs to ring.
+        self.ring.stay_awake();
+        let began = Instant::now();
+        'looking: loop {
+            for _ in 0..TURNS {
+                if self.ring.has_input() {
+                    self.read(answers, each)?;
+                    if is_done() {
+                        break 'looking;
+                    }
+                }
+                spin_loop();
+            }
+            if is_done() || began.elapsed() >= patience {
+                break;
+            }
+        }
+        // The driver sleeps on.
+        for _ in 0..READS {
+            if self.ring.may_sleep() {
+                return Ok(Received::Drained);
+            }
+            self.ring.stay_awake();
+            self.read(answers, each)?;
+        }
+        Ok(Received::More)
+    }
+
     fn receive_by_socket(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -124,23 +180,36 @@ impl Inbox {
         let bell = self.listen(socket);
         self.ring.stay_awake();
         for _ in 0..READS {
-            match self.ring.read_into(&mut self.buffer) {
-                Ok(_) => {
-                    if self.ring.room_is_waited_for() {
-                        futex::wake_all(self.ring.room_word());
-                    }
-                    self.digest(answers, each)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match bell {
-                    Bell::Over => return Ok(Received::Ended),
-                    Bell::Storm => return Ok(Received::More),
-                    Bell::Quiet if self.ring.may_sleep() => return Ok(Received::Drained),
-                    Bell::Quiet => self.ring.stay_awake(),
-                },
-                Err(error) => return Err(format!("it broke the protocol: {error}")),
+            if self.read(answers, each)? {
+                continue;
+            }
+            match bell {
+                Bell::Over => return Ok(Received::Ended),
+                Bell::Storm => return Ok(Received::More),
+                Bell::Quiet if self.ring.may_sleep() => return Ok(Received::Drained),
+                Bell::Quiet => self.ring.stay_awake(),
             }
         }
         Ok(Received::More)
+    }
+
+    /// Reads once from the ring. `false`: there was nothing.
+    fn read(
+        &mut self,
+        answers: &impl Fn(u64) -> bool,
+        each: &mut impl FnMut(Message) -> Result<(), String>,
+    ) -> Result<bool, String> {
+        match self.ring.read_into(&mut self.buffer) {
+            Ok(_) => {
+                if self.ring.room_is_waited_for() {
+                    futex::wake_all(self.ring.room_word());
+                }
+                self.digest(answers, each)?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(format!("it broke the protocol: {error}")),
+        }
     }
 
     fn listen(&mut self, socket: BorrowedFd<'_>) -> Bell {

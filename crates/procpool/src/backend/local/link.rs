@@ -10,6 +10,7 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -47,7 +48,7 @@ pub(super) struct Link {
     inbox: Mutex<Inbox>,
     /// Whether the outbox holds bytes that were not taken, and where. Changed only by who holds the outbox.
     stalled: AtomicU8,
-    stalled_now: Notify,
+    nudged: Notify,
     /// When bytes last moved towards the worker.
     moved_ns: AtomicU64,
     /// The offers that it was given and has not answered, in the order in which it was given them.
@@ -91,7 +92,7 @@ impl Link {
             outbox: Mutex::new(Sending::new(down, carrier)),
             inbox: Mutex::new(Inbox::new(up, carrier, max_message, etiquette)),
             stalled: AtomicU8::new(MOVING),
-            stalled_now: Notify::new(),
+            nudged: Notify::new(),
             moved_ns: AtomicU64::new(0),
             given: Mutex::default(),
             known: Known::default(),
@@ -195,7 +196,7 @@ impl Link {
                     }
                     match sending.want_room() {
                         Ok(true) => {
-                            self.stalled_now.notify_one();
+                            self.nudge();
                             break;
                         }
                         Ok(false) => {}
@@ -228,14 +229,33 @@ impl Link {
         self.stalled.load(Ordering::Acquire) == STALLED_AT_SOCKET
     }
 
-    /// Waits until bytes are left over. Cancel safe: a notification that nobody waited for is kept.
-    pub(super) async fn until_stalled(&self) {
-        self.stalled_now.notified().await;
+    /// Makes the driver look: bytes are left over on their way to the worker, or from it.
+    pub(super) fn nudge(&self) {
+        self.nudged.notify_one();
+    }
+
+    /// Waits for that. Cancel safe: a notification that nobody waited for is kept.
+    pub(super) async fn until_nudged(&self) {
+        self.nudged.notified().await;
     }
 
     /// Reads what has arrived: see [`Inbox::receive`]. Somebody else reading meanwhile is waited for: it is never long.
     pub(super) fn receive(&self, each: impl FnMut(Message) -> Result<(), String>) -> Result<Received, String> {
         lock(&self.inbox).receive(self.socket.as_fd(), |offer| self.answers(offer), each)
+    }
+
+    /// Looks at what arrives for so long, unless `is_done` before; or not at all while somebody else reads.
+    pub(super) fn linger(
+        &self,
+        patience: Duration,
+        is_done: &dyn Fn() -> bool,
+        each: impl FnMut(Message) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let Some(mut inbox) = try_lock(&self.inbox) else { return Ok(()) };
+        if inbox.linger(patience, is_done, |offer| self.answers(offer), each)? == Received::More {
+            self.nudge();
+        }
+        Ok(())
     }
 
     /// When bytes last moved towards the worker, on the monotonic clock.

@@ -1,8 +1,10 @@
 //! The engine's decisions about workers, for child processes.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use super::driver::Receiver;
 use super::keeper::{Command, KeeperHandle};
 use super::link::Link;
 use super::outbox::{Order, Outgoing};
@@ -19,6 +21,8 @@ use crate::wire::page::SlotState;
 pub(super) struct Processes {
     seats: Vec<Option<Seat>>,
     keeper: Arc<KeeperHandle>,
+    /// For callers who look for their answer themselves.
+    receiver: Weak<Receiver>,
     /// What the engine's clock counts from.
     epoch_ns: u64,
     /// When the keeper will look at the clock by itself.
@@ -66,7 +70,12 @@ pub(super) struct Later {
 
 impl Processes {
     pub(super) fn new(keeper: Arc<KeeperHandle>, epoch_ns: u64) -> Self {
-        Processes { seats: Vec::new(), keeper, epoch_ns, armed: None }
+        Processes { seats: Vec::new(), keeper, receiver: Weak::new(), epoch_ns, armed: None }
+    }
+
+    /// Who understands what workers send.
+    pub(super) fn set_receiver(&mut self, receiver: Weak<Receiver>) {
+        self.receiver = receiver;
     }
 
     fn seat(&self, worker: WorkerId) -> Option<&Seat> {
@@ -128,6 +137,7 @@ impl Processes {
 
 impl Workers for Processes {
     type Later = Later;
+    type Companion = (Arc<Receiver>, Arc<Link>);
 
     fn spawn(&mut self, worker: WorkerId, watch: Option<Arc<Watch>>, later: &mut Later) {
         let slot = worker.slot as usize;
@@ -220,6 +230,14 @@ impl Workers for Processes {
 
     fn waits(&self, worker: WorkerId) -> Reading {
         self.link(worker).map_or_else(Reading::default, |link| Reading(link.page.waits()))
+    }
+
+    fn companion(&self, worker: WorkerId) -> Option<Self::Companion> {
+        Some((self.receiver.upgrade()?, Arc::clone(self.link(worker)?)))
+    }
+
+    fn linger((receiver, link): Self::Companion, patience: Duration, is_done: &dyn Fn() -> bool) {
+        receiver.linger(&link, patience, is_done);
     }
 
     fn finish(later: Later) {

@@ -46,11 +46,13 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
     let keeper = Arc::new(KeeperHandle::new().map_err(os("cannot make an eventfd"))?);
     let batching = if process.captures() { Batching::OneAtATime } else { Batching::Allowed };
     let naming = if process.program.is_some() { Naming::ByName } else { Naming::ByPlace };
-    let demands = Demands { max_message: process.max_message, naming, batching, timings };
+    let lingering = process.setup.spin_us > 0;
+    let demands = Demands { max_message: process.max_message, naming, batching, timings, lingering };
     let engine =
         Arc::new(Engine::new(scheduler, demands, runtime, |epoch_ns| Processes::new(Arc::clone(&keeper), epoch_ns)));
     let exe = process.setup.exe.clone();
     let receiver = Arc::new(Receiver { engine: Arc::clone(&engine), keeper, init, exit, state, exe });
+    engine.with_workers(|workers| workers.set_receiver(Arc::downgrade(&receiver)));
     let thread = Keeper::new(receiver, Arc::new(process)).map_err(os("cannot make an epoll instance"))?;
     engine.end_after(thread.passed_on());
     let ended = Arc::new(Notify::new());

@@ -334,6 +334,14 @@ impl<P: Payload> Scheduler<P> {
             && self.starts.blocked.is_none()
     }
 
+    /// Who has this task, if there is no other one.
+    pub(crate) fn only_worker(&self, task: TaskId) -> Option<WorkerId> {
+        match self.tasks.get(&task)?.place {
+            Place::Assigned(worker) if self.tasks.len() == 1 => Some(worker),
+            _ => None,
+        }
+    }
+
     /// The shared workers that have a task, by slot.
     pub(crate) fn busy_workers(&self) -> impl Iterator<Item = WorkerId> {
         let busy = |worker: &Worker| worker.placement == Placement::Shared && matches!(worker.life, Life::Busy(_));

@@ -29,7 +29,8 @@ pub(crate) fn start(config: ThreadsConfig, runtime: Handle) -> Result<Arc<dyn Ba
     // A thread that is handed its next task ahead gains nothing that would be worth a page of its own.
     let scheduler = SchedulerConfig { max_depth: 1, ..scheduler };
     let handle = Arc::new(ClockHandle::default());
-    let demands = Demands { max_message, naming: Naming::ByPlace, batching: Batching::Allowed, timings };
+    let demands =
+        Demands { max_message, naming: Naming::ByPlace, batching: Batching::Allowed, timings, lingering: false };
     let engine = Arc::new(Engine::new(scheduler, demands, runtime, |_| Threads::new(Arc::clone(&handle))));
     let clock = Clock { engine: Arc::clone(&engine), handle, init, exit, state, max_message };
     let ended = Arc::new(Notify::new());

@@ -1,7 +1,9 @@
 //! The engine's decisions about workers, for threads.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::clock::{ClockHandle, Command};
 use super::desk::{Assignment, Desk, Order};
@@ -51,6 +53,7 @@ impl Threads {
 
 impl Workers for Threads {
     type Later = Later;
+    type Companion = Infallible;
 
     fn spawn(&mut self, worker: WorkerId, _watch: Option<Arc<Watch>>, later: &mut Later) {
         let slot = worker.slot as usize;
@@ -122,6 +125,14 @@ impl Workers for Threads {
 
     fn waits(&self, worker: WorkerId) -> Reading {
         self.desk(worker).map_or_else(Reading::default, |desk| Reading(desk.waits.load(Ordering::Acquire)))
+    }
+
+    fn companion(&self, _: WorkerId) -> Option<Infallible> {
+        None
+    }
+
+    fn linger(companion: Infallible, _: Duration, _: &dyn Fn() -> bool) {
+        match companion {}
     }
 
     fn finish(later: Later) {

@@ -88,6 +88,7 @@ impl Parent {
             signals,
             exe: Some(exe),
             carrier: Carrier::Socket,
+            spin_us: 0,
         };
         let body = setup.encode().unwrap();
         let (prefix, range) = Fragments::new(Kind::Setup, 0, body.len()).next().unwrap();
