@@ -28,7 +28,8 @@ fn row(measurement: &Measurement, all: &[Measurement]) -> [String; 9] {
     let Measurement { key, median, min, max, .. } = measurement;
     let ours = all.iter().find(|other| other.key.system == System::Procpool && other.key.compares_with(key));
     let ratio = match ours {
-        Some(ours) if key.system != System::Procpool => format!("{:.2}", ours.median / median),
+        // Of nothing there is no multiple.
+        Some(ours) if key.system != System::Procpool && *median > 0.0 => format!("{:.2}", ours.median / median),
         _ => String::new(),
     };
     [
@@ -45,7 +46,7 @@ fn row(measurement: &Measurement, all: &[Measurement]) -> [String; 9] {
 }
 
 /// Three digits that matter; rates are whole numbers.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

@@ -2,15 +2,31 @@
 
 mod w1_latency;
 mod w2_throughput;
+mod w3_echo;
+mod w4_start;
 mod w5_queue;
+mod w6_death;
+mod w7_parallel;
+mod w8_idle;
+mod w9_mix;
 
 use crate::Error;
 use crate::book::Book;
 use crate::options::Options;
-use crate::runtimes::Runtimes;
+use crate::stage::Stage;
 
 /// All workloads, as `--only` takes them.
-pub(crate) const NAMES: [&str; 3] = ["W1", "W2", "W5"];
+pub(crate) const NAMES: [&str; 9] = [
+    w1_latency::NAME,
+    w2_throughput::NAME,
+    w3_echo::NAME,
+    w4_start::NAME,
+    w5_queue::NAME,
+    w6_death::NAME,
+    w7_parallel::NAME,
+    w8_idle::NAME,
+    w9_mix::NAME,
+];
 
 /// Whether it is a variant that can be measured without the others.
 pub(crate) fn has_variant(workload: &str, variant: &str) -> bool {
@@ -23,7 +39,7 @@ pub(crate) trait Workload {
 
     /// One round: each variant, and within it each system, once. What is compared is thereby measured close together,
     /// and what disturbs the machine for a while disturbs all alike.
-    fn round(&mut self, runtimes: &Runtimes, book: &mut Book) -> Result<(), Error>;
+    fn round(&mut self, stage: &mut Stage, book: &mut Book) -> Result<(), Error>;
 }
 
 /// The workloads that the options ask for.
@@ -31,7 +47,13 @@ pub(crate) fn chosen(options: &Options) -> Vec<Box<dyn Workload>> {
     let all: [Box<dyn Workload>; NAMES.len()] = [
         Box::new(w1_latency::Latency::new(options.quick)),
         Box::new(w2_throughput::Throughput::new(options.quick)),
+        Box::new(w3_echo::Echo::new(options.quick)),
+        Box::new(w4_start::Start::new(options.quick)),
         Box::new(w5_queue::Queue::new(options.quick, &options.variants)),
+        Box::new(w6_death::Death::new(options.quick)),
+        Box::new(w7_parallel::Parallel::new(options.quick)),
+        Box::new(w8_idle::Idle::new(options.quick)),
+        Box::new(w9_mix::Mix::new(options.quick)),
     ];
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
     all.into_iter().filter(|workload| wanted(workload.name())).collect()

@@ -6,8 +6,8 @@ use crate::Error;
 use crate::book::Book;
 use crate::measurement::{Key, System};
 use crate::queue::Shape;
-use crate::queue::systems::{self, Python};
-use crate::runtimes::Runtimes;
+use crate::queue::systems;
+use crate::stage::Stage;
 
 pub(super) const NAME: &str = "W5";
 
@@ -35,8 +35,6 @@ pub(crate) struct Queue {
     /// Messages of 8 bytes, for a system that is quick.
     messages: u64,
     variants: Vec<Variant>,
-    /// Looked for when it is first needed.
-    python: Option<Option<Python>>,
 }
 
 impl Queue {
@@ -46,7 +44,6 @@ impl Queue {
         Queue {
             messages: if quick { 200_000 } else { 1_000_000 },
             variants: VARIANTS.into_iter().filter(wanted).collect(),
-            python: None,
         }
     }
 
@@ -66,15 +63,8 @@ impl Workload for Queue {
         NAME
     }
 
-    fn round(&mut self, runtimes: &Runtimes, book: &mut Book) -> Result<(), Error> {
-        if self.python.is_none() {
-            let python = Python::find();
-            if python.is_none() {
-                eprintln!("{NAME}: no python3 with multiprocessing here, so its queue is left out");
-            }
-            self.python = Some(python);
-        }
-        let runtime = &runtimes.homes()[0].runtime;
+    fn round(&mut self, stage: &mut Stage, book: &mut Book) -> Result<(), Error> {
+        let (runtime, python) = (&stage.runtimes.homes()[0].runtime, stage.crew.python());
         for &variant in &self.variants {
             let (name, size, _, consumers) = variant;
             let failed = |error| format!("{NAME}, {name}: {error}");
@@ -92,8 +82,8 @@ impl Workload for Queue {
                     add(System::IpcChannelBytes, systems::ipc_channel_bytes(self.shape(variant, 4)))?;
                 }
             }
-            if let Some(Some(python)) = &self.python {
-                add(System::Python, systems::python(python, self.shape(variant, 20)))?;
+            if let Some(python) = python {
+                add(System::Multiprocessing, systems::python(python, self.shape(variant, 20)))?;
             }
             add(System::AsyncChannel, systems::async_channel(self.shape(variant, 1)))?;
         }
