@@ -263,6 +263,7 @@ pub(crate) fn default_scheduler(workers: u32) -> SchedulerConfig {
     SchedulerConfig {
         min_workers: workers,
         max_workers: workers,
+        spares: 0,
         queue_limit: defaults::QUEUE_LIMIT,
         waiting_limit: defaults::MAX_WAITING,
         ageing: defaults::AGEING,

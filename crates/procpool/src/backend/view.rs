@@ -52,7 +52,8 @@ pub(super) fn snapshot<W: Workers>(scheduler: &Scheduler<Work>, workers: &W, now
             |worker: &WorkerSnapshot| matches!(worker.state, WorkerState::Starting | WorkerState::Initialising);
         shown.reason = Some(match scheduler.starts_paused_until() {
             Some(until) => WaitReason::StartsPaused(until.0.saturating_sub(now.0)),
-            None if shown.workers.iter().any(starting) => WaitReason::WorkersStarting,
+            // One that is only to be a spare worker helps nobody who waits.
+            None if scheduler.has_room() && shown.workers.iter().any(starting) => WaitReason::WorkersStarting,
             None if stuck(&shown.workers) => WaitReason::WorkersInQueueCalls,
             None => WaitReason::WorkersBusy,
         });

@@ -17,7 +17,7 @@ use crate::backend::local::{LocalConfig, start as start_processes};
 use crate::backend::scheduler::SchedulerConfig;
 use crate::backend::threads::{ThreadsConfig, start as start_threads};
 use crate::backend::{Backend, Timings};
-use crate::config::{Hook, ProcessConfig, Stdio, Workers, default_scheduler, defaults, invalid};
+use crate::config::{Hook, MAX_WORKERS, ProcessConfig, Stdio, Workers, default_scheduler, defaults, invalid};
 use crate::entry;
 use crate::error::{PoolError, PoolErrorKind};
 use crate::sys::process::EnvChanges;
@@ -102,6 +102,14 @@ impl PoolBuilder {
     /// Workers beyond the minimum that have been idle for so long end. Default: never.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.scheduler.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// Spare workers, at most 4096: beyond those that are needed, so many are started, initialised and idle, and step in
+    /// the moment a worker dies, is replaced, or one more is wanted. No more than [`workers`](Self::workers) have tasks at
+    /// a time. Each costs what an idle worker costs. From the first task, or [`Pool::ready`], on. Default: none.
+    pub fn spares(mut self, spares: u32) -> Self {
+        self.scheduler.spares = spares;
         self
     }
 
@@ -341,7 +349,7 @@ impl PoolBuilder {
         let workers = workers.unwrap_or_else(default_workers).checked()?;
         (scheduler.min_workers, scheduler.max_workers) = (workers.min(), workers.max());
         if kind == Kind::ProcessesOnly {
-            (scheduler.min_workers, scheduler.max_workers) = (0, 0);
+            (scheduler.min_workers, scheduler.max_workers, scheduler.spares) = (0, 0, 0);
         }
         let max_workers = scheduler.max_workers;
         let init = init.transpose()?.map(Arc::new);
@@ -415,6 +423,9 @@ impl PoolBuilder {
         let scheduler = &self.scheduler;
         if let Some(workers) = self.workers {
             workers.checked()?;
+        }
+        if scheduler.spares > MAX_WORKERS {
+            return Err(invalid(format!("spares is {}; it must be at most {MAX_WORKERS}", scheduler.spares)));
         }
         let at_least_one: [(&str, u64); 3] = [
             ("max_tasks", scheduler.max_tasks.map_or(1, u64::from)),

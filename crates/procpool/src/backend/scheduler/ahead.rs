@@ -16,7 +16,7 @@ impl<P: Payload> Scheduler<P> {
     /// Once idle workers have been given what there is: busy ones are given what is left, or those that are still idle
     /// what lies with the busy ones.
     pub(super) fn look_ahead(&mut self, turn: &mut Turn<'_, P>) {
-        let idle = self.workers.top_idle().is_some();
+        let idle = self.free_worker().is_some();
         if idle && self.workers.ahead() > 0 {
             self.share(turn);
         } else if !idle && self.queue.len() > 0 && self.config.max_depth > 1 {
@@ -40,7 +40,7 @@ impl<P: Payload> Scheduler<P> {
     fn fill_hands(&mut self, turn: &mut Turn<'_, P>) {
         let tally = self.workers.tally();
         // Some worker is to go, and goes when it has nothing in hand.
-        if tally.kept() > self.max_workers() {
+        if tally.kept() > self.most_workers() {
             return;
         }
         let mut hungry = false;

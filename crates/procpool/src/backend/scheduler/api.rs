@@ -368,6 +368,8 @@ pub(crate) struct SchedulerConfig {
     /// Never more shared workers than this, those not counted that are on their way out. At least 1 and at least
     /// `min_workers`; 0 only for a pool of dedicated ones (a shared task there would still get one worker).
     pub(crate) max_workers: u32,
+    /// Workers beyond those that are needed, ready to step in. Of all of them only `max_workers` have tasks at a time.
+    pub(crate) spares: u32,
     /// Tasks that may be queued (not yet offered).
     pub(crate) queue_limit: usize,
     /// Submissions that may wait for a place in the queue.

@@ -121,7 +121,7 @@ impl<P: Payload> Scheduler<P> {
             Some(Unavailable::Closed) => Some(Resolution::Unavailable(Unavailable::Closed)),
             Some(why) if !dedicated => Some(Resolution::Unavailable(why)),
             _ if dedicated => None,
-            _ => match self.workers.top_idle() {
+            _ => match self.free_worker() {
                 Some(_) => None,
                 None if reserved => {
                     self.queue.enter_anyway(rank, id);
@@ -157,7 +157,7 @@ impl<P: Payload> Scheduler<P> {
         self.tasks.insert(id, task);
         if dedicated {
             self.spawn_dedicated(id, turn);
-        } else if let Some(worker) = self.workers.top_idle() {
+        } else if let Some(worker) = self.free_worker() {
             self.offer(worker, id, turn);
         }
     }
@@ -201,7 +201,7 @@ impl<P: Payload> Scheduler<P> {
             Timer::Reservation(reservation) => self.reservation_due(reservation, turn),
             Timer::Deadline(task) => self.deadline_due(task, turn),
             Timer::Claims => self.claims_due(turn),
-            Timer::Idle => self.idle_due(turn),
+            Timer::Idle => self.idle_due(),
             // Settling starts the next worker, if anybody wants one.
             Timer::Backoff => self.starts.blocked = None,
             Timer::Close => {
@@ -215,7 +215,7 @@ impl<P: Payload> Scheduler<P> {
 
     /// Derives from the state what is to be done next. Cheap when there is nothing.
     fn settle(&mut self, turn: &mut Turn<'_, P>) {
-        while let Some(worker) = self.workers.top_idle() {
+        while let Some(worker) = self.free_worker() {
             let Some(task) = self.queue.pop() else { break };
             if !self.outwaited(task, turn) {
                 self.offer(worker, task, turn);
@@ -328,7 +328,7 @@ impl<P: Payload> Scheduler<P> {
     pub(crate) fn is_held_up(&self) -> bool {
         let tally = self.workers.tally();
         self.waits_for_workers() > 0
-            && self.workers.top_idle().is_none()
+            && self.free_worker().is_none()
             && tally.ready > 0
             && tally.ready == tally.live()
             && self.starts.blocked.is_none()

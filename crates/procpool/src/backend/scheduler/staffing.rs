@@ -14,7 +14,7 @@ impl<P: Payload> Scheduler<P> {
     pub(super) fn staff(&mut self, turn: &mut Turn<'_, P>) {
         if self.close.is_none() {
             self.answer_warm(turn);
-            self.watch_idle();
+            self.watch_idle(turn);
         }
         if self.queue.wants_anything() && self.close.as_ref().is_none_or(|close| !close.drops_queued()) {
             self.refuse_pending(turn);
@@ -26,36 +26,63 @@ impl<P: Payload> Scheduler<P> {
 
     /// Whether another worker is called for. Each queued task calls for one that is not there, and so does each that
     /// lies behind another in a worker's hand; a burst of submissions starts as many workers as can be used, and a lone
-    /// one a single worker.
+    /// one a single worker. Once the pool is used, its spare workers come on top of those.
     fn wants_worker(&self) -> bool {
-        let tally = self.workers.tally();
+        let (tally, busy) = (self.workers.tally(), self.workers.busy());
         // What is not to begin any more wants nobody, though it may still be in the hands of the dying.
         let dropped = self.close.as_ref().is_some_and(|close| close.drops_queued());
-        let wanting = self.queue.len() + self.workers.ahead();
-        if wanting > tally.starting as usize && !dropped && self.workers.top_idle().is_none() {
+        let wanting = match self.queue.len() + self.workers.ahead() {
+            waiting if !dropped && self.free_worker().is_none() => u32::try_from(waiting).unwrap_or(u32::MAX),
+            _ => 0,
+        };
+        let demanded = busy.saturating_add(wanting).min(self.max_workers());
+        if tally.kept() < demanded {
             return true;
         }
-        if self.close.is_some() || tally.kept() >= self.config.min_workers {
+        if self.close.is_some() {
             return false;
         }
-        // Nobody waits, so a minimum that cannot be had at all is let be until somebody asks.
-        self.warming || (self.warm && (tally.ready > 0 || !self.starts.hopeless(&self.config)))
+        // Nobody waits, so what cannot be had at all is let be until somebody asks.
+        let hopeless = !self.warming && tally.ready == 0 && self.starts.hopeless(&self.config);
+        let least = if self.warm { self.config.min_workers } else { 0 };
+        !hopeless && tally.kept() < demanded.max(least).saturating_add(self.spares())
+    }
+
+    /// How many spare workers are to be there just now: none in a pool that nobody has used.
+    fn spares(&self) -> u32 {
+        if self.warm || self.counts.submitted > 0 { self.config.spares } else { 0 }
+    }
+
+    /// The worker that is to have the next task: the one that worked last. `None` also while as many have tasks as may.
+    pub(super) fn free_worker(&self) -> Option<WorkerId> {
+        if self.has_room() { self.workers.top_idle() } else { None }
+    }
+
+    /// Whether one more worker may have a task.
+    pub(crate) fn has_room(&self) -> bool {
+        self.workers.busy() < self.max_workers()
     }
 
     /// Whether one may be started. Retiring workers have their replacement at once, so that throughput does not dip
     /// while they run their exit hooks; but if those hooks are slow and workers short-lived, processes would pile up:
-    /// so there are never more than twice the maximum.
+    /// so there are never more than twice as many as there may be.
     fn may_spawn(&self) -> bool {
         let tally = self.workers.tally();
-        let max = self.max_workers();
+        let max = self.most_workers();
         tally.live() < max
             && tally.live() + tally.leaving < max.saturating_mul(2)
             // A start that has failed counts until its worker is gone: only then is it known, and is there a pause.
             && tally.starting + tally.failing < self.starts.at_a_time()
     }
 
+    /// How many may have tasks at a time.
     pub(super) fn max_workers(&self) -> u32 {
         self.config.max_workers.max(self.config.min_workers).max(1)
+    }
+
+    /// How many there may be, the spare ones included.
+    pub(super) fn most_workers(&self) -> u32 {
+        self.max_workers().saturating_add(self.config.spares)
     }
 
     fn spawn(&mut self, placement: Placement, bound: Option<TaskId>, turn: &mut Turn<'_, P>) -> WorkerId {
@@ -162,7 +189,7 @@ impl<P: Payload> Scheduler<P> {
             self.retire(worker, End::Worn, turn);
         } else if spent || dedicated {
             self.retire(worker, End::Recycled, turn);
-        } else if self.workers.tally().kept() > self.max_workers() {
+        } else if self.workers.tally().kept() > self.most_workers() {
             self.retire(worker, End::Resized, turn);
         }
     }
@@ -215,7 +242,7 @@ impl<P: Payload> Scheduler<P> {
         }
         self.config.min_workers = min;
         self.config.max_workers = max;
-        while self.workers.tally().kept() > self.max_workers() {
+        while self.workers.tally().kept() > self.most_workers() {
             if let Some(worker) = self.workers.latest_start() {
                 self.workers.ends(worker, End::Resized);
                 self.kill(worker, turn);
@@ -233,27 +260,32 @@ impl<P: Payload> Scheduler<P> {
     /// How long the longest idle worker may stay, if there are more than are kept.
     fn idle_deadline(&self) -> Option<(Now, WorkerId)> {
         let timeout = self.config.idle_timeout?;
-        let tally = self.workers.tally();
-        if tally.kept() <= self.config.min_workers {
+        let (tally, busy) = (self.workers.tally(), self.workers.busy());
+        if tally.kept() <= busy.max(self.config.min_workers).saturating_add(self.spares()) {
             return None;
         }
         let (since, worker) = self.workers.longest_idle()?;
         Some((since.after(timeout), worker))
     }
 
-    /// Arms the idle timer when it is not: while it is, it is due no later than any worker could be.
-    fn watch_idle(&mut self) {
+    /// Arms the idle timer when it is not: while it is, it is due no later than any worker could be. Who was kept as a
+    /// spare worker beyond its time goes as soon as fewer are needed.
+    fn watch_idle(&mut self, turn: &mut Turn<'_, P>) {
         if self.config.idle_timeout.is_none() || self.idle_timer.is_some() {
             return;
         }
+        self.retire_idle(turn);
         if let Some((at, _)) = self.idle_deadline() {
             self.timers.arm(&mut self.idle_timer, at, Timer::Idle);
         }
     }
 
-    /// Lets go whom nobody has needed for long. Settling arms the timer again for the next one.
-    pub(super) fn idle_due(&mut self, turn: &mut Turn<'_, P>) {
+    /// Settling lets go whom nobody has needed for long, and arms the timer again for the next one.
+    pub(super) fn idle_due(&mut self) {
         self.idle_timer = None;
+    }
+
+    fn retire_idle(&mut self, turn: &mut Turn<'_, P>) {
         while let Some((at, worker)) = self.idle_deadline() {
             if at > turn.now {
                 break;

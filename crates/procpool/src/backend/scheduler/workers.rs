@@ -248,7 +248,7 @@ impl Workers {
     }
 
     /// How many shared workers have a task.
-    fn busy(&self) -> u32 {
+    pub(super) fn busy(&self) -> u32 {
         self.tally.ready.saturating_sub(self.idle.len() as u32)
     }
 

@@ -214,6 +214,8 @@ impl Hub {
             self.finish(&mut after);
             fence(SeqCst);
             if is_last && self.leave() {
+                // Whoever left word, or woke this thread, while it was on its way out.
+                self.pump_on();
                 return;
             }
             let may_sleep = may_sleep && !self.asked.load(SeqCst);

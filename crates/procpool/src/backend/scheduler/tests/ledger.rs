@@ -76,6 +76,7 @@ pub(super) struct Ledger {
     pub(super) reservations: BTreeMap<ReservationId, ReservationRecord>,
     pub(super) granted: u64,
     pub(super) max: u32,
+    pub(super) spares: u32,
     pub(super) asked: bool,
     pub(super) warming: bool,
     pub(super) closing: bool,
@@ -204,7 +205,8 @@ impl Ledger {
         let all = present.clone().filter(shared).count() as u32;
         let live = present.filter(shared).filter(|worker| !worker.retired).count() as u32;
         if placement == Placement::Shared {
-            assert!(live < self.max && all < 2 * self.max, "{live} live, {all} in all, at most {}", self.max);
+            let most = self.max + self.spares;
+            assert!(live < most && all < 2 * most, "{live} live, {all} in all, at most {most}");
         }
         assert!(!self.present.iter().any(|other| other.slot == id.slot), "slot used twice");
         let lower_free = (0..id.slot).any(|slot| !self.present.iter().any(|other| other.slot == slot));
@@ -236,6 +238,8 @@ impl Ledger {
         assert!(worker.ready && !worker.retired && !worker.killed, "offer to a worker that cannot take it");
         if !worker.held.is_empty() {
             self.check_ahead(id, offer, task);
+        } else if worker.placement == Placement::Shared {
+            assert!(self.busy() < self.max, "{id:?} is one too many at work");
         }
         let worker = self.live(id);
         let holder = self.present.iter().find(|id| self.workers[id].held.iter().any(|(_, held)| *held == task));
@@ -282,13 +286,21 @@ impl Ledger {
             let able = other.ready && !other.killed && !other.retired;
             other.placement == Placement::Shared && able && other.held.is_empty()
         };
-        assert!(!self.present.iter().any(|id| idle(&self.workers[id])), "{task:?} waits beside an idle worker");
+        let idle = self.present.iter().any(|id| idle(&self.workers[id]));
+        assert!(!idle || self.busy() >= self.max, "{task:?} waits beside an idle worker");
         assert!(worker.placement == Placement::Shared && !worker.stopping, "{id:?} is no good place to wait");
         assert!(!worker.pending.contains(&worker.held[0].0), "{id:?} may be silent");
         assert!(worker.held.iter().all(|(held, _)| held.slot() != offer.slot()), "two offers in one slot");
         assert!(self.max_tasks.is_none_or(|max| worker.answered + (in_hand as u32) < max), "too many for it");
         let behind = worker.held.iter().skip(1).all(|(_, held)| self.goes_before(*held, task));
         assert!(behind, "{task:?} waits behind what is less urgent");
+    }
+
+    /// How many shared workers that are to live have tasks.
+    fn busy(&self) -> u32 {
+        let shared =
+            self.present.iter().map(|id| &self.workers[id]).filter(|worker| worker.placement == Placement::Shared);
+        shared.filter(|worker| !worker.killed && !worker.held.is_empty()).count() as u32
     }
 
     /// Whether one task is to be next before another, age and priority weighed against each other.

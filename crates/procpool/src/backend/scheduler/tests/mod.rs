@@ -11,6 +11,7 @@ mod resizing;
 mod show;
 mod sim;
 pub(crate) mod source;
+mod sparing;
 mod staying;
 mod watching;
 mod world;

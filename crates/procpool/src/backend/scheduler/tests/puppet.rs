@@ -18,6 +18,7 @@ pub(super) fn config(max: u32) -> SchedulerConfig {
     SchedulerConfig {
         min_workers: 0,
         max_workers: max,
+        spares: 0,
         queue_limit: 100,
         waiting_limit: 100,
         ageing: Duration::MAX,

@@ -17,6 +17,7 @@ pub(super) fn world(mut source: Source) -> World {
     let config = SchedulerConfig {
         min_workers,
         max_workers: (1 + s.pick(4) as u32).max(min_workers),
+        spares: s.of(&[0, 0, 1, 2]),
         queue_limit: s.of(&[4, 8, 2, 1, 0]),
         waiting_limit: s.of(&[4, 8, 1, 0]),
         ageing: s.of(&[Duration::MAX, ms(1), ms(30), ms(0)]),

@@ -44,6 +44,7 @@ impl World {
             scheduler: Scheduler::new(config),
             ledger: Ledger {
                 max: config.max_workers.max(1),
+                spares: config.spares,
                 max_offers: config.max_offers,
                 max_depth: config.max_depth,
                 max_tasks: config.max_tasks,
@@ -157,7 +158,7 @@ impl World {
         assert_eq!(counts.workers_ended, told as u64, "an end was not told");
         let (busy, ready) = s.worker_time(self.now);
         assert!(busy <= ready);
-        assert!(s.workers.top_idle().is_none() || s.queue.len() == 0, "somebody waits beside an idle worker");
+        assert!(s.free_worker().is_none() || s.queue.len() == 0, "somebody waits beside an idle worker");
         self.ledger.check_queue(s);
         let behind = self.ledger.present.iter().map(|id| self.ledger.workers[id].held.len().saturating_sub(1));
         assert_eq!(behind.sum::<usize>(), s.workers.ahead());
@@ -165,7 +166,7 @@ impl World {
             .workers
             .iter()
             .any(|(_, worker)| matches!(worker.life, Life::Busy(_)) && worker.ahead.iter().any(|held| held.is_free()));
-        assert!(!keeps || s.workers.tally().kept() <= s.max_workers(), "one too many has more than its task");
+        assert!(!keeps || s.workers.tally().kept() <= s.most_workers(), "one too many has more than its task");
     }
 
     fn carry_out(&mut self, action: Action<Test>) {
@@ -325,7 +326,7 @@ impl World {
         let queued = self.ledger.unresolved.iter().filter(|id| !hung(id)).count();
         let ahead = s.workers.ahead();
         assert_eq!(queued, s.queue.len() + ahead, "a task waits for something that will not come");
-        assert!(ahead == 0 || s.workers.top_idle().is_none(), "a task waits behind another, beside an idle worker");
+        assert!(ahead == 0 || s.free_worker().is_none(), "a task waits behind another, beside an idle worker");
         assert!(queued == 0 || s.workers.tally().ready >= self.ledger.max, "a task waits, and there is room");
         for id in &self.ledger.unresolved {
             let task = &self.ledger.tasks[id];
@@ -335,8 +336,9 @@ impl World {
         }
         let (tally, config) = (s.workers.tally(), &s.config);
         if s.workers.top_idle().is_some() {
-            assert!(tally.kept() <= self.ledger.max, "too many stay");
-            let kept = config.idle_timeout.is_none() || tally.kept() <= config.min_workers;
+            assert!(tally.kept() <= self.ledger.max + config.spares, "too many stay");
+            let kept = config.idle_timeout.is_none()
+                || tally.kept() <= s.workers.busy().max(config.min_workers) + config.spares;
             assert!(kept, "idle, not needed, and still there");
         }
         assert_eq!(tally.starting + tally.failing + tally.dying + tally.leaving, 0);

@@ -75,6 +75,22 @@ fn the_thread_lives_while_somebody_else_is_there() {
     }
 }
 
+/// Whoever finds the thread at work leaves word for it. On its way out it has to look for that, too.
+#[test]
+fn what_is_asked_while_the_thread_ends_is_answered() {
+    let hub = new_hub();
+    let root = Puppet::root(&hub);
+    root.create(1, 7, 1);
+    let mut request = 0;
+    for _ in 0..3000 {
+        drop(Puppet::remote(&hub));
+        while hub.has_thread() {
+            request += 1;
+            assert_eq!(root.ask(1, request, Question::Len), 0);
+        }
+    }
+}
+
 #[test]
 fn who_is_buried_is_gone_although_something_holds_its_socket() {
     let hub = new_hub();
