@@ -264,6 +264,7 @@ for variant in (f"{size}-{ways}" for size in ("8B", "1KiB", "64KiB") for ways in
         wanted["W5", variant, metric] |= {"ipc-channel"} if variant.endswith("to1") else set()
 for variant in ("error", "next"):
     wanted["W6", variant, "ms"] = spawned | {"concurrent.futures"}
+wanted["W6", "next-spare", "ms"] = set()
 wanted["W7", "20ms", "ratio_to_ideal"] = threads | spawned | python
 for metric in ("wakeups_per_second", "pss_mib"):
     wanted["W8", "idle", metric] = spawned | python

@@ -49,8 +49,16 @@ pub(crate) const LARGE: usize = 1024;
 
 pub(crate) struct Crew {
     python: Option<Python>,
-    places: Vec<(Place, Helper)>,
-    snake: Option<Helper>,
+    helpers: Vec<(Post, Helper)>,
+}
+
+/// Who measures where: this program, or Python.
+type Post = (Place, Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Own,
+    Python,
 }
 
 impl Crew {
@@ -59,7 +67,7 @@ impl Crew {
         if python.is_none() {
             eprintln!("procpool-bench: no python3 with multiprocessing here, so its pools and queue are left out");
         }
-        Crew { python, places: Vec::new(), snake: None }
+        Crew { python, helpers: Vec::new() }
     }
 
     pub(crate) fn python(&self) -> Option<Python> {
@@ -90,21 +98,16 @@ impl Crew {
 
     fn ask(&mut self, place: Place, system: System, work: Work) -> Result<Vec<f64>, Error> {
         let request = Request { system, work };
-        if system.is_python() {
-            let python = self.python.ok_or("no python3")?;
-            let mut helper = self.snake.take().map_or_else(|| python.helper(), Ok)?;
-            let values = helper.ask(&request, LIMIT)?;
-            self.snake = Some(helper);
-            return Ok(values);
-        }
-        let known = self.places.iter().position(|(known, _)| *known == place);
-        let mut helper = match known {
-            Some(index) => self.places.swap_remove(index).1,
-            None => start(PROGRAM.as_ref(), place)?,
+        let post = (place, if system.is_python() { Kind::Python } else { Kind::Own });
+        let known = self.helpers.iter().position(|(known, _)| *known == post);
+        let mut helper = match (known, post.1) {
+            (Some(index), _) => self.helpers.swap_remove(index).1,
+            (None, Kind::Own) => start(PROGRAM.as_ref(), place)?,
+            (None, Kind::Python) => self.python.ok_or("no python3")?.helper()?,
         };
         // One that failed is not kept.
         let values = helper.ask(&request, LIMIT)?;
-        self.places.push((place, helper));
+        self.helpers.push((post, helper));
         Ok(values)
     }
 

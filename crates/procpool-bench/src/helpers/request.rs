@@ -25,13 +25,13 @@ pub(crate) enum Work {
     /// So many bytes there and back: the milliseconds of each call.
     Echo { bytes: usize, calls: usize },
     /// A new pool of two workers to its first result, under a parent in which so many MiB more are resident:
-    /// milliseconds. A helper that was started with ballast has it already.
+    /// milliseconds. A helper that is this program was started with them.
     Start { mib: usize },
     /// A fresh process for one call, from nothing to its result: milliseconds.
     Process,
     /// The only worker of a pool is killed in a task: the milliseconds from there to the error, and to the result of
-    /// the next call.
-    Death,
+    /// the next call. So many spare workers stand by.
+    Death { spares: u32 },
     /// So many tasks that need this much processor time each: milliseconds for all together.
     Parallel { tasks: u64, millis: u64 },
     /// Makes a pool of two workers, uses both, and keeps it: nothing but `true`.

@@ -1,9 +1,9 @@
 //! procpool, where it is measured in a helper.
 
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use procpool::{Pool, PoolBuilder, Process, Shutdown, call};
+use procpool::{Pool, PoolBuilder, Process, Shutdown, WorkerState, call};
 use tokio::runtime::{Builder, Runtime};
 
 use super::tasks::{burn, empty, millis_since, warm_up};
@@ -30,7 +30,7 @@ impl Procpool {
             Work::Latency { calls } => self.latency(calls),
             Work::Start { .. } => self.start(),
             Work::Process => self.process(),
-            Work::Death => self.death(),
+            Work::Death { spares } => self.death(spares),
             Work::Parallel { tasks, millis } => self.parallel(tasks, millis),
             Work::Idle => self.idle(),
             Work::Calls { .. } | Work::Map { .. } | Work::Echo { .. } => Err("measured in no helper".into()),
@@ -86,11 +86,17 @@ impl Procpool {
         })
     }
 
-    fn death(&self) -> Result<Vec<f64>, Error> {
+    fn death(&self, spares: u32) -> Result<Vec<f64>, Error> {
         let trap = Trap::set()?;
         let (pool, task) = self.runtime.block_on(async {
-            let pool = Pool::builder().workers(1).build()?;
+            let pool = Pool::builder().workers(1).spares(spares).build()?;
             pool.ready().await?;
+            // Ready is said of the worker that was asked for, not of the spares.
+            while pool.snapshot().workers.iter().filter(|worker| worker.state == WorkerState::Idle).count()
+                <= spares as usize
+            {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             let task = pool.spawn(call!(stuck(trap.name())));
             Ok::<_, Error>((pool, task))
         })?;

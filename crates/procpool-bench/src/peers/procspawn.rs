@@ -39,7 +39,7 @@ impl Procspawn {
                 procspawn::spawn((), |()| ()).join()?;
                 Ok(vec![millis_since(start)])
             }
-            Work::Death => death(),
+            Work::Death { spares: 0 } => death(),
             Work::Parallel { tasks, millis } => {
                 let pool = self.pool()?;
                 let start = Instant::now();
@@ -54,7 +54,7 @@ impl Procspawn {
                 self.idle = Some(pool);
                 Ok(Vec::new())
             }
-            Work::Map { .. } => Err("it has no map".into()),
+            Work::Map { .. } | Work::Death { .. } => Err("it has neither maps nor spares".into()),
         }
     }
 

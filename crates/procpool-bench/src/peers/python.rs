@@ -62,7 +62,7 @@ mod tests {
             }
         }
         assert_eq!(ask(System::Multiprocessing, Work::Process).unwrap().len(), 1);
-        assert_eq!(ask(System::Futures, Work::Death).unwrap().len(), 2);
-        assert!(ask(System::Multiprocessing, Work::Death).is_err());
+        assert_eq!(ask(System::Futures, Work::Death { spares: 0 }).unwrap().len(), 2);
+        assert!(ask(System::Multiprocessing, Work::Death { spares: 0 }).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! W2: 100,000 tiny tasks (a quarter of that when it is to be quick). What a call costs when there is much to do.
+//! W2: 100,000 tiny tasks (a tenth of that when it is to be quick). What a call costs when there is much to do.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -27,7 +27,7 @@ pub(crate) struct Throughput {
 
 impl Throughput {
     pub(crate) fn new(quick: bool) -> Self {
-        Throughput { tasks: if quick { 25_000 } else { 100_000 } }
+        Throughput { tasks: if quick { 10_000 } else { 100_000 } }
     }
 }
 

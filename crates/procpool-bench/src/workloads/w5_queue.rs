@@ -42,7 +42,7 @@ impl Queue {
     pub(crate) fn new(quick: bool, only: &[String]) -> Self {
         let wanted = |variant: &Variant| only.is_empty() || only.iter().any(|name| name == variant.0);
         Queue {
-            messages: if quick { 200_000 } else { 1_000_000 },
+            messages: if quick { 60_000 } else { 1_000_000 },
             variants: VARIANTS.into_iter().filter(wanted).collect(),
         }
     }

@@ -1,9 +1,10 @@
-//! W6: a worker is killed in a task. How soon its caller knows, and how soon the pool, which had no other worker, goes on.
+//! W6: a worker is killed in a task. How soon its caller knows, and how soon the pool, which had no other worker, goes on:
+//! without a spare worker and with one.
 
 use super::Workload;
 use crate::Error;
 use crate::book::Book;
-use crate::helpers::{Place, Work};
+use crate::helpers::{Crew, Place, Work};
 use crate::measurement::{Key, System};
 use crate::stage::Stage;
 
@@ -29,19 +30,32 @@ impl Workload for Death {
         // `multiprocessing.Pool` waits for ever for the result of a worker that died.
         let others = crew.pythons().filter(|system| *system != System::Multiprocessing);
         for system in [System::Procpool, System::Procspawn].into_iter().chain(others) {
-            let (mut error, mut next) = (Vec::new(), Vec::new());
-            for _ in 0..self.times {
-                let millis = match system {
-                    System::Procpool => crew.own(Place::Small, system, Work::Death)?,
-                    _ => crew.peer(Place::Small, system, Work::Death),
-                };
-                error.extend(millis.first());
-                next.extend(millis.get(1));
-            }
-            for (variant, millis) in [("error", error), ("next", next)] {
-                book.add_median(Key { workload: NAME, variant, system, metric: "ms", unit: "ms" }, &millis);
-            }
+            let (error, next) = self.deaths(crew, system, 0)?;
+            add(book, "error", system, &error);
+            add(book, "next", system, &next);
         }
+        let (_, next) = self.deaths(crew, System::Procpool, 1)?;
+        add(book, "next-spare", System::Procpool, &next);
         Ok(())
     }
+}
+
+impl Death {
+    /// The milliseconds to each error, and to each next result.
+    fn deaths(&self, crew: &mut Crew, system: System, spares: u32) -> Result<(Vec<f64>, Vec<f64>), Error> {
+        let (mut error, mut next) = (Vec::new(), Vec::new());
+        for _ in 0..self.times {
+            let millis = match system {
+                System::Procpool => crew.own(Place::Small, system, Work::Death { spares })?,
+                _ => crew.peer(Place::Small, system, Work::Death { spares }),
+            };
+            error.extend(millis.first());
+            next.extend(millis.get(1));
+        }
+        Ok((error, next))
+    }
+}
+
+fn add(book: &mut Book, variant: &'static str, system: System, millis: &[f64]) {
+    book.add_median(Key { workload: NAME, variant, system, metric: "ms", unit: "ms" }, millis);
 }

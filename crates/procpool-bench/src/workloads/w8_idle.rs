@@ -23,7 +23,7 @@ pub(crate) struct Idle {
 
 impl Idle {
     pub(crate) fn new(quick: bool) -> Self {
-        Idle { watch: Duration::from_secs(if quick { 1 } else { 4 }) }
+        Idle { watch: Duration::from_millis(if quick { 500 } else { 4000 }) }
     }
 }
 

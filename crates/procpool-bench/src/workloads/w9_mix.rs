@@ -50,7 +50,7 @@ pub(crate) struct Mix {
 
 impl Mix {
     pub(crate) fn new(quick: bool) -> Self {
-        let span = Duration::from_millis(if quick { 1000 } else { 3000 });
+        let span = Duration::from_millis(if quick { 700 } else { 3000 });
         Mix { trace: trace(SEED, cores(), span) }
     }
 }
