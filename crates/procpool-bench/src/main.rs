@@ -22,6 +22,7 @@ mod runtimes;
 mod stage;
 mod svg;
 mod table;
+mod watch;
 mod workloads;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 use book::Book;
 use options::{Command, Options};
 use stage::Stage;
+use watch::Watch;
 
 /// What ends a benchmark early.
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -72,7 +74,7 @@ fn run(options: &Options) -> Result<(), Error> {
         json::check_writable(file)?;
     }
     let start = Instant::now();
-    let mut stage = Stage::set()?;
+    let mut stage = Stage::set(options.patience)?;
     let mut workloads = workloads::chosen(options);
     let mut book = Book::default();
     let mut took = vec![Duration::ZERO; workloads.len()];
@@ -85,6 +87,7 @@ fn run(options: &Options) -> Result<(), Error> {
             }
             eprintln!("round {round} of {}: {}", options.rounds, workload.name());
             let begin = Instant::now();
+            let _watch = Watch::over(format!("{} in round {round}", workload.name()), options.hung);
             workload.round(&mut stage, &mut book)?;
             *took = begin.elapsed();
         }

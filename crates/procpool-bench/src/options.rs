@@ -42,6 +42,10 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// How long all rounds may take together.
     pub(crate) budget: Option<Duration>,
+    /// How long a peer may take for one answer.
+    pub(crate) patience: Duration,
+    /// How long a round of a workload may take before it is taken for hung.
+    pub(crate) hung: Duration,
     pub(crate) json: Option<PathBuf>,
     pub(crate) svg: Option<PathBuf>,
     /// Names of the workloads to run; all if empty.
@@ -83,7 +87,9 @@ impl Options {
         }
         // An odd number of rounds has a median that was measured.
         let (rounds, budget) = if quick { (5, Some(Duration::from_secs(50))) } else { (7, None) };
-        Ok(Command::Run(Options { quick, rounds, budget, json, svg, only, variants }))
+        let (patience, hung) = if quick { (15, 60) } else { (60, 600) };
+        let (patience, hung) = (Duration::from_secs(patience), Duration::from_secs(hung));
+        Ok(Command::Run(Options { quick, rounds, budget, patience, hung, json, svg, only, variants }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the workloads play on.
 
+use std::time::Duration;
+
 use crate::Error;
 use crate::helpers::Crew;
 use crate::runtimes::Runtimes;
@@ -10,7 +12,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn set() -> Result<Self, Error> {
-        Ok(Stage { runtimes: Runtimes::start()?, crew: Crew::new() })
+    /// `patience`: how long a helper may take for one answer.
+    pub(crate) fn set(patience: Duration) -> Result<Self, Error> {
+        Ok(Stage { runtimes: Runtimes::start()?, crew: Crew::new(patience) })
     }
 }

@@ -46,7 +46,7 @@ fn row(measurement: &Measurement, all: &[Measurement]) -> [String; 9] {
 }
 
 /// Three digits that matter; rates are whole numbers.
-pub(crate) fn number(value: f64) -> String {
+fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

@@ -14,9 +14,6 @@ use crate::measurement::System;
 use crate::options::SERVE;
 use crate::peers::Python;
 
-/// What nothing that is measured takes on any machine on which it makes sense to measure.
-const LIMIT: Duration = Duration::from_secs(60);
-
 /// This program again.
 const PROGRAM: &str = "/proc/self/exe";
 
@@ -48,6 +45,8 @@ pub(crate) const SMALL: usize = 20;
 pub(crate) const LARGE: usize = 1024;
 
 pub(crate) struct Crew {
+    /// How long an answer may take.
+    limit: Duration,
     python: Option<Python>,
     helpers: Vec<(Post, Helper)>,
 }
@@ -62,12 +61,12 @@ enum Kind {
 }
 
 impl Crew {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         let python = Python::find();
         if python.is_none() {
             eprintln!("procpool-bench: no python3 with multiprocessing here, so its pools and queue are left out");
         }
-        Crew { python, helpers: Vec::new() }
+        Crew { limit, python, helpers: Vec::new() }
     }
 
     pub(crate) fn python(&self) -> Option<Python> {
@@ -106,7 +105,7 @@ impl Crew {
             (None, Kind::Python) => self.python.ok_or("no python3")?.helper()?,
         };
         // One that failed is not kept.
-        let values = helper.ask(&request, LIMIT)?;
+        let values = helper.ask(&request, self.limit)?;
         self.helpers.push((post, helper));
         Ok(values)
     }
@@ -124,7 +123,7 @@ impl Crew {
             fs::remove_file(&copy)?;
             started?
         };
-        helper.ask(&Request { system, work: Work::Idle }, LIMIT)?;
+        helper.ask(&Request { system, work: Work::Idle }, self.limit)?;
         Ok(helper)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::helper::answer;
@@ -21,6 +22,8 @@ pub(crate) struct Conditions {
 }
 
 pub(crate) fn serve(conditions: Conditions) -> Result<(), Error> {
+    // Also if it is in the middle of something that never ends.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
     if conditions.pinned {
         pin()?;
     }

@@ -28,6 +28,22 @@ pub(crate) const NAMES: [&str; 9] = [
     w9_mix::NAME,
 ];
 
+/// What a workload is about, in a few words.
+pub(crate) fn subject(workload: &str) -> &'static str {
+    match workload {
+        w1_latency::NAME => "one empty task at a time",
+        w2_throughput::NAME => "many tiny tasks",
+        w3_echo::NAME => "bytes there and back",
+        w4_start::NAME => "from nothing to a result",
+        w5_queue::NAME => "a queue between processes",
+        w6_death::NAME => "a worker killed in a task",
+        w7_parallel::NAME => "tasks that need processor time, against the ideal",
+        w8_idle::NAME => "an idle pool of two workers",
+        w9_mix::NAME => "short tasks among long ones, at half load",
+        _ => "",
+    }
+}
+
 /// Whether it is a variant that can be measured without the others.
 pub(crate) fn has_variant(workload: &str, variant: &str) -> bool {
     workload == w5_queue::NAME && w5_queue::VARIANTS.iter().any(|(name, ..)| *name == variant)
