@@ -128,6 +128,27 @@ mod tests {
     }
 
     #[test]
+    fn systems_have_one_name() {
+        let systems = [
+            System::Procpool,
+            System::WithoutTimings,
+            System::SpawnBlocking,
+            System::Procspawn,
+            System::IpcChannel,
+            System::IpcChannelBytes,
+            System::Multiprocessing,
+            System::Futures,
+            System::Loky,
+            System::AsyncChannel,
+            System::Limit,
+            System::LimitSpinning,
+        ];
+        for system in systems {
+            assert_eq!(serde_json::to_value(system).unwrap(), system.name());
+        }
+    }
+
+    #[test]
     fn json_has_the_agreed_fields() {
         let json = serde_json::to_value(Measurement::of(KEY, &[2.0]).unwrap()).unwrap();
         assert_eq!(

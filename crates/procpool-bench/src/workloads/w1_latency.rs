@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use procpool::call;
 
-use super::Workload;
+use super::{Only, Workload};
 use crate::Error;
 use crate::book::Book;
 use crate::helpers::{Crew, Place, Work};
@@ -17,6 +17,8 @@ use crate::runtimes::{Flavour, Home};
 use crate::stage::Stage;
 
 pub(super) const NAME: &str = "W1";
+
+pub(super) const VARIANTS: [&str; 5] = ["spawned-mt", "spawned-ct", "block_on-mt", "block_on-ct", PINNED];
 
 /// With all of it on one core, from a spawned task of a multi-thread runtime; the raw socket likewise.
 const PINNED: &str = "pinned";
@@ -30,11 +32,12 @@ enum From {
 
 pub(crate) struct Latency {
     calls: usize,
+    only: Only,
 }
 
 impl Latency {
-    pub(crate) fn new(quick: bool) -> Self {
-        Latency { calls: if quick { 2_000 } else { 10_000 } }
+    pub(crate) fn new(quick: bool, only: Only) -> Self {
+        Latency { calls: if quick { 2_000 } else { 10_000 }, only }
     }
 }
 
@@ -47,6 +50,9 @@ impl Workload for Latency {
         for from in [From::Spawned, From::BlockOn] {
             for home in stage.runtimes.homes() {
                 let variant = variant(from, home.flavour);
+                if !self.only.wants(variant) {
+                    continue;
+                }
                 book.add_latencies(NAME, variant, System::Procpool, self.procpool(home, from)?);
                 book.add_latencies(NAME, variant, System::SpawnBlocking, self.spawn_blocking(home, from)?);
                 book.add_latencies(NAME, variant, System::Limit, limits::socket(self.calls)?);
@@ -54,6 +60,9 @@ impl Workload for Latency {
                     self.peers(&mut stage.crew, variant, book)?;
                 }
             }
+        }
+        if !self.only.wants(PINNED) {
+            return Ok(());
         }
         for system in [System::Procpool, System::Limit] {
             let latencies = stage.crew.own(Place::Pinned, system, Work::Latency { calls: self.calls })?;

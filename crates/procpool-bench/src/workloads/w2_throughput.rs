@@ -7,7 +7,7 @@ use std::time::Instant;
 use futures::future::join_all;
 use procpool::{Pool, call};
 
-use super::Workload;
+use super::{Only, Workload};
 use crate::Error;
 use crate::book::Book;
 use crate::helpers::{Crew, Place, Work};
@@ -18,16 +18,19 @@ use crate::stage::Stage;
 
 pub(super) const NAME: &str = "W2";
 
+pub(super) const VARIANTS: [&str; 4] = ["join_all-mt", "spawn-mt", "map", "join_all-ct"];
+
 /// How many times a map is made for one figure: one alone is over in a few milliseconds.
 const MAPS: u64 = 10;
 
 pub(crate) struct Throughput {
     tasks: u64,
+    only: Only,
 }
 
 impl Throughput {
-    pub(crate) fn new(quick: bool) -> Self {
-        Throughput { tasks: if quick { 10_000 } else { 100_000 } }
+    pub(crate) fn new(quick: bool, only: Only) -> Self {
+        Throughput { tasks: if quick { 10_000 } else { 100_000 }, only }
     }
 }
 
@@ -38,25 +41,21 @@ impl Workload for Throughput {
 
     fn round(&mut self, stage: &mut Stage, book: &mut Book) -> Result<(), Error> {
         let Stage { runtimes, crew } = stage;
-        for home in runtimes.homes() {
-            let variant = match home.flavour {
-                Flavour::MultiThread => "join_all-mt",
-                Flavour::CurrentThread => "join_all-ct",
-            };
-            add(book, variant, System::Procpool, run(home, &home.pool, self.tasks)?);
-            add(book, variant, System::WithoutTimings, run(home, &home.untimed, self.tasks)?);
-            add(book, variant, System::SpawnBlocking, spawn_blocking(home, self.tasks)?);
-            self.peers(crew, variant, book);
-            if home.flavour == Flavour::MultiThread {
-                add(book, "spawn-mt", System::Procpool, spawn(home, self.tasks)?);
-                add(book, "spawn-mt", System::SpawnBlocking, spawn_blocking_by_hand(home, self.tasks)?);
-                self.peers(crew, "spawn-mt", book);
-                add(book, "map", System::Procpool, map(home, self.tasks)?);
-                // What one writes on threads to the same end.
-                add(book, "map", System::SpawnBlocking, spawn_blocking(home, self.tasks)?);
-                for system in crew.pythons() {
-                    let work = Work::Map { tasks: self.tasks, times: MAPS / 3 };
-                    book.add_median(key("map", system), &crew.peer(Place::Small, system, work));
+        for variant in VARIANTS.into_iter().filter(|variant| self.only.wants(variant)) {
+            let flavour = if variant == "join_all-ct" { Flavour::CurrentThread } else { Flavour::MultiThread };
+            let Some(home) = runtimes.homes().iter().find(|home| home.flavour == flavour) else { continue };
+            match variant {
+                "map" => self.map(home, crew, book)?,
+                "spawn-mt" => {
+                    add(book, variant, System::Procpool, spawn(home, self.tasks)?);
+                    add(book, variant, System::SpawnBlocking, spawn_blocking_by_hand(home, self.tasks)?);
+                    self.peers(crew, variant, book);
+                }
+                _ => {
+                    add(book, variant, System::Procpool, run(home, &home.pool, self.tasks)?);
+                    add(book, variant, System::WithoutTimings, run(home, &home.untimed, self.tasks)?);
+                    add(book, variant, System::SpawnBlocking, spawn_blocking(home, self.tasks)?);
+                    self.peers(crew, variant, book);
                 }
             }
         }
@@ -65,6 +64,17 @@ impl Workload for Throughput {
 }
 
 impl Throughput {
+    fn map(&self, home: &Home, crew: &mut Crew, book: &mut Book) -> Result<(), Error> {
+        add(book, "map", System::Procpool, map(home, self.tasks)?);
+        // What one writes on threads to the same end.
+        add(book, "map", System::SpawnBlocking, spawn_blocking(home, self.tasks)?);
+        for system in crew.pythons() {
+            let work = Work::Map { tasks: self.tasks, times: MAPS / 3 };
+            book.add_median(key("map", system), &crew.peer(Place::Small, system, work));
+        }
+        Ok(())
+    }
+
     /// They are slower by so much that a tenth of the tasks will do.
     fn peers(&self, crew: &mut Crew, variant: &'static str, book: &mut Book) {
         for system in [System::Procspawn].into_iter().chain(crew.pythons()) {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use procpool::call;
 
-use super::Workload;
+use super::{Only, Workload};
 use crate::Error;
 use crate::book::Book;
 use crate::helpers::{Place, Work};
@@ -18,17 +18,20 @@ pub(super) const NAME: &str = "W3";
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
+pub(super) const VARIANTS: [&str; 5] = [SIZES[0].0, SIZES[1].0, SIZES[2].0, SIZES[3].0, SIZES[4].0];
+
 /// Name, bytes, calls of a round.
 const SIZES: [(&str, usize, usize); 5] =
     [("1KiB", KIB, 500), ("64KiB", 64 * KIB, 200), ("1MiB", MIB, 30), ("16MiB", 16 * MIB, 5), ("64MiB", 64 * MIB, 3)];
 
 pub(crate) struct Echo {
     quick: bool,
+    only: Only,
 }
 
 impl Echo {
-    pub(crate) fn new(quick: bool) -> Self {
-        Echo { quick }
+    pub(crate) fn new(quick: bool, only: Only) -> Self {
+        Echo { quick, only }
     }
 }
 
@@ -40,7 +43,7 @@ impl Workload for Echo {
     fn round(&mut self, stage: &mut Stage, book: &mut Book) -> Result<(), Error> {
         let Stage { runtimes, crew } = stage;
         let home = &runtimes.homes()[0];
-        for (variant, bytes, calls) in SIZES {
+        for (variant, bytes, calls) in SIZES.into_iter().filter(|(variant, ..)| self.only.wants(variant)) {
             let calls = if self.quick { calls.div_ceil(5) } else { calls };
             let mut add = |system, millis: &[f64]| {
                 book.add_median(Key { workload: NAME, variant, system, metric: "ms", unit: "ms" }, millis);

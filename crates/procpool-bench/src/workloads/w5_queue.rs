@@ -1,7 +1,7 @@
 //! W5: a bounded queue between processes. Messages of 8 bytes, 1 KiB and 64 KiB, from one or more producers to one or
 //! more consumers, each in a process of its own.
 
-use super::Workload;
+use super::{Only, Workload};
 use crate::Error;
 use crate::book::Book;
 use crate::measurement::{Key, System};
@@ -16,7 +16,7 @@ const KIB: usize = 1024;
 /// Name, bytes of a message, producers, consumers.
 type Variant = (&'static str, usize, u64, u64);
 
-pub(super) const VARIANTS: [Variant; 12] = [
+const SHAPES: [Variant; 12] = [
     ("8B-1to1", 8, 1, 1),
     ("8B-2to2", 8, 2, 2),
     ("8B-4to1", 8, 4, 1),
@@ -31,6 +31,16 @@ pub(super) const VARIANTS: [Variant; 12] = [
     ("64KiB-1to4", 64 * KIB, 1, 4),
 ];
 
+pub(super) const VARIANTS: [&str; SHAPES.len()] = {
+    let mut names = [""; SHAPES.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = SHAPES[index].0;
+        index += 1;
+    }
+    names
+};
+
 pub(crate) struct Queue {
     /// Messages of 8 bytes, for a system that is quick.
     messages: u64,
@@ -38,12 +48,10 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// `only`: names of variants; all if there are none.
-    pub(crate) fn new(quick: bool, only: &[String]) -> Self {
-        let wanted = |variant: &Variant| only.is_empty() || only.iter().any(|name| name == variant.0);
+    pub(crate) fn new(quick: bool, only: Only) -> Self {
         Queue {
             messages: if quick { 60_000 } else { 1_000_000 },
-            variants: VARIANTS.into_iter().filter(wanted).collect(),
+            variants: SHAPES.into_iter().filter(|(name, ..)| only.wants(name)).collect(),
         }
     }
 

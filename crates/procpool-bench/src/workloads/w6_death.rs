@@ -1,7 +1,7 @@
 //! W6: a worker is killed in a task. How soon its caller knows, and how soon the pool, which had no other worker, goes on:
 //! without a spare worker and with one.
 
-use super::Workload;
+use super::{Only, Workload};
 use crate::Error;
 use crate::book::Book;
 use crate::helpers::{Crew, Place, Work};
@@ -10,13 +10,16 @@ use crate::stage::Stage;
 
 pub(super) const NAME: &str = "W6";
 
+pub(super) const VARIANTS: [&str; 3] = ["error", "next", "next-spare"];
+
 pub(crate) struct Death {
     times: usize,
+    only: Only,
 }
 
 impl Death {
-    pub(crate) fn new(quick: bool) -> Self {
-        Death { times: if quick { 5 } else { 15 } }
+    pub(crate) fn new(quick: bool, only: Only) -> Self {
+        Death { times: if quick { 5 } else { 15 }, only }
     }
 }
 
@@ -29,13 +32,22 @@ impl Workload for Death {
         let crew = &mut stage.crew;
         // `multiprocessing.Pool` waits for ever for the result of a worker that died.
         let others = crew.pythons().filter(|system| *system != System::Multiprocessing);
-        for system in [System::Procpool, System::Procspawn].into_iter().chain(others) {
-            let (error, next) = self.deaths(crew, system, 0)?;
-            add(book, "error", system, &error);
-            add(book, "next", system, &next);
+        let mut add = |variant, system, millis: &[f64]| {
+            if self.only.wants(variant) {
+                book.add_median(Key { workload: NAME, variant, system, metric: "ms", unit: "ms" }, millis);
+            }
+        };
+        if self.only.wants("error") || self.only.wants("next") {
+            for system in [System::Procpool, System::Procspawn].into_iter().chain(others) {
+                let (error, next) = self.deaths(crew, system, 0)?;
+                add("error", system, &error);
+                add("next", system, &next);
+            }
         }
-        let (_, next) = self.deaths(crew, System::Procpool, 1)?;
-        add(book, "next-spare", System::Procpool, &next);
+        if self.only.wants("next-spare") {
+            let (_, next) = self.deaths(crew, System::Procpool, 1)?;
+            add("next-spare", System::Procpool, &next);
+        }
         Ok(())
     }
 }
@@ -54,8 +66,4 @@ impl Death {
         }
         Ok((error, next))
     }
-}
-
-fn add(book: &mut Book, variant: &'static str, system: System, millis: &[f64]) {
-    book.add_median(Key { workload: NAME, variant, system, metric: "ms", unit: "ms" }, millis);
 }

@@ -11,6 +11,8 @@ use crate::stage::Stage;
 
 pub(super) const NAME: &str = "W7";
 
+pub(super) const VARIANT: &str = "20ms";
+
 const MILLIS: u64 = 20;
 
 pub(crate) struct Parallel {
@@ -39,7 +41,7 @@ impl Workload for Parallel {
                 _ => crew.peer(Place::Small, system, work),
             };
             let ratio: Vec<f64> = millis.into_iter().map(|millis| millis / ideal).collect();
-            let key = Key { workload: NAME, variant: "20ms", system, metric: "ratio_to_ideal", unit: "×" };
+            let key = Key { workload: NAME, variant: VARIANT, system, metric: "ratio_to_ideal", unit: "×" };
             book.add_median(key, &ratio);
         }
         Ok(())

@@ -14,6 +14,8 @@ use crate::stage::Stage;
 
 pub(super) const NAME: &str = "W8";
 
+pub(super) const VARIANT: &str = "idle";
+
 /// After its last task a pool may have something to put away.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -49,7 +51,7 @@ impl Workload for Idle {
         for ((system, helper), before) in idlers.iter().zip(before) {
             let wakeups = switches(helper)?.saturating_sub(before) as f64 / start.elapsed().as_secs_f64();
             let key =
-                Key { workload: NAME, variant: "idle", system: *system, metric: "wakeups_per_second", unit: "1/s" };
+                Key { workload: NAME, variant: VARIANT, system: *system, metric: "wakeups_per_second", unit: "1/s" };
             book.add(key.clone(), wakeups);
             let workers = proc::children(helper.id())?;
             let kib = workers.iter().map(|worker| proc::pss_kib(*worker)).collect::<Result<Vec<_>, _>>()?;

@@ -23,7 +23,7 @@ use crate::stage::Stage;
 
 pub(super) const NAME: &str = "W9";
 
-const VARIANT: &str = "short";
+pub(super) const VARIANT: &str = "short";
 
 /// The same tasks at the same times in every run and round.
 const SEED: u64 = 5;
