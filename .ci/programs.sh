@@ -257,7 +257,7 @@ for variant in ("1KiB", "64KiB", "1MiB", "16MiB", "64MiB"):
     wanted["W3", variant, "ms"] = threads | spawned | python | {"ipc-channel"}
 for variant in ("small", "1GiB"):
     wanted["W4", variant, "ms"] = spawned | python | {"ipc-channel", "limit"}
-    wanted["W4", f"process-{variant}", "ms"] = spawned | {"limit"}
+    wanted["W4", f"process-{variant}", "ms"] = spawned | {"limit", "multiprocessing"}
 for variant in (f"{size}-{ways}" for size in ("8B", "1KiB", "64KiB") for ways in ("1to1", "2to2", "4to1", "1to4")):
     for metric in ("per_second", "gigabytes_per_second"):
         wanted["W5", variant, metric] = {"async_channel_threads", "multiprocessing"}

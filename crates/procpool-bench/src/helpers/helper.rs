@@ -107,7 +107,7 @@ mod tests {
     use crate::helpers::request::Work;
     use crate::measurement::System;
 
-    const REQUEST: Request = Request { system: System::Procspawn, work: Work::Process };
+    const REQUEST: Request = Request { system: System::Procspawn, work: Work::Process { mib: 0 } };
 
     fn shell(script: &str) -> Helper {
         Helper::start(Command::new("sh").args(["-c", script])).unwrap()

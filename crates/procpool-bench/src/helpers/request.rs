@@ -27,8 +27,8 @@ pub(crate) enum Work {
     /// A new pool of two workers to its first result, under a parent in which so many MiB more are resident:
     /// milliseconds. A helper that is this program was started with them.
     Start { mib: usize },
-    /// A fresh process for one call, from nothing to its result: milliseconds.
-    Process,
+    /// A fresh process for one call, from nothing to its result, under such a parent: milliseconds.
+    Process { mib: usize },
     /// The only worker of a pool is killed in a task: the milliseconds from there to the error, and to the result of
     /// the next call. So many spare workers stand by.
     Death { spares: u32 },

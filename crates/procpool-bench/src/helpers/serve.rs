@@ -55,7 +55,7 @@ impl Cast {
             (System::IpcChannel, work) => self.ipc.play(work),
             (System::SpawnBlocking, Work::Parallel { tasks, millis }) => Threads.parallel(tasks, millis),
             (System::Limit, Work::Latency { calls }) => limits::socket(calls),
-            (System::Limit, Work::Start { .. } | Work::Process) => limits::first_byte(),
+            (System::Limit, Work::Start { .. } | Work::Process { .. }) => limits::first_byte(),
             (system, work) => Err(format!("{} has nothing for {work:?}", system.name()).into()),
         }
     }

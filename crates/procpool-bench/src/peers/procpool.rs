@@ -29,7 +29,7 @@ impl Procpool {
         match work {
             Work::Latency { calls } => self.latency(calls),
             Work::Start { .. } => self.start(),
-            Work::Process => self.process(),
+            Work::Process { .. } => self.process(),
             Work::Death { spares } => self.death(spares),
             Work::Parallel { tasks, millis } => self.parallel(tasks, millis),
             Work::Idle => self.idle(),

@@ -34,7 +34,7 @@ impl Procspawn {
                 nothing(&pool)?;
                 Ok(vec![millis_since(start)])
             }
-            Work::Process => {
+            Work::Process { .. } => {
                 let start = Instant::now();
                 procspawn::spawn((), |()| ()).join()?;
                 Ok(vec![millis_since(start)])

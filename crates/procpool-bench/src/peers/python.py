@@ -109,9 +109,12 @@ def echoes(system, bytes, calls):
 # What is resident besides, from the first time on.
 BALLAST = {}
 
-def start(system, mib):
+def fill(mib):
     if mib not in BALLAST:
         BALLAST[mib] = b"\1" * (mib << 20)
+
+def start(system, mib):
+    fill(mib)
     begin = time.perf_counter()
     ours = MAKERS[system](2)
     ours.submit(empty).result()
@@ -119,8 +122,9 @@ def start(system, mib):
     ours.end()
     return [took]
 
-def process(system):
+def process(system, mib):
     assert system == "multiprocessing"
+    fill(mib)
     begin = time.perf_counter()
     reader, writer = FORK.Pipe(False)
     child = FORK.Process(target=lambda: writer.send(None))

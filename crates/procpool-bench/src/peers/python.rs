@@ -61,7 +61,7 @@ mod tests {
                 assert_eq!(ask(system, work).unwrap().len(), values, "{system:?} {work:?}");
             }
         }
-        assert_eq!(ask(System::Multiprocessing, Work::Process).unwrap().len(), 1);
+        assert_eq!(ask(System::Multiprocessing, Work::Process { mib: 1 }).unwrap().len(), 1);
         assert_eq!(ask(System::Futures, Work::Death { spares: 0 }).unwrap().len(), 2);
         assert!(ask(System::Multiprocessing, Work::Death { spares: 0 }).is_err());
     }

@@ -34,7 +34,7 @@ impl Workload for Start {
 
     fn round(&mut self, stage: &mut Stage, book: &mut Book) -> Result<(), Error> {
         for (place, mib, pool, process) in PLACES {
-            for (variant, work) in [(pool, Work::Start { mib }), (process, Work::Process)] {
+            for (variant, work) in [(pool, Work::Start { mib }), (process, Work::Process { mib })] {
                 if self.only.wants(variant) {
                     self.measure(&mut stage.crew, book, place, variant, work)?;
                 }
@@ -63,7 +63,10 @@ impl Start {
         }
         // A fresh process for one call is something that few have.
         let peers: Vec<System> = match work {
-            Work::Process => vec![System::Procspawn],
+            Work::Process { .. } => {
+                let pythons = crew.pythons().filter(|system| *system == System::Multiprocessing);
+                [System::Procspawn].into_iter().chain(pythons).collect()
+            }
             _ => [System::Procspawn, System::IpcChannel].into_iter().chain(crew.pythons()).collect(),
         };
         for system in peers {
