@@ -226,7 +226,7 @@ check_bench() {
     expect "a whole picture" test "$(tail -n 1 "$2")" = "</svg>"
     if command -v python3 >/dev/null; then
         python3 - "$1" <<'PYTHON'
-import json, sys
+import json, os, sys
 
 rows = json.load(open(sys.argv[1]))
 fields = {"workload": str, "variant": str, "system": str, "metric": str, "unit": str,
@@ -244,12 +244,13 @@ def systems(workload, variant, metric):
     return {row["system"] for row in rows if (row["workload"], row["variant"], row["metric"]) == (workload, variant, metric)}
 
 threads, spawned, python = {"tokio_spawn_blocking"}, {"procspawn"}, {"multiprocessing", "concurrent.futures"}
+spinning = {"limit_spinning"} if len(os.sched_getaffinity(0)) > 1 else set()
 wanted = {}
 for variant in ("spawned-mt", "spawned-ct", "block_on-mt", "block_on-ct", "pinned"):
     for metric in ("p50", "p99"):
         wanted["W1", variant, metric] = {"limit"} | (threads if variant != "pinned" else set())
         if variant == "spawned-mt":
-            wanted["W1", variant, metric] |= spawned | python | {"ipc-channel", "limit_spinning"}
+            wanted["W1", variant, metric] |= spawned | python | {"ipc-channel"} | spinning
 for variant in ("join_all-mt", "join_all-ct", "spawn-mt"):
     wanted["W2", variant, "per_second"] = threads | spawned | python
 wanted["W2", "map", "per_second"] = threads | python
