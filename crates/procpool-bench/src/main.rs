@@ -1,7 +1,7 @@
 //! procpool beside its peers and the limits of the machine, in one run.
 //!
 //! Machines are noisy, so a figure alone says little: all systems of a workload are measured in turn, several rounds
-//! over, in one process, and what counts is the ratio of their medians.
+//! over, in one process tree, and what counts is the ratio of their medians.
 //!
 //! What a workload is lives in [`workloads`], one file each; it gives samples to a [`book::Book`], which becomes
 //! [`measurement::Measurement`]s, printed by [`table`], written by [`json`] and drawn by [`svg`].
