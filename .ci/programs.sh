@@ -223,9 +223,10 @@ flat_memory() {
 }
 
 check_bench() {
+    expect "a whole picture" test "$(tail -n 1 "$2")" = "</svg>"
     if command -v python3 >/dev/null; then
         python3 - "$1" <<'PYTHON'
-import json, sys
+import json, os, sys
 
 rows = json.load(open(sys.argv[1]))
 fields = {"workload": str, "variant": str, "system": str, "metric": str, "unit": str,
@@ -235,24 +236,50 @@ for row in rows:
     assert set(row) == set(fields), f"other fields: {row}"
     for name, kind in fields.items():
         assert isinstance(row[name], kind), f"{name}: {row}"
-    assert 0 < row["min"] <= row["median"] <= row["max"] and row["rounds"] > 0, f"numbers: {row}"
-for workload in ("W1", "W2"):
-    systems = {row["system"] for row in rows if row["workload"].startswith(workload)}
-    assert any("procpool" in s for s in systems), f"{workload} without procpool: {systems}"
-    assert any("spawn_blocking" in s for s in systems), f"{workload} without spawn_blocking: {systems}"
-variants = {row["variant"] for row in rows if row["workload"] == "W5"}
-assert variants == {f"{size}-{ways}" for size in ("8B", "1KiB", "64KiB") for ways in ("1to1", "2to2", "4to1", "1to4")}, variants
-for variant in variants:
+    # An idle pool has no wake-ups; nothing else is free.
+    least = 0 if row["metric"] == "wakeups_per_second" else sys.float_info.min
+    assert least <= row["min"] <= row["median"] <= row["max"] and row["rounds"] > 0, f"numbers: {row}"
+
+def systems(workload, variant, metric):
+    return {row["system"] for row in rows if (row["workload"], row["variant"], row["metric"]) == (workload, variant, metric)}
+
+threads, spawned, python = {"tokio_spawn_blocking"}, {"procspawn"}, {"multiprocessing", "concurrent.futures"}
+spinning = {"limit_spinning"} if len(os.sched_getaffinity(0)) > 1 else set()
+wanted = {}
+for variant in ("spawned-mt", "spawned-ct", "block_on-mt", "block_on-ct", "pinned"):
+    for metric in ("p50", "p99"):
+        wanted["W1", variant, metric] = {"limit"} | (threads if variant != "pinned" else set())
+        if variant == "spawned-mt":
+            wanted["W1", variant, metric] |= spawned | python | {"ipc-channel"} | spinning
+for variant in ("join_all-mt", "join_all-ct", "spawn-mt"):
+    wanted["W2", variant, "per_second"] = threads | spawned | python
+wanted["W2", "map", "per_second"] = threads | python
+for variant in ("1KiB", "64KiB", "1MiB", "16MiB", "64MiB"):
+    wanted["W3", variant, "ms"] = threads | spawned | python | {"ipc-channel"}
+for variant in ("small", "1GiB"):
+    wanted["W4", variant, "ms"] = spawned | python | {"ipc-channel", "limit"}
+    wanted["W4", f"process-{variant}", "ms"] = spawned | {"limit", "multiprocessing"}
+for variant in (f"{size}-{ways}" for size in ("8B", "1KiB", "64KiB") for ways in ("1to1", "2to2", "4to1", "1to4")):
     for metric in ("per_second", "gigabytes_per_second"):
-        systems = {row["system"] for row in rows if (row["variant"], row["metric"]) == (variant, metric)}
-        wanted = {"procpool", "async_channel_threads", "python_multiprocessing_queue"}
-        wanted |= {"ipc_channel"} if variant.endswith("to1") else set()
-        assert wanted <= systems, f"{variant}, {metric}: {systems}"
+        wanted["W5", variant, metric] = {"async_channel_threads", "multiprocessing"}
+        wanted["W5", variant, metric] |= {"ipc-channel"} if variant.endswith("to1") else set()
+for variant in ("error", "next"):
+    wanted["W6", variant, "ms"] = spawned | {"concurrent.futures"}
+wanted["W6", "next-spare", "ms"] = set()
+wanted["W7", "20ms", "ratio_to_ideal"] = threads | spawned | python
+for metric in ("wakeups_per_second", "pss_mib"):
+    wanted["W8", "idle", metric] = spawned | python
+for metric in ("p50", "p99"):
+    wanted["W9", "short", metric] = threads | {"limit"}
+wanted["W9", "short", "ratio_to_ideal"] = threads
+for figure, others in wanted.items():
+    missing = ({"procpool"} | others) - systems(*figure)
+    assert not missing, f"{figure} without {missing}"
 print(f"{len(rows)} results of the right shape")
 PYTHON
     else
         local word
-        for word in workload variant system metric unit median min max rounds W1 W2 W5 procpool spawn_blocking ipc_channel; do
+        for word in workload variant system metric unit median min max rounds W{1..9} procpool spawn_blocking procspawn ipc-channel limit; do
             expect "$word in the JSON" grep -qF -- "$word" "$1"
         done
     fi

@@ -33,13 +33,20 @@ impl Book {
         }
     }
 
+    /// Adds the middle one of the values; nothing if there are none.
+    pub(crate) fn add_median(&mut self, key: Key, values: &[f64]) {
+        if let Some(measurement) = Measurement::of(key, values) {
+            self.add(measurement.key, measurement.median);
+        }
+    }
+
     pub(crate) fn measurements(&self) -> Vec<Measurement> {
         self.entries.iter().filter_map(|(key, samples)| Measurement::of(key.clone(), samples)).collect()
     }
 }
 
 /// The value that this share of the sorted samples does not exceed (the nearest rank).
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied()
 }

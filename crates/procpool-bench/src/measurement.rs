@@ -1,9 +1,9 @@
 //! One figure of the benchmark.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Who was measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum System {
     #[serde(rename = "procpool")]
     Procpool,
@@ -12,20 +12,31 @@ pub(crate) enum System {
     WithoutTimings,
     #[serde(rename = "tokio_spawn_blocking")]
     SpawnBlocking,
-    /// Messages of the same types as procpool's.
-    #[serde(rename = "ipc_channel")]
+    #[serde(rename = "procspawn")]
+    Procspawn,
+    /// Messages of the same types as procpool's; calls are made by hand of them.
+    #[serde(rename = "ipc-channel")]
     IpcChannel,
     /// The same library's channel for bytes.
-    #[serde(rename = "ipc_channel_bytes")]
+    #[serde(rename = "ipc-channel-bytes")]
     IpcChannelBytes,
-    #[serde(rename = "python_multiprocessing_queue")]
-    Python,
+    /// Python's `Pool`, and its `Queue`.
+    #[serde(rename = "multiprocessing")]
+    Multiprocessing,
+    /// Python's `ProcessPoolExecutor`.
+    #[serde(rename = "concurrent.futures")]
+    Futures,
+    #[serde(rename = "loky")]
+    Loky,
     /// Between threads, without encoding: what no queue between processes reaches.
     #[serde(rename = "async_channel_threads")]
     AsyncChannel,
     /// What the machine itself needs: no library can be faster by the same means.
     #[serde(rename = "limit")]
     Limit,
+    /// What it needs if both sides spin on shared memory.
+    #[serde(rename = "limit_spinning")]
+    LimitSpinning,
 }
 
 impl System {
@@ -34,12 +45,21 @@ impl System {
             System::Procpool => "procpool",
             System::WithoutTimings => "procpool_without_timings",
             System::SpawnBlocking => "tokio_spawn_blocking",
-            System::IpcChannel => "ipc_channel",
-            System::IpcChannelBytes => "ipc_channel_bytes",
-            System::Python => "python_multiprocessing_queue",
+            System::Procspawn => "procspawn",
+            System::IpcChannel => "ipc-channel",
+            System::IpcChannelBytes => "ipc-channel-bytes",
+            System::Multiprocessing => "multiprocessing",
+            System::Futures => "concurrent.futures",
+            System::Loky => "loky",
             System::AsyncChannel => "async_channel_threads",
             System::Limit => "limit",
+            System::LimitSpinning => "limit_spinning",
         }
+    }
+
+    /// Whether it needs a Python.
+    pub(crate) fn is_python(self) -> bool {
+        matches!(self, System::Multiprocessing | System::Futures | System::Loky)
     }
 }
 
@@ -105,6 +125,27 @@ mod tests {
         let measurement = Measurement::of(KEY, &[4.0, 1.0, 3.0, 2.0]).unwrap();
         assert_eq!((measurement.min, measurement.median, measurement.max), (1.0, 2.5, 4.0));
         assert_eq!(Measurement::of(KEY, &[]), None);
+    }
+
+    #[test]
+    fn systems_have_one_name() {
+        let systems = [
+            System::Procpool,
+            System::WithoutTimings,
+            System::SpawnBlocking,
+            System::Procspawn,
+            System::IpcChannel,
+            System::IpcChannelBytes,
+            System::Multiprocessing,
+            System::Futures,
+            System::Loky,
+            System::AsyncChannel,
+            System::Limit,
+            System::LimitSpinning,
+        ];
+        for system in systems {
+            assert_eq!(serde_json::to_value(system).unwrap(), system.name());
+        }
     }
 
     #[test]

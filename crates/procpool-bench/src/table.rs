@@ -28,7 +28,8 @@ fn row(measurement: &Measurement, all: &[Measurement]) -> [String; 9] {
     let Measurement { key, median, min, max, .. } = measurement;
     let ours = all.iter().find(|other| other.key.system == System::Procpool && other.key.compares_with(key));
     let ratio = match ours {
-        Some(ours) if key.system != System::Procpool => format!("{:.2}", ours.median / median),
+        // Of nothing there is no multiple.
+        Some(ours) if key.system != System::Procpool && *median > 0.0 => format!("{:.2}", ours.median / median),
         _ => String::new(),
     };
     [

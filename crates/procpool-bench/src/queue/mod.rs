@@ -15,6 +15,6 @@ pub(crate) use part::Shape;
 pub(crate) mod systems {
     pub(crate) use super::ipc::{run as ipc_channel, run_bytes as ipc_channel_bytes};
     pub(crate) use super::processes::run as procpool;
-    pub(crate) use super::python::{Python, run as python};
+    pub(crate) use super::python::run as python;
     pub(crate) use super::threads::run as async_channel;
 }

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use super::line::Line;
 use super::part::{CAPACITY, Shape};
 use crate::Error;
+use crate::peers::Python;
 
 /// The same protocol as [`line`](super::line). The parent tells the consumers that no more comes, once the producers are
 /// gone; a consumer's time ends with its last message.
@@ -64,26 +65,7 @@ for process in consumers:
 sys.exit(any(process.exitcode for process in producers + consumers))
 "#;
 
-/// A Python that has what is measured.
-pub(crate) struct Python {
-    program: &'static str,
-}
-
-impl Python {
-    /// `None` where there is none.
-    pub(crate) fn find() -> Option<Self> {
-        let program = "python3";
-        let found = Command::new(program)
-            .args(["-c", "import multiprocessing.queues, multiprocessing.synchronize"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        found.is_ok_and(|status| status.success()).then_some(Python { program })
-    }
-}
-
-pub(crate) fn run(python: &Python, shape: Shape) -> Result<f64, Error> {
+pub(crate) fn run(python: Python, shape: Shape) -> Result<f64, Error> {
     let line = Line::draw()?;
     let Shape { size, producers, consumers, each } = shape;
     let numbers = [CAPACITY as u64, size as u64, producers, consumers, each].map(|number| number.to_string());
@@ -121,7 +103,7 @@ mod tests {
     fn all_messages_go_through_where_there_is_python() {
         let Some(python) = Python::find() else { return };
         for (size, producers, consumers) in [(8, 1, 1), (1024, 2, 2)] {
-            assert!(run(&python, Shape { size, producers, consumers, each: 50 }).unwrap() > 0.0);
+            assert!(run(python, Shape { size, producers, consumers, each: 50 }).unwrap() > 0.0);
         }
     }
 }

@@ -6,16 +6,22 @@ use std::time::Instant;
 
 use procpool::call;
 
-use super::Workload;
+use super::{Only, Workload};
 use crate::Error;
 use crate::book::Book;
-use crate::limit::Echo;
+use crate::helpers::{Crew, Place, Work};
+use crate::limits;
 use crate::measurement::System;
-use crate::runtimes::{Flavour, Home, Runtimes};
+use crate::peers::{empty, warm_up};
+use crate::runtimes::{Flavour, Home};
+use crate::stage::Stage;
 
-const NAME: &str = "W1";
+pub(super) const NAME: &str = "W1";
 
-fn empty() {}
+pub(super) const VARIANTS: [&str; 5] = ["spawned-mt", "spawned-ct", "block_on-mt", "block_on-ct", PINNED];
+
+/// With all of it on one core, from a spawned task of a multi-thread runtime; the raw socket likewise.
+const PINNED: &str = "pinned";
 
 /// From where the calls are made: a task that was spawned on the runtime, as in a service, or `block_on`'s own future.
 #[derive(Clone, Copy)]
@@ -26,11 +32,12 @@ enum From {
 
 pub(crate) struct Latency {
     calls: usize,
+    only: Only,
 }
 
 impl Latency {
-    pub(crate) fn new(quick: bool) -> Self {
-        Latency { calls: if quick { 2_000 } else { 10_000 } }
+    pub(crate) fn new(quick: bool, only: Only) -> Self {
+        Latency { calls: if quick { 2_000 } else { 10_000 }, only }
     }
 }
 
@@ -39,14 +46,27 @@ impl Workload for Latency {
         NAME
     }
 
-    fn round(&mut self, runtimes: &Runtimes, book: &mut Book) -> Result<(), Error> {
+    fn round(&mut self, stage: &mut Stage, book: &mut Book) -> Result<(), Error> {
         for from in [From::Spawned, From::BlockOn] {
-            for home in runtimes.homes() {
+            for home in stage.runtimes.homes() {
                 let variant = variant(from, home.flavour);
+                if !self.only.wants(variant) {
+                    continue;
+                }
                 book.add_latencies(NAME, variant, System::Procpool, self.procpool(home, from)?);
                 book.add_latencies(NAME, variant, System::SpawnBlocking, self.spawn_blocking(home, from)?);
-                book.add_latencies(NAME, variant, System::Limit, self.limit()?);
+                book.add_latencies(NAME, variant, System::Limit, limits::socket(self.calls)?);
+                if variant == "spawned-mt" {
+                    self.peers(&mut stage.crew, variant, book)?;
+                }
             }
+        }
+        if !self.only.wants(PINNED) {
+            return Ok(());
+        }
+        for system in [System::Procpool, System::Limit] {
+            let latencies = stage.crew.own(Place::Pinned, system, Work::Latency { calls: self.calls })?;
+            book.add_latencies(NAME, PINNED, system, latencies);
         }
         Ok(())
     }
@@ -62,12 +82,17 @@ impl Latency {
         drive(home, from, one_at_a_time(self.calls, || tokio::task::spawn_blocking(empty)))
     }
 
-    fn limit(&self) -> Result<Vec<f64>, Error> {
-        let mut echo = Echo::start()?;
-        for _ in 0..warm_up(self.calls) {
-            echo.ping()?;
+    /// They have no runtimes, so there is one way to call them.
+    fn peers(&self, crew: &mut Crew, variant: &'static str, book: &mut Book) -> Result<(), Error> {
+        if let Some(latencies) = limits::shared(self.calls)? {
+            book.add_latencies(NAME, variant, System::LimitSpinning, latencies);
         }
-        Ok((0..self.calls).map(|_| echo.ping()).collect::<Result<_, _>>()?)
+        for system in [System::Procspawn, System::IpcChannel].into_iter().chain(crew.pythons()) {
+            // Slower ones get fewer calls.
+            let work = Work::Latency { calls: self.calls / 5 };
+            book.add_latencies(NAME, variant, system, crew.peer(Place::Small, system, work));
+        }
+        Ok(())
     }
 }
 
@@ -107,9 +132,4 @@ where
         }
     }
     Ok(latencies)
-}
-
-/// Calls that are not counted: caches fill, sleeping threads wake or start.
-fn warm_up(calls: usize) -> usize {
-    calls / 10
 }

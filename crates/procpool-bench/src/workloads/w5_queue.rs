@@ -1,13 +1,13 @@
 //! W5: a bounded queue between processes. Messages of 8 bytes, 1 KiB and 64 KiB, from one or more producers to one or
 //! more consumers, each in a process of its own.
 
-use super::Workload;
+use super::{Only, Workload};
 use crate::Error;
 use crate::book::Book;
 use crate::measurement::{Key, System};
 use crate::queue::Shape;
-use crate::queue::systems::{self, Python};
-use crate::runtimes::Runtimes;
+use crate::queue::systems;
+use crate::stage::Stage;
 
 pub(super) const NAME: &str = "W5";
 
@@ -16,7 +16,7 @@ const KIB: usize = 1024;
 /// Name, bytes of a message, producers, consumers.
 type Variant = (&'static str, usize, u64, u64);
 
-pub(super) const VARIANTS: [Variant; 12] = [
+const SHAPES: [Variant; 12] = [
     ("8B-1to1", 8, 1, 1),
     ("8B-2to2", 8, 2, 2),
     ("8B-4to1", 8, 4, 1),
@@ -31,22 +31,27 @@ pub(super) const VARIANTS: [Variant; 12] = [
     ("64KiB-1to4", 64 * KIB, 1, 4),
 ];
 
+pub(super) const VARIANTS: [&str; SHAPES.len()] = {
+    let mut names = [""; SHAPES.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = SHAPES[index].0;
+        index += 1;
+    }
+    names
+};
+
 pub(crate) struct Queue {
     /// Messages of 8 bytes, for a system that is quick.
     messages: u64,
     variants: Vec<Variant>,
-    /// Looked for when it is first needed.
-    python: Option<Option<Python>>,
 }
 
 impl Queue {
-    /// `only`: names of variants; all if there are none.
-    pub(crate) fn new(quick: bool, only: &[String]) -> Self {
-        let wanted = |variant: &Variant| only.is_empty() || only.iter().any(|name| name == variant.0);
+    pub(crate) fn new(quick: bool, only: Only) -> Self {
         Queue {
-            messages: if quick { 200_000 } else { 1_000_000 },
-            variants: VARIANTS.into_iter().filter(wanted).collect(),
-            python: None,
+            messages: if quick { 60_000 } else { 1_000_000 },
+            variants: SHAPES.into_iter().filter(|(name, ..)| only.wants(name)).collect(),
         }
     }
 
@@ -66,15 +71,8 @@ impl Workload for Queue {
         NAME
     }
 
-    fn round(&mut self, runtimes: &Runtimes, book: &mut Book) -> Result<(), Error> {
-        if self.python.is_none() {
-            let python = Python::find();
-            if python.is_none() {
-                eprintln!("{NAME}: no python3 with multiprocessing here, so its queue is left out");
-            }
-            self.python = Some(python);
-        }
-        let runtime = &runtimes.homes()[0].runtime;
+    fn round(&mut self, stage: &mut Stage, book: &mut Book) -> Result<(), Error> {
+        let (runtime, python) = (&stage.runtimes.homes()[0].runtime, stage.crew.python());
         for &variant in &self.variants {
             let (name, size, _, consumers) = variant;
             let failed = |error| format!("{NAME}, {name}: {error}");
@@ -92,8 +90,8 @@ impl Workload for Queue {
                     add(System::IpcChannelBytes, systems::ipc_channel_bytes(self.shape(variant, 4)))?;
                 }
             }
-            if let Some(Some(python)) = &self.python {
-                add(System::Python, systems::python(python, self.shape(variant, 20)))?;
+            if let Some(python) = python {
+                add(System::Multiprocessing, systems::python(python, self.shape(variant, 20)))?;
             }
             add(System::AsyncChannel, systems::async_channel(self.shape(variant, 1)))?;
         }

@@ -251,6 +251,8 @@ impl Client {
                 *last = None;
                 let freed = lock(&self.table).freed(slot);
                 drop(freed);
+                // Whoever waits for a slot waits for all that comes.
+                self.outbox.wake_for_room(wakes);
             }
         }
     }

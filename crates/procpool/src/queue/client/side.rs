@@ -1,7 +1,8 @@
 //! Handles.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
+use std::task::Poll;
 
 use crate::queue::key::{Capability, Key, QueueId, QueueState, Role, Shape};
 use crate::queue::wire::ToHub;
@@ -9,9 +10,10 @@ use crate::sync::lock;
 
 use super::core::Client;
 use super::errors::Broken;
+use super::events;
 use super::line::Wakes;
 use super::slot::Slot;
-use super::table::Found;
+use super::table::{Found, Room, Table};
 
 /// One role at one queue, held by this process. The last clone that is dropped tells the hub.
 #[derive(Clone)]
@@ -35,7 +37,7 @@ impl Client {
         self.usable()?;
         let (queue, sender_key, receiver_key) = (QueueId(random()? as u64), Key(random()?), Key(random()?));
         let sides = {
-            let mut table = lock(&self.table);
+            let mut table = self.table_with_room()?;
             let slot = table.place(queue, shape)?;
             let number = slot.number();
             self.tell(&ToHub::Create { slot: number, queue, shape, sender_key, receiver_key });
@@ -50,6 +52,27 @@ impl Client {
         Ok(sides)
     }
 
+    /// The table, once it is known whether there is room for one more queue. Waits for the hub, shortly, where the last
+    /// slots are of queues that this process has let go of.
+    fn table_with_room(&self) -> Result<MutexGuard<'_, Table>, Broken> {
+        loop {
+            let table = lock(&self.table);
+            if table.room() != Room::Soon {
+                return Ok(table);
+            }
+            drop(table);
+            events::block(self, None, |context| {
+                // Is woken by every event, and what is freed is one.
+                self.outbox().wait_for_room(self.link(), context.waker());
+                self.ring();
+                self.drain();
+                let is_over = lock(&self.table).room() != Room::Soon || self.broken().is_some();
+                if is_over { Poll::Ready(()) } else { Poll::Pending }
+            });
+            self.usable()?;
+        }
+    }
+
     /// Takes up a handle that came from somewhere.
     ///
     /// # Errors
@@ -58,7 +81,7 @@ impl Client {
         self.usable()?;
         let &Capability { queue, role, key, shape } = capability;
         let side = {
-            let mut table = lock(&self.table);
+            let mut table = self.table_with_room()?;
             let (slot, told) = match table.find(capability)? {
                 Found::Held(hold) => return Ok(Side(hold)),
                 Found::Slot { slot, told } => (slot, told),

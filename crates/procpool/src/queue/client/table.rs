@@ -49,6 +49,17 @@ pub(super) enum Found {
     Nothing,
 }
 
+/// Whether [`Table::place`] will find a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// One that was used before, or that never was.
+    Free,
+    /// Once the hub has freed one that this process has let go of.
+    Soon,
+    /// All are held.
+    Full,
+}
+
 fn index(role: Role) -> usize {
     match role {
         Role::Sender => 0,
@@ -77,6 +88,15 @@ impl Table {
             Some(hold) => Found::Held(hold),
             None => Found::Slot { slot: Arc::clone(&entry.slot), told: grip.is_some() },
         })
+    }
+
+    pub(super) fn room(&self) -> Room {
+        if !self.free.is_empty() || self.entries.len() < SLOTS as usize {
+            return Room::Free;
+        }
+        let is_held =
+            |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| entry.grips.iter().any(Option::is_some));
+        if self.entries.iter().all(is_held) { Room::Full } else { Room::Soon }
     }
 
     /// A slot for a queue that has none.

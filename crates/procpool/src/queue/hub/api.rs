@@ -198,7 +198,7 @@ impl Hub {
         let mut idle_since = None;
         let mut after = After::default();
         loop {
-            let (may_sleep, is_last) = {
+            let (more, may_sleep, is_last) = {
                 let mut state = lock(&self.state);
                 for id in ready.drain(..) {
                     state.readable(id);
@@ -209,12 +209,15 @@ impl Hub {
                 let more = self.turn_watched(&mut state, Some(watch), &mut after);
                 state.root_may_ring();
                 let may_sleep = !more && is_patient(&mut idle_since) && state.may_sleep();
-                (may_sleep, !state.has_remotes())
+                (more, may_sleep, !state.has_remotes())
             };
             self.finish(&mut after);
             fence(SeqCst);
             if is_last && self.leave() {
-                // Whoever left word, or woke this thread, while it was on its way out.
+                // Whoever has asked while this thread was at it relies on it. There is nobody to be watched any more.
+                if more {
+                    self.asked.store(true, SeqCst);
+                }
                 self.pump_on();
                 return;
             }
@@ -258,6 +261,12 @@ impl Hub {
         {
             panics::by_the_way(on_event);
         }
+    }
+
+    /// What [`pump`](Hub::pump) does while somebody else is at it.
+    #[cfg(test)]
+    pub(super) fn leave_word(&self) {
+        self.asked.store(true, SeqCst);
     }
 
     #[cfg(test)]

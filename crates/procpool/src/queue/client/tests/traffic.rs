@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 
 use crate::queue::link::Transport;
+use crate::queue::wire::SLOTS;
 use crate::sys::misbehave::holds_in_a_copy;
 
 use super::super::{Asking, Ended, Question, Receiving, Refused, Reserving, Sending, Taking};
@@ -295,5 +296,25 @@ fn a_copy_of_the_process_cannot_use_its_queues() {
         assert!(refused, "{places:?}");
         send(&sender, message(2, 8)).unwrap();
         assert_eq!(waiting.wait(None).unwrap().map(|received| number(&received.body)), Some(2));
+    }
+}
+
+/// Nobody reads what the hub writes to a process that only makes queues.
+#[test]
+fn slots_of_queues_that_were_let_go_of_are_used_again() {
+    for places in everywhere() {
+        let world = World::new(places.transport);
+        let client = world.at(places.sender);
+        let kept: Vec<_> = (1..SLOTS).map(|_| client.create(shape(1)).unwrap()).collect();
+        for _ in 0..100 {
+            drop(client.create(shape(1)).unwrap());
+        }
+        let last = client.create(shape(1)).unwrap();
+        assert!(client.create(shape(1)).is_err(), "{places:?}");
+        drop(kept);
+        let again: Vec<_> = (1..SLOTS).map(|_| client.create(shape(1)).unwrap()).collect();
+        send(&again[0].0, message(1, 8)).unwrap();
+        assert_eq!(recv(&again[0].1), Some(1));
+        drop(last);
     }
 }

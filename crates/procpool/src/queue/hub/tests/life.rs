@@ -1,6 +1,7 @@
 //! Participants that keep to the rules: how they come, work and go.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::puppet::{Puppet, new_hub, until};
 use crate::queue::broker::api::Question;
@@ -75,20 +76,33 @@ fn the_thread_lives_while_somebody_else_is_there() {
     }
 }
 
-/// Whoever finds the thread at work leaves word for it. On its way out it has to look for that, too.
+/// Whoever finds somebody at work leaves word, and relies on it: also on the thread in its last turn.
 #[test]
-fn what_is_asked_while_the_thread_ends_is_answered() {
+fn the_thread_does_not_leave_what_it_was_asked_for() {
     let hub = new_hub();
-    let root = Puppet::root(&hub);
-    root.create(1, 7, 1);
-    let mut request = 0;
-    for _ in 0..3000 {
-        drop(Puppet::remote(&hub));
-        while hub.has_thread() {
-            request += 1;
-            assert_eq!(root.ask(1, request, Question::Len), 0);
+    let asking: Arc<OnceLock<Arc<Puppet>>> = Arc::default();
+    let (weak, then, asked) = (Arc::downgrade(&hub), Arc::clone(&asking), AtomicBool::new(false));
+    let root = Puppet::root_with(&hub, move || {
+        // Between the thread's last turn and its end.
+        let (Some(root), Some(hub)) = (then.get(), weak.upgrade()) else { return };
+        if asked.swap(true, Ordering::AcqRel) {
+            return;
         }
-    }
+        let question = ToHub::Ask { slot: 1, request: 5, question: Question::Len };
+        let (header, body) = question.encode().unwrap();
+        assert!(root.write(&header, &[&body]));
+        hub.leave_word();
+    });
+    let root = Arc::new(root);
+    root.create(1, 7, 1);
+    let one = Puppet::remote(&hub);
+    one.attach(3, 7, Role::Sender);
+    one.ask(3, 1, Question::Len);
+    root.detach(1, Role::Sender);
+    assert!(asking.set(Arc::clone(&root)).is_ok());
+    // The root is told that no sender is left.
+    drop(one);
+    assert_eq!(root.answer(5), 0);
 }
 
 #[test]

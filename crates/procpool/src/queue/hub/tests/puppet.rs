@@ -50,7 +50,11 @@ impl Puppet {
 
     /// The root's own.
     pub(super) fn root(hub: &Arc<Hub>) -> Puppet {
-        let end = hub.root_link(Box::new(|| {})).unwrap();
+        Puppet::root_with(hub, || {})
+    }
+
+    pub(super) fn root_with(hub: &Arc<Hub>, on_event: impl Fn() + Send + Sync + 'static) -> Puppet {
+        let end = hub.root_link(Box::new(on_event)).unwrap();
         Puppet { end, link: None, inbound: Mutex::default() }
     }
 
@@ -172,6 +176,10 @@ impl Puppet {
 
     pub(super) fn ask(&self, slot: u32, request: u32, question: Question) -> u64 {
         assert!(self.say(&ToHub::Ask { slot, request, question }));
+        self.answer(request)
+    }
+
+    pub(super) fn answer(&self, request: u32) -> u64 {
         self.wait_for(|puppet| lock(&puppet.inbound).answers.remove(&request))
     }
 
