@@ -187,6 +187,13 @@ pub(crate) enum Input {
     End,
 }
 
+/// Whether this still is a connected socket: an error if it has been closed, or is another file by now.
+pub(crate) fn probe(socket: impl AsFd) -> io::Result<()> {
+    // Nothing is sent, but everything that is in the way of that is found.
+    rustix::net::send(socket, &[], SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+    Ok(())
+}
+
 /// Ends the connection in both directions, whoever else has a copy of the descriptor.
 pub(crate) fn shut_down(socket: impl AsFd) {
     // It fails for a connection that has ended.
@@ -292,6 +299,16 @@ mod tests {
         drop(worker);
         assert_eq!(recv_into(&parent, &mut BytesMut::new()).unwrap(), 1);
         assert_eq!(peek(&parent), Input::End);
+    }
+
+    #[test]
+    fn a_probe_sends_nothing_and_finds_what_is_no_connection() {
+        let (ours, theirs) = pair().unwrap();
+        probe(&theirs).unwrap();
+        assert_eq!(peek(&ours), Input::Nothing);
+        assert!(probe(std::fs::File::open("/dev/null").unwrap()).is_err());
+        drop(ours);
+        assert!(probe(&theirs).is_err());
     }
 
     #[test]

@@ -114,7 +114,15 @@ impl Link {
     }
 
     /// Writes a whole message. When this returns, nothing of it is left in this process.
+    ///
+    /// # Errors
+    /// The parent, or the socket, is gone; the latter also where the rings would do without it: who goes on without a
+    /// way to be told of the parent's end, and for the parent to be told of his, would be killed in the midst of the
+    /// next task.
     pub(super) fn send(&mut self, kind: Kind, id: u64, body: &[u8]) -> io::Result<()> {
+        if self.rings.is_some() {
+            socket::probe(&*self.socket)?;
+        }
         Fragments::new(kind, id, body.len()).try_for_each(|(prefix, range)| {
             let slices = &mut [IoSlice::new(&prefix), IoSlice::new(&body[range])];
             match &mut self.rings {
