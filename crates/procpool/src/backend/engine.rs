@@ -161,6 +161,14 @@ impl<W: Workers> Engine<W> {
         self.update(|state, now| state.scheduler.handle(event, now, &mut state.actions));
     }
 
+    /// The same for facts that were learnt together: one lock, one look at what follows, and then one write a worker and
+    /// one wake-up a waiter.
+    pub(crate) fn handle_all(&self, events: &mut Vec<Event<Work>>) {
+        if !events.is_empty() {
+            self.update(|state, now| state.scheduler.handle_all(events.drain(..), now, &mut state.actions));
+        }
+    }
+
     /// Changes the workers together with a fact about them, so that nobody sees one without the other.
     pub(crate) fn handle_with(&self, change: impl FnOnce(&mut W) -> Option<Event<Work>>) {
         self.update(|state, now| {

@@ -63,6 +63,13 @@ struct Inbox {
     ended: bool,
 }
 
+/// What [`Link::receive`] hands on.
+pub(super) enum Arrival {
+    Message(Message),
+    /// All that was read at a time has been handed on.
+    Pause,
+}
+
 /// What a call of [`Link::receive`] found at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Received {
@@ -225,10 +232,10 @@ impl Link {
         self.stalled_now.notified().await;
     }
 
-    /// Reads what has arrived and hands whole messages to `each`, in order. Somebody else reading meanwhile is waited
+    /// Reads what has arrived and hands whole messages to `each`, in order, with a pause after each read. Somebody else reading meanwhile is waited
     /// for: it is never long. After an error, of the frames or of `each`, nothing more is read: a worker that is to
     /// be killed cannot keep this process busy until it is.
-    pub(super) fn receive(&self, mut each: impl FnMut(Message) -> Result<(), String>) -> Result<Received, String> {
+    pub(super) fn receive(&self, mut each: impl FnMut(Arrival) -> Result<(), String>) -> Result<Received, String> {
         let mut inbox = lock(&self.inbox);
         let Inbox { buffer, assembler, etiquette, ended } = &mut *inbox;
         if *ended {
@@ -244,12 +251,14 @@ impl Link {
                     let understood = match assembler.push(buffer) {
                         Ok(Some(message)) => etiquette
                             .admit(message.kind, message.id, || self.answers(message.id))
-                            .and_then(|()| each(message)),
-                        Ok(None) => break,
+                            .and_then(|()| each(Arrival::Message(message))),
+                        Ok(None) => break each(Arrival::Pause)?,
                         Err(error) => Err(format!("it broke the protocol: {error}")),
                     };
                     if let Err(fault) = understood {
                         *ended = true;
+                        // What came before it counts.
+                        each(Arrival::Pause)?;
                         return Err(fault);
                     }
                 },
