@@ -165,19 +165,25 @@ impl<P: Payload> Scheduler<P> {
     /// Tells a fact, and appends what is to be done about it. Facts about workers, tasks and offers that are no more
     /// are ignored: they crossed with the decision that ended them.
     pub(crate) fn handle(&mut self, event: Event<P>, now: Now, actions: &mut Vec<Action<P>>) {
-        self.handle_all([event], now, actions);
+        self.handle_some(&mut std::iter::once(event), now, actions);
     }
 
-    /// The same for facts that were learnt together; what follows from them is looked at once.
-    pub(crate) fn handle_all(
+    /// The same for facts that were learnt together; what follows from them is looked at once. Takes no more of them than
+    /// up to the first that asks for anything but to be told: the others may be about what is to be done.
+    pub(crate) fn handle_some(
         &mut self,
-        events: impl IntoIterator<Item = Event<P>>,
+        events: &mut impl Iterator<Item = Event<P>>,
         now: Now,
         actions: &mut Vec<Action<P>>,
     ) {
         let turn = &mut Turn { now, actions };
         for event in events {
+            let known = turn.actions.len();
             self.learn(event, turn);
+            let is_news = |action: &Action<P>| matches!(action, Action::Resolve { .. } | Action::Tell(_));
+            if !turn.actions.iter().skip(known).all(is_news) {
+                break;
+            }
         }
         self.pace.settle();
         self.settle(turn);
