@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use procpool::{ErrorKind, Map, Pool, PoolBuilder, Started, call};
 use procpool_tests::tasks::{pid, wait_at};
 use procpool_tests::{Gate, Signal, Visitor, ended, freeze, send, test, until};
@@ -51,6 +52,45 @@ test! {
         assert!(map.next().await.is_none());
         let report = pool.shutdown().await.unwrap();
         assert_eq!((report.succeeded, report.workers_started), (40, 2));
+    }
+}
+
+test! {
+    async fn behaviour_25_a_call_behind_a_long_one_runs_elsewhere() {
+        let (pool, gate) = (builder(2).build().unwrap(), Gate::new());
+        pool.ready().await.unwrap();
+        // So that calls are known to be short.
+        for _ in 0..100 {
+            pool.run(call!(pid())).await.unwrap();
+        }
+        let long = pool.spawn(call!(wait_at(gate.path(), 0)));
+        let others = join_all((0..100).map(|_| pool.run(call!(pid())))).await;
+        let first = gate.arrival().await;
+        assert!(others.into_iter().all(|ran| ran.unwrap() != first.pid));
+        first.release().await;
+        long.await.unwrap();
+        let report = pool.shutdown().await.unwrap();
+        assert_eq!((report.succeeded, report.workers_started), (201, 2));
+    }
+}
+
+test! {
+    async fn what_lies_behind_another_keeps_its_place_in_the_queue() {
+        let (pool, gate) = (builder(1).queue_limit(2).build().unwrap(), Gate::new());
+        pool.ready().await.unwrap();
+        for _ in 0..100 {
+            pool.run(call!(pid())).await.unwrap();
+        }
+        let calls: Vec<_> = (0..3).map(|word| pool.try_run(call!(wait_at(gate.path(), word))).unwrap().spawn()).collect();
+        let error = pool.try_run(call!(pid())).unwrap_err();
+        assert_eq!((error.kind(), error.started()), (ErrorKind::QueueFull, Started::No));
+        for _ in &calls {
+            gate.arrival().await.release().await;
+        }
+        for call in calls {
+            call.await.unwrap();
+        }
+        pool.shutdown().await.unwrap();
     }
 }
 

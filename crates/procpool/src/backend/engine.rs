@@ -170,6 +170,21 @@ impl<W: Workers> Engine<W> {
         self.update(|state, now| state.scheduler.handle(event, now, &mut state.actions));
     }
 
+    /// The same for facts that were learnt together: one lock, one look at what follows, and then one write a worker and
+    /// one wake-up a waiter.
+    pub(crate) fn handle_all(&self, events: &mut Vec<Event<Work>>) {
+        if events.is_empty() {
+            return;
+        }
+        let mut events = events.drain(..).peekable();
+        self.update_by(|state, now, after| {
+            while events.peek().is_some() {
+                state.scheduler.handle_some(&mut events, now, &mut state.actions);
+                state.carry_out(now, after);
+            }
+        });
+    }
+
     /// Changes the workers together with a fact about them, so that nobody sees one without the other.
     pub(crate) fn handle_with(&self, change: impl FnOnce(&mut W) -> Option<Event<Work>>) {
         self.update(|state, now| {
@@ -203,12 +218,20 @@ impl<W: Workers> Engine<W> {
     }
 
     fn update<R>(&self, change: impl FnOnce(&mut State<W>, Now) -> R) -> R {
+        self.update_by(|state, now, after| {
+            let result = change(state, now);
+            state.carry_out(now, after);
+            result
+        })
+    }
+
+    /// `change` carries out what it decides.
+    fn update_by<R>(&self, change: impl FnOnce(&mut State<W>, Now, &mut After<W>) -> R) -> R {
         let mut after = After::new();
         let result = {
             let mut state = lock(&self.state);
             let now = self.now();
-            let result = change(&mut state, now);
-            state.carry_out(now, &mut after);
+            let result = change(&mut state, now, &mut after);
             self.depth.store(state.scheduler.auto_depth(), Ordering::Relaxed);
             result
         };

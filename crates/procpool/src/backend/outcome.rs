@@ -20,11 +20,11 @@ pub(super) fn outcome(
 ) -> Outcome {
     let (kind, started, facts) = match resolution {
         Resolution::Replied { worker, reply } => {
-            let worker = Facts { worker: Some(worker_name(worker)), pid: pid(worker), ..Facts::default() };
             match failure(reply) {
                 Ok((value, carried)) => return Ok(Answer { value, carried, attempts }),
                 Err(failure) => {
                     let Failure { kind, detail, panic } = *failure;
+                    let worker = Facts { worker: Some(worker_name(worker)), pid: pid(worker), ..Facts::default() };
                     // What does not decode, or is not found, was claimed and did not run.
                     let started = match kind {
                         ErrorKind::Decode | ErrorKind::UnknownCode => Started::No,

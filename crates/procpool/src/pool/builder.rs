@@ -122,8 +122,8 @@ impl PoolBuilder {
         self
     }
 
-    /// How many tasks may be queued, that is, handed over and not yet with a worker. Further calls of `run` and `spawn`
-    /// wait for a place; `try_run` fails. At least 1. Default: 1024.
+    /// How many tasks may be queued, that is, handed over and not yet any worker's turn; those that lie ready behind
+    /// another in a worker's hand count. Further calls of `run` and `spawn` wait for a place; `try_run` fails. At least 1. Default: 1024.
     pub fn queue_limit(mut self, tasks: usize) -> Self {
         self.scheduler.queue_limit = tasks;
         self

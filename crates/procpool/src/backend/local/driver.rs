@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::etiquette::Etiquette;
-use super::inbox::Received;
+use super::inbox::{Arrival, Received};
 use super::keeper::{Command, KeeperHandle};
 use super::link::Link;
 use super::outbox::{Order, Outgoing};
 use super::processes::Processes;
-use crate::backend::job::Death;
+use crate::backend::job::{Death, Work};
 use crate::backend::scheduler::{Event, OfferId};
 use crate::backend::{Engine, worker_name};
 use crate::config::Hook;
 use crate::panics;
+use crate::queue::travel::Carried;
 use crate::sys::readiness::Readiness;
 use crate::wire::frame::{Kind, Message};
 use crate::wire::message::{ExeIdentity, Hello, INIT_STEP, PROTOCOL, ReplyBody, STATE_STEP};
@@ -42,7 +43,8 @@ impl Receiver {
 
     /// Reads what has come from a worker and tells the engine.
     pub(super) fn receive(&self, link: &Arc<Link>) -> Received {
-        match link.receive(|message| self.understand(link, message)) {
+        let mut answers = Answers::default();
+        match link.receive(|arrival| self.hear(link, arrival, &mut answers)) {
             Ok(received) => received,
             Err(fault) => {
                 self.condemn(link, fault);
@@ -63,7 +65,8 @@ impl Receiver {
 
     /// Looks at what comes from a worker, for a caller who waits for nothing else.
     pub(super) fn linger(&self, link: &Arc<Link>, patience: Duration, is_done: &dyn Fn() -> bool) {
-        if let Err(fault) = link.linger(patience, is_done, |message| self.understand(link, message)) {
+        let mut answers = Answers::default();
+        if let Err(fault) = link.linger(patience, is_done, |arrival| self.hear(link, arrival, &mut answers)) {
             self.condemn(link, fault);
         }
     }
@@ -78,8 +81,27 @@ impl Receiver {
         received != Received::Ended
     }
 
-    fn understand(&self, link: &Arc<Link>, message: Message) -> Result<(), String> {
+    fn hear(&self, link: &Arc<Link>, arrival: Arrival, answers: &mut Answers) -> Result<(), String> {
+        match arrival {
+            Arrival::Message(message) => self.understand(link, message, answers),
+            Arrival::Pause => {
+                self.tell(answers);
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the engine of the answers that were read together.
+    fn tell(&self, answers: &mut Answers) {
+        self.engine.handle_all(&mut answers.events);
+        answers.carried.clear();
+    }
+
+    fn understand(&self, link: &Arc<Link>, message: Message, answers: &mut Answers) -> Result<(), String> {
         let worker = link.worker;
+        if message.kind != Kind::Reply {
+            self.tell(answers);
+        }
         match message.kind {
             Kind::Hello => {
                 link.greet();
@@ -110,11 +132,10 @@ impl Receiver {
                 let mut reply =
                     ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
                 if reply.is_last() {
-                    self.engine.handle(Event::Worn { worker });
+                    answers.events.push(Event::Worn { worker });
                 }
-                // Kept until the engine's lock is released: an answer that nobody wants is dropped under it.
-                let _carried = reply.adopt();
-                self.engine.handle(Event::Replied { worker, offer: OfferId(message.id), reply });
+                answers.carried.extend(reply.adopt());
+                answers.events.push(Event::Replied { worker, offer: OfferId(message.id), reply });
             }
             // The assembler lets through only what a worker may send.
             Kind::Setup | Kind::Task | Kind::Retire | Kind::State | Kind::Shared | Kind::Forget => {}
@@ -160,6 +181,14 @@ impl Receiver {
         link.blame(fault);
         self.engine.handle(Event::Broken { worker: link.worker });
     }
+}
+
+/// Answers that have been read and not told to the engine yet.
+#[derive(Default)]
+struct Answers {
+    events: Vec<Event<Work>>,
+    /// Kept until the engine's lock is released: an answer that nobody wants is dropped under it.
+    carried: Vec<Carried>,
 }
 
 /// What the worker has printed so far is told before its answer is: whoever hears of a result has its task's lines.

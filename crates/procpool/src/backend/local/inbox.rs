@@ -38,6 +38,13 @@ pub(super) struct Inbox {
     ended: bool,
 }
 
+/// What [`Inbox::receive`] hands on.
+pub(super) enum Arrival {
+    Message(Message),
+    /// All that was read at a time has been handed on.
+    Pause,
+}
+
 /// What a call of [`Inbox::receive`] found at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Received {
@@ -73,14 +80,14 @@ impl Inbox {
         }
     }
 
-    /// Reads what has arrived and hands whole messages to `each`, in order. `answers` says whether an answer to an offer
+    /// Reads what has arrived and hands whole messages to `each`, in order, with a pause after each read. `answers` says whether an answer to an offer
     /// is owed. After an error, of the frames, of the ring or of `each`, nothing more is read: a worker that is to be
     /// killed cannot keep this process busy until it is.
     pub(super) fn receive(
         &mut self,
         socket: BorrowedFd<'_>,
         answers: impl Fn(u64) -> bool,
-        mut each: impl FnMut(Message) -> Result<(), String>,
+        mut each: impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<Received, String> {
         if self.ended {
             return Ok(Received::Ended);
@@ -103,7 +110,7 @@ impl Inbox {
         patience: Duration,
         is_done: &dyn Fn() -> bool,
         answers: impl Fn(u64) -> bool,
-        mut each: impl FnMut(Message) -> Result<(), String>,
+        mut each: impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<Received, String> {
         if self.ended || self.by == Carrier::Socket {
             return Ok(Received::Drained);
@@ -118,7 +125,7 @@ impl Inbox {
         patience: Duration,
         is_done: &dyn Fn() -> bool,
         answers: &impl Fn(u64) -> bool,
-        each: &mut impl FnMut(Message) -> Result<(), String>,
+        each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<Received, String> {
         // Nobody needs to ring.
         self.ring.stay_awake();
@@ -152,7 +159,7 @@ impl Inbox {
         &mut self,
         socket: BorrowedFd<'_>,
         answers: &impl Fn(u64) -> bool,
-        each: &mut impl FnMut(Message) -> Result<(), String>,
+        each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<Received, String> {
         for _ in 0..READS {
             match socket::recv_into(socket, &mut self.buffer) {
@@ -174,7 +181,7 @@ impl Inbox {
         &mut self,
         socket: BorrowedFd<'_>,
         answers: &impl Fn(u64) -> bool,
-        each: &mut impl FnMut(Message) -> Result<(), String>,
+        each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<Received, String> {
         // First: what was written before the end is in the ring by then.
         let bell = self.listen(socket);
@@ -197,7 +204,7 @@ impl Inbox {
     fn read(
         &mut self,
         answers: &impl Fn(u64) -> bool,
-        each: &mut impl FnMut(Message) -> Result<(), String>,
+        each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<bool, String> {
         match self.ring.read_into(&mut self.buffer) {
             Ok(_) => {
@@ -229,23 +236,36 @@ impl Inbox {
     fn digest(
         &mut self,
         answers: &impl Fn(u64) -> bool,
-        each: &mut impl FnMut(Message) -> Result<(), String>,
+        each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<(), String> {
         loop {
-            match self.assembler.push(&mut self.buffer) {
-                Ok(Some(message)) => {
-                    let (kind, id) = (message.kind, message.id);
-                    self.etiquette.admit(kind, id, || answers(id))?;
-                    each(message)?;
-                    if kind == Kind::Hello && self.then == Carrier::Rings {
-                        self.by = Carrier::Rings;
-                        // What is left are bells.
-                        self.buffer.clear();
-                    }
-                }
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(format!("it broke the protocol: {error}")),
+            let understood = match self.assembler.push(&mut self.buffer) {
+                Ok(Some(message)) => self.hand_on(message, answers, each),
+                Ok(None) => return each(Arrival::Pause),
+                Err(error) => Err(format!("it broke the protocol: {error}")),
+            };
+            if let Err(fault) = understood {
+                // What came before it counts.
+                each(Arrival::Pause)?;
+                return Err(fault);
             }
         }
+    }
+
+    fn hand_on(
+        &mut self,
+        message: Message,
+        answers: &impl Fn(u64) -> bool,
+        each: &mut impl FnMut(Arrival) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let (kind, id) = (message.kind, message.id);
+        self.etiquette.admit(kind, id, || answers(id))?;
+        each(Arrival::Message(message))?;
+        if kind == Kind::Hello && self.then == Carrier::Rings {
+            self.by = Carrier::Rings;
+            // What is left are bells.
+            self.buffer.clear();
+        }
+        Ok(())
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::etiquette::Etiquette;
-use super::inbox::{Inbox, Received};
+use super::inbox::{Arrival, Inbox, Received};
 use super::outbox::{Order, Outbox, Outgoing};
 use super::output::Output;
 use super::sending::{Sending, Stall};
@@ -25,7 +25,7 @@ use crate::panics;
 use crate::sync::{lock, try_lock};
 use crate::sys::{clock, socket};
 use crate::task::blob::{Blob, Holder, Known};
-use crate::wire::frame::{Kind, Message};
+use crate::wire::frame::Kind;
 use crate::wire::message::Carrier;
 use crate::wire::page::ParentPage;
 
@@ -240,7 +240,7 @@ impl Link {
     }
 
     /// Reads what has arrived: see [`Inbox::receive`]. Somebody else reading meanwhile is waited for: it is never long.
-    pub(super) fn receive(&self, each: impl FnMut(Message) -> Result<(), String>) -> Result<Received, String> {
+    pub(super) fn receive(&self, each: impl FnMut(Arrival) -> Result<(), String>) -> Result<Received, String> {
         lock(&self.inbox).receive(self.socket.as_fd(), |offer| self.answers(offer), each)
     }
 
@@ -249,7 +249,7 @@ impl Link {
         &self,
         patience: Duration,
         is_done: &dyn Fn() -> bool,
-        each: impl FnMut(Message) -> Result<(), String>,
+        each: impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<(), String> {
         let Some(mut inbox) = try_lock(&self.inbox) else { return Ok(()) };
         if inbox.linger(patience, is_done, |offer| self.answers(offer), each)? == Received::More {

@@ -6,7 +6,6 @@
 use super::api::{Action, Batch, Evidence, OfferId, Payload, Placement, TaskId, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::life::{Assignment, Claim, Life};
-use super::pace::AHEAD;
 use super::queue::Rank;
 use super::tasks::Place;
 use super::timers::Timer;
@@ -16,6 +15,7 @@ impl<P: Payload> Scheduler<P> {
     /// Once idle workers have been given what there is: busy ones are given what is left, or those that are still idle
     /// what lies with the busy ones.
     pub(super) fn look_ahead(&mut self, turn: &mut Turn<'_, P>) {
+        self.suspect(turn);
         let idle = self.free_worker().is_some();
         if idle && self.workers.ahead() > 0 {
             self.share(turn);
@@ -46,7 +46,7 @@ impl<P: Payload> Scheduler<P> {
         let mut hungry = false;
         // As many as can are left for the workers that are starting.
         while self.queue.len() > tally.starting as usize
-            && let Some(id) = self.queue.first()
+            && let Some(id) = self.queue.first_ahead()
             && let Some(task) = self.tasks.get(&id)
         {
             if task.is_overdue(turn.now) {
@@ -64,7 +64,7 @@ impl<P: Payload> Scheduler<P> {
             if !hungry {
                 return;
             }
-            self.queue.pop();
+            self.queue.lend();
             self.offer_ahead(worker, id, turn);
         }
     }
@@ -77,7 +77,7 @@ impl<P: Payload> Scheduler<P> {
             let in_hand = 1 + worker.ahead.len();
             let last_one = max_tasks.is_some_and(|max| in_hand >= max.saturating_sub(worker.tasks_done) as usize);
             // Behind one that has turned out long is no good place; but who names a number is to have it.
-            let slow = batch == Batch::Auto && turn.now > first.since.after(AHEAD);
+            let slow = batch == Batch::Auto && first.is_slow(turn.now);
             let last = worker.ahead.back();
             worker.placement == Placement::Shared
                 && in_hand < depth
@@ -100,7 +100,8 @@ impl<P: Payload> Scheduler<P> {
         };
         task.has_waited(turn.now);
         task.place = Place::Assigned(worker);
-        self.workers.push_ahead(worker, Assignment::new(id, offer, task.rank, turn.now));
+        let held = Assignment::new(id, offer, task.rank, task.options.batch, turn.now);
+        self.workers.push_ahead(worker, held);
         turn.act(Action::Offer { worker, offer, task: id });
     }
 

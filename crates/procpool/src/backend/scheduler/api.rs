@@ -145,11 +145,11 @@ pub(crate) struct Deadline {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Batch {
     /// It goes to an idle worker.
-    #[default]
     One,
     /// At most so many.
     UpTo(u32),
     /// As many as recent service times make worth while.
+    #[default]
     Auto,
 }
 

@@ -165,7 +165,31 @@ impl<P: Payload> Scheduler<P> {
     /// Tells a fact, and appends what is to be done about it. Facts about workers, tasks and offers that are no more
     /// are ignored: they crossed with the decision that ended them.
     pub(crate) fn handle(&mut self, event: Event<P>, now: Now, actions: &mut Vec<Action<P>>) {
+        self.handle_some(&mut std::iter::once(event), now, actions);
+    }
+
+    /// The same for facts that were learnt together; what follows from them is looked at once. Takes no more of them than
+    /// up to the first that asks for anything but to be told: the others may be about what is to be done.
+    pub(crate) fn handle_some(
+        &mut self,
+        events: &mut impl Iterator<Item = Event<P>>,
+        now: Now,
+        actions: &mut Vec<Action<P>>,
+    ) {
         let turn = &mut Turn { now, actions };
+        for event in events {
+            let known = turn.actions.len();
+            self.learn(event, turn);
+            let is_news = |action: &Action<P>| matches!(action, Action::Resolve { .. } | Action::Tell(_));
+            if !turn.actions.iter().skip(known).all(is_news) {
+                break;
+            }
+        }
+        self.pace.settle();
+        self.settle(turn);
+    }
+
+    fn learn(&mut self, event: Event<P>, turn: &mut Turn<'_, P>) {
         match event {
             Event::Cancel { task, why } => self.cancel(task, why, turn),
             Event::Spawned { worker } => self.spawned(worker, turn),
@@ -186,12 +210,11 @@ impl<P: Payload> Scheduler<P> {
                 }
             }
             Event::Tick => {
-                while let Some(timer) = self.timers.pop_due(now) {
+                while let Some(timer) = self.timers.pop_due(turn.now) {
                     self.fire(timer, turn);
                 }
             }
         }
-        self.settle(turn);
     }
 
     fn fire(&mut self, timer: Timer, turn: &mut Turn<'_, P>) {
@@ -215,6 +238,7 @@ impl<P: Payload> Scheduler<P> {
 
     /// Derives from the state what is to be done next. Cheap when there is nothing.
     fn settle(&mut self, turn: &mut Turn<'_, P>) {
+        self.queue.set_ahead(self.workers.ahead());
         while let Some(worker) = self.free_worker() {
             let Some(task) = self.queue.pop() else { break };
             if !self.outwaited(task, turn) {

@@ -27,7 +27,7 @@ impl<P: Payload> Scheduler<P> {
         task.has_waited(turn.now);
         task.place = Place::Assigned(worker);
         let run_limit = task.options.run_limit;
-        let held = Assignment::new(id, offer, task.rank, turn.now);
+        let held = Assignment::new(id, offer, task.rank, task.options.batch, turn.now);
         self.workers.change(worker, turn.now, |_| (Life::Busy(held), ()));
         if let Some(limit) = run_limit {
             // It cannot be claimed before now, so nothing has to be looked at sooner.
@@ -144,6 +144,12 @@ impl<P: Payload> Scheduler<P> {
             return self.evidence_ahead(worker, offer, evidence, turn);
         }
         held.watched = false;
+        if std::mem::take(&mut held.suspected) {
+            self.relieve(worker, evidence, turn);
+        }
+        let Some((held, _)) = self.held(worker) else {
+            return;
+        };
         match (held.claim, evidence) {
             (Claim::Unknown, Evidence::Offered { since }) => {
                 held.since = held.since.max(since.min(turn.now));

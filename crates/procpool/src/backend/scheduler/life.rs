@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::api::{Began, CancelReason, Evidence, Now, OfferId, TaskId};
+use super::api::{Batch, Began, CancelReason, Evidence, Now, OfferId, TaskId};
+use super::pace::AHEAD;
 use super::queue::Rank;
 
 /// What a worker is doing. Transitions consume the old state, so that an offer can neither be forgotten nor be held
@@ -56,6 +57,8 @@ pub(super) struct Assignment {
     pub(super) task: TaskId,
     pub(super) offer: OfferId,
     pub(super) rank: Rank,
+    /// How far ahead it may be given.
+    pub(super) batch: Batch,
     /// When it was offered, or came to be the first in its worker's hand, or when its bytes last moved.
     pub(super) since: Now,
     /// What is known of its claim.
@@ -64,6 +67,8 @@ pub(super) struct Assignment {
     pub(super) revoking: bool,
     /// An `Inspect` for the claim watch is under way: no second one is needed.
     pub(super) watched: bool,
+    /// An `Inspect` is under way that is to tell whether it holds up what lies behind it.
+    pub(super) suspected: bool,
     /// It was not claimed in time: once the offer is withdrawn, the worker goes.
     pub(super) silent: bool,
     /// Ends the task if it turns out that it is not claimed; forgotten if it is.
@@ -122,15 +127,17 @@ pub(super) enum Stage {
 }
 
 impl Assignment {
-    pub(super) fn new(task: TaskId, offer: OfferId, rank: Rank, since: Now) -> Self {
+    pub(super) fn new(id: TaskId, offer: OfferId, rank: Rank, batch: Batch, since: Now) -> Self {
         Assignment {
-            task,
+            task: id,
             offer,
             rank,
+            batch,
             since,
             claim: Claim::Unknown,
             revoking: false,
             watched: false,
+            suspected: false,
             silent: false,
             withdraw: None,
             stop: None,
@@ -153,6 +160,11 @@ impl Assignment {
     /// Whether it may be taken back for the pool's own reasons: nobody has asked about it yet.
     pub(super) fn is_free(&self) -> bool {
         self.claim == Claim::Unknown && !self.revoking
+    }
+
+    /// Whether its turn came so long ago that others had better not wait behind it.
+    pub(super) fn is_slow(&self, now: Now) -> bool {
+        now > self.since.after(AHEAD)
     }
 
     /// Whether the claim watch has to look at it by itself.

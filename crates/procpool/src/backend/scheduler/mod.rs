@@ -10,6 +10,7 @@ mod handover;
 mod life;
 mod pace;
 mod queue;
+mod relief;
 mod reservations;
 mod staffing;
 mod starts;

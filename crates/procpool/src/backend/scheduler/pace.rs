@@ -17,14 +17,28 @@ const WEIGHT: u32 = 3;
 pub(super) struct Pace {
     /// In nanoseconds; `None` while nothing is known.
     mean: Option<u64>,
+    /// Answers that were read together, and what they took together: one after the other they seem to take all or
+    /// nothing.
+    together: (u32, u64),
 }
 
 impl Pace {
     /// One more was answered, so long after its turn had come.
     pub(super) fn took(&mut self, time: Duration) {
+        let (count, total) = self.together;
         // At most ten million, so it fits.
         let time = time.min(MOST).as_nanos() as u64;
-        self.mean = Some(self.mean.map_or(time, |mean| mean - (mean >> WEIGHT) + (time >> WEIGHT)));
+        self.together = (count.saturating_add(1), total.saturating_add(time));
+    }
+
+    /// There are no more that were read with those.
+    pub(super) fn settle(&mut self) {
+        let (count, total) = std::mem::take(&mut self.together);
+        let Some(time) = total.checked_div(u64::from(count)) else { return };
+        // After so many of one kind nothing else counts.
+        for _ in 0..count.min(8 << WEIGHT) {
+            self.mean = Some(self.mean.map_or(time, |mean| mean - (mean >> WEIGHT) + (time >> WEIGHT)));
+        }
     }
 
     /// How many a worker may have in hand, the one that it runs included: 1 while nothing is known, and where tasks take
@@ -40,12 +54,17 @@ impl Pace {
 mod tests {
     use super::*;
 
+    fn took(pace: &mut Pace, micros: u64) {
+        pace.took(Duration::from_micros(micros));
+        pace.settle();
+    }
+
     #[test]
     fn the_depth_bridges_the_same_time_whatever_tasks_take() {
         let mut pace = Pace::default();
         assert_eq!(pace.depth(64), 1);
         for (time, depth) in [(3_000, 1), (900, 3), (95, 22), (48, 42), (0, 64)] {
-            (0..100).for_each(|_| pace.took(Duration::from_micros(time)));
+            (0..100).for_each(|_| took(&mut pace, time));
             assert_eq!(pace.depth(64), depth, "{time} µs");
         }
     }
@@ -53,11 +72,23 @@ mod tests {
     #[test]
     fn one_long_task_is_soon_forgotten() {
         let mut pace = Pace::default();
-        (0..100).for_each(|_| pace.took(Duration::from_micros(2)));
-        pace.took(Duration::from_secs(3600));
+        (0..100).for_each(|_| took(&mut pace, 2));
+        took(&mut pace, 3_600_000_000);
         assert_eq!(pace.depth(64), 2);
-        (0..32).for_each(|_| pace.took(Duration::from_micros(2)));
+        (0..32).for_each(|_| took(&mut pace, 2));
         assert_eq!(pace.depth(64), 64);
         assert_eq!(pace.depth(1), 1);
+    }
+
+    #[test]
+    fn answers_that_are_read_together_share_the_time() {
+        let (mut one_by_one, mut together) = (Pace::default(), Pace::default());
+        for _ in 0..10 {
+            together.took(Duration::from_millis(1));
+            (0..9).for_each(|_| together.took(Duration::ZERO));
+            together.settle();
+            (0..10).for_each(|_| took(&mut one_by_one, 100));
+        }
+        assert_eq!(together.depth(64), one_by_one.depth(64));
     }
 }

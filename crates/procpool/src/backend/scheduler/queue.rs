@@ -34,6 +34,8 @@ pub(super) struct Queue {
     /// Bookings that have got their place and have not been told.
     granted: VecDeque<ReservationId>,
     reserved: usize,
+    /// How many lie behind another in a worker's hand: they wait as well, and keep their places.
+    ahead: usize,
     limit: usize,
     waiting_limit: usize,
     /// Nanoseconds for one level of priority.
@@ -57,6 +59,7 @@ impl Queue {
             bookings: BTreeMap::new(),
             granted: VecDeque::new(),
             reserved: 0,
+            ahead: 0,
             limit: config.queue_limit,
             waiting_limit: config.waiting_limit,
             // A `Duration` has less than 94 bits of nanoseconds and a priority 31: their product fits, too.
@@ -73,7 +76,7 @@ impl Queue {
     }
 
     fn has_place(&self) -> bool {
-        self.ready.len() + self.reserved < self.limit
+        self.ready.len() + self.reserved + self.ahead < self.limit
     }
 
     /// Takes a place for a task that is yet to come; false if there is none.
@@ -149,6 +152,18 @@ impl Queue {
         Some(task)
     }
 
+    /// Takes out the task that [`first_ahead`](Self::first_ahead) gives. It takes its place along.
+    pub(super) fn lend(&mut self) {
+        let next = if self.is_line_next() { &mut self.waiting } else { &mut self.ready };
+        self.ahead += usize::from(next.pop_first().is_some());
+    }
+
+    /// So many lie in hands behind others now.
+    pub(super) fn set_ahead(&mut self, ahead: usize) {
+        self.ahead = ahead;
+        self.promote();
+    }
+
     fn is_line_next(&self) -> bool {
         let booking = self.bookings.first_key_value().map(|(rank, _)| rank);
         match (self.ready.first_key_value(), self.waiting.first_key_value()) {
@@ -164,6 +179,15 @@ impl Queue {
     pub(super) fn first(&self) -> Option<TaskId> {
         let next = if self.is_line_next() { &self.waiting } else { &self.ready };
         next.first_key_value().map(|(_, &task)| task)
+    }
+
+    /// The next one that a worker may be given ahead. A reservation that comes before it has only a place to wait for,
+    /// which no worker is given ahead with: so that it is had some day, nobody passes it.
+    pub(super) fn first_ahead(&self) -> Option<TaskId> {
+        let passes = |booking: &Rank| {
+            self.is_line_next() && self.waiting.first_key_value().is_some_and(|(task, _)| booking < task)
+        };
+        if self.bookings.first_key_value().is_some_and(|(booking, _)| passes(booking)) { None } else { self.first() }
     }
 
     /// Forgets one task, wherever it stands.

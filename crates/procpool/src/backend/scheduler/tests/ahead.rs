@@ -284,3 +284,42 @@ fn a_worker_that_is_worn_gives_back_what_it_has_not_begun() {
     assert_eq!(pool.reply(w(0)), ["t1 replied", "retire 0.0", "spawn 1.0 Shared"]);
     assert_eq!(pool.ready(w(1)), ["offer 1.0 t2", "offer 1.0 t3", "offer 1.0 t4"]);
 }
+
+/// Behaviours 18 and 25.
+#[test]
+fn what_lies_behind_a_task_that_turns_out_long_goes_back_to_the_head_of_the_queue() {
+    let mut pool = Puppet::with_workers(2, config(2));
+    // All are known to be short, until one is not.
+    for _ in 0..2 {
+        pool.submit(AUTO);
+    }
+    pool.reply(w(0));
+    pool.reply(w(1));
+    for _ in 0..4 {
+        pool.submit(AUTO);
+    }
+    let (stuck, running) = (pool.tasks_of(w(0)), pool.tasks_of(w(1)));
+    assert_eq!((stuck.len(), running.len()), (2, 2));
+    pool.now = pool.now.after(ms(3));
+    // The other one is slow in being heard, and the page says so.
+    assert_eq!(pool.submit(AUTO), ["inspect 0.0", "inspect 1.0"]);
+    assert_eq!(pool.evidence(w(1), Evidence::Done), NOTHING);
+    assert_eq!(pool.evidence(w(0), pool.claimed()), ["revoke 0.0"]);
+    assert_eq!(pool.evidence_of(w(0), stuck[1], Evidence::Revoked), NOTHING);
+    // Before all that came after it.
+    let told = pool.reply(w(1));
+    assert_eq!(told[0], format!("t{} replied", running[0]));
+    assert_eq!(pool.tasks_of(w(0)), [stuck[0]]);
+}
+
+#[test]
+fn a_task_behind_another_keeps_its_place_in_the_queue() {
+    let mut pool = Puppet::with_workers(1, SchedulerConfig { queue_limit: 3, waiting_limit: 0, ..config(1) });
+    for _ in 0..4 {
+        pool.submit(SOME);
+    }
+    assert_eq!(pool.tasks_of(w(0)), [1, 2, 3, 4]);
+    assert_eq!(pool.submit(SOME), ["t5 queue full"]);
+    assert_eq!(pool.reply(w(0)), ["t1 replied"]);
+    assert_eq!(pool.submit(SOME), ["offer 0.0 t6"]);
+}

@@ -277,6 +277,7 @@ impl World {
         }
     }
 
+    /// The others of its answers that have arrived by now are read with it.
     pub(super) fn answer(&mut self, worker: WorkerId, offer: OfferId, task: TaskId) {
         let record = self.ledger.workers.get_mut(&worker).unwrap();
         if record.gone {
@@ -287,12 +288,30 @@ impl World {
             record.worn = true;
             self.tell(Event::Worn { worker });
         }
-        let record = self.ledger.workers.get_mut(&worker).unwrap();
-        if record.held.first() == Some(&(offer, task)) {
-            record.stopping = false;
+        let mut answers = vec![(offer, task)];
+        let until = (self.now, u64::MAX);
+        self.agenda.retain(|&at, (from, what)| match what {
+            Happening::Answer(offer, task) if at <= until && *from == worker => {
+                answers.push((*offer, *task));
+                false
+            }
+            _ => true,
+        });
+        let mut answers = answers.into_iter().peekable();
+        while answers.peek().is_some() {
+            let ledger = &mut self.ledger;
+            let mut events = answers.by_ref().map(|(offer, task)| {
+                let record = ledger.workers.get_mut(&worker).unwrap();
+                if record.held.first() == Some(&(offer, task)) {
+                    record.stopping = false;
+                }
+                record.held.retain(|held| *held != (offer, task));
+                Event::Replied { worker, offer, reply: (task, offer) }
+            });
+            self.scheduler.handle_some(&mut events, self.now, &mut self.actions);
+            self.note(|| format!("answers of {worker:?}, from {offer:?}"));
+            self.after_event();
         }
-        record.held.retain(|held| *held != (offer, task));
-        self.tell(Event::Replied { worker, offer, reply: (task, offer) });
     }
 
     /// Something out of order: late, doubled, or about somebody who never was.
