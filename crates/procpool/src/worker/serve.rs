@@ -13,6 +13,7 @@ use crate::current::{self, Running};
 use crate::queue;
 use crate::queue::client::Side;
 use crate::queue::travel::Carried;
+use crate::sys::fork::Original;
 use crate::sys::process;
 use crate::task::{Code, CodeName, Fault, Naming, WireEntry, state, store};
 use crate::wire::frame::Kind;
@@ -32,14 +33,14 @@ struct Worker {
     max_message: u64,
     reply: Vec<u8>,
     /// This process, and none that was forked from it.
-    pid: u32,
+    original: Original,
 }
 
 /// Runs the initialiser, then tasks until the parent says that it is enough.
 pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
     let Setup { name, max_message, init, exit, exe, .. } = setup;
     let naming = if exe.is_some() { Naming::ByPlace } else { Naming::ByName };
-    let mut worker = Worker { link, page, naming, max_message, reply: Vec::new(), pid: std::process::id() };
+    let mut worker = Worker { link, page, naming, max_message, reply: Vec::new(), original: Original::here() };
     worker.initialise(init);
     loop {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
@@ -119,7 +120,7 @@ impl Worker {
         let outcome = outcome.and_then(|code| self.call(&code, arguments));
         // A task may have forked, and a child that returns from the task gets here, too. It has the socket, where its
         // answer would be a second one, and the next task's bytes half its own.
-        if std::process::id() != self.pid {
+        if !self.original.is_here() {
             process::leave();
         }
         // What a task has printed is out before its caller hears of it. Nobody to print to is no reason to fail.
