@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use crate::sys::socket::Target;
 use crate::sys::{poll, socket, stdio};
-use crate::wire::frame::{Assembler, Fragments, Kind, Message};
+use crate::wire::frame::{Assembler, Fragments, Kind, Message, Wanted};
 use crate::wire::message::Setup;
 
 /// How much of the set-up is read at a time.
@@ -78,7 +79,12 @@ impl Link {
             if let Some(message) = self.assembler.push(&mut self.buffer)? {
                 return Ok(message);
             }
-            if socket::recv_blocking(&*self.socket, &mut self.buffer)? == 0 {
+            let mut target = match self.assembler.wanted(self.buffer.len())? {
+                Wanted::Anything => Target::Buffer(&mut self.buffer),
+                Wanted::Exactly(count) => Target::Some(&mut self.buffer, count),
+                Wanted::Here(value, most) => Target::Value(value, most),
+            };
+            if socket::recv_blocking(&*self.socket, &mut target)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -86,8 +92,17 @@ impl Link {
 
     /// Writes a whole message. When this returns, nothing of it is left in this process.
     pub(super) fn send(&self, kind: Kind, id: u64, body: &[u8]) -> io::Result<()> {
-        Fragments::new(kind, id, body.len()).try_for_each(|(prefix, range)| {
-            socket::send_all(&*self.socket, &mut [IoSlice::new(&prefix), IoSlice::new(&body[range])])
+        self.send_with(kind, id, body, &[])
+    }
+
+    /// The same for a message of which a part is apart.
+    pub(super) fn send_with(&self, kind: Kind, id: u64, body: &[u8], apart: &[u8]) -> io::Result<()> {
+        let split = body.len();
+        Fragments::new(kind, id, split + apart.len(), apart.len()).try_for_each(|(prefix, range)| {
+            let (start, end) = (range.start, range.end);
+            let body = &body[start.min(split)..end.min(split)];
+            let apart = &apart[start.max(split) - split..end.max(split) - split];
+            socket::send_all(&*self.socket, &mut [IoSlice::new(&prefix), IoSlice::new(body), IoSlice::new(apart)])
         })
     }
 }

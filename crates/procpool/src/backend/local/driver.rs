@@ -61,6 +61,9 @@ impl Receiver {
 
     fn understand(&self, link: &Arc<Link>, message: Message) -> Result<(), String> {
         let worker = link.worker;
+        if !message.apart.is_empty() && message.kind != Kind::Reply {
+            return Err("it broke the protocol: a message came in parts that never does".to_owned());
+        }
         match message.kind {
             Kind::Hello => {
                 link.greet();
@@ -74,7 +77,7 @@ impl Receiver {
                 // Only now: a state is not made in a worker whose initialiser failed.
                 if let Some(state) = self.state.as_ref().filter(|_| step == INIT_STEP) {
                     let (head, body) = (state.entry().to_bytes(), state.arguments().clone());
-                    link.push(Order::Send(Outgoing { kind: Kind::State, id: 0, head, body }));
+                    link.push(Order::Send(Outgoing { head, body, ..Outgoing::new(Kind::State, 0) }));
                     link.flush();
                     return Ok(());
                 }
@@ -88,8 +91,8 @@ impl Receiver {
             }
             Kind::Reply => {
                 settle(link);
-                let mut reply =
-                    ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
+                let mut reply = ReplyBody::decode_with(message.body, message.apart)
+                    .map_err(|fault| format!("its answer makes no sense: {fault}"))?;
                 if reply.is_last() {
                     self.engine.handle(Event::Worn { worker });
                 }

@@ -21,9 +21,10 @@ use crate::backend::scheduler::{OfferId, WorkerId};
 use crate::backend::worker_name;
 use crate::panics;
 use crate::sync::{lock, try_lock};
+use crate::sys::socket::Target;
 use crate::sys::{clock, socket};
 use crate::task::blob::{Blob, Holder, Known};
-use crate::wire::frame::{Assembler, Kind, Message};
+use crate::wire::frame::{Assembler, Kind, Message, Wanted};
 use crate::wire::message::MESSAGE_OVERHEAD;
 use crate::wire::page::ParentPage;
 
@@ -235,7 +236,16 @@ impl Link {
             return Ok(Received::Ended);
         }
         for _ in 0..READS {
-            match socket::recv_into(&self.socket, buffer) {
+            let mut target = match assembler.wanted(buffer.len()) {
+                Ok(Wanted::Anything) => Target::Buffer(buffer),
+                Ok(Wanted::Exactly(count)) => Target::Some(buffer, count),
+                Ok(Wanted::Here(value, most)) => Target::Value(value, most),
+                Err(fault) => {
+                    *ended = true;
+                    return Err(format!("it cannot be heard: {fault}"));
+                }
+            };
+            match socket::recv_into(&self.socket, &mut target) {
                 Ok(0) => {
                     *ended = true;
                     return Ok(Received::Ended);
@@ -273,8 +283,8 @@ impl Link {
     /// Sends a value that a task will name, unless the worker has it.
     pub(super) fn share(self: &Arc<Self>, blob: &Blob) {
         if self.known.learn(blob, || Arc::downgrade(self) as Weak<dyn Holder>) {
-            let (id, body) = (blob.key(), blob.bytes().clone());
-            self.push(Order::Send(Outgoing { kind: Kind::Shared, id, head: Vec::new(), body }));
+            let body = blob.bytes().clone();
+            self.push(Order::Send(Outgoing { body, ..Outgoing::new(Kind::Shared, blob.key()) }));
         }
     }
 
@@ -360,7 +370,7 @@ mod tests {
             let mut outcome = Ok(());
             for id in 0..ROUNDS {
                 let body = vec![7; LEN].into();
-                link.push(Order::Send(Outgoing { kind: Kind::Task, id, head: Vec::new(), body }));
+                link.push(Order::Send(Outgoing { body, ..Outgoing::new(Kind::Task, id) }));
                 link.flush();
                 outcome = worker.read_exact(&mut vec![0; PAYLOAD + PAYLOAD.div_ceil(MAX_FRAGMENT) * HEADER_LEN]);
                 if outcome.is_err() {

@@ -12,6 +12,7 @@ use crate::entry;
 use crate::sys::poll::{Poller, Token};
 use crate::sys::process::{self, Child, EnvChanges, ExitFacts, Stream, WorkerCommand};
 use crate::sys::socket;
+use crate::sys::socket::Target;
 use crate::task::{Parts, Ship, codec, map_parts};
 use crate::wire::frame::{Assembler, Fragments, Kind, Message};
 use crate::wire::message::{
@@ -89,7 +90,7 @@ impl Parent {
             exe: Some(exe),
         };
         let body = setup.encode().unwrap();
-        let (prefix, range) = Fragments::new(Kind::Setup, 0, body.len()).next().unwrap();
+        let (prefix, range) = Fragments::new(Kind::Setup, 0, body.len(), 0).next().unwrap();
         let slices = [IoSlice::new(&prefix), IoSlice::new(&body[range])];
         let passengers = [fd.as_fd(), their_queues.as_fd()];
         assert_eq!(socket::send_with_fds(&socket, &slices, &passengers).unwrap(), prefix.len() + body.len());
@@ -124,7 +125,7 @@ impl Parent {
                 return Some(message);
             }
             wait(self.socket.as_ref().unwrap().as_fd());
-            match socket::recv_into(self.socket.as_ref().unwrap(), &mut self.buffer) {
+            match socket::recv_into(self.socket.as_ref().unwrap(), &mut Target::Buffer(&mut self.buffer)) {
                 Ok(0) => return None,
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
@@ -142,7 +143,7 @@ impl Parent {
     }
 
     pub(super) fn send(&self, kind: Kind, id: u64, body: &[u8]) {
-        for (prefix, range) in Fragments::new(kind, id, body.len()) {
+        for (prefix, range) in Fragments::new(kind, id, body.len(), 0) {
             socket::send_all(self.socket(), &mut [IoSlice::new(&prefix), IoSlice::new(&body[range])]).unwrap();
         }
     }
