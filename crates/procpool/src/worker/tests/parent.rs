@@ -13,7 +13,7 @@ use crate::sys::poll::{Poller, Token};
 use crate::sys::process::{self, Child, EnvChanges, ExitFacts, Stream, WorkerCommand};
 use crate::sys::socket;
 use crate::sys::socket::Target;
-use crate::task::{Parts, Ship, codec, map_parts};
+use crate::task::{Parts, Ship, apart, codec, map_parts};
 use crate::wire::frame::{Assembler, Fragments, Kind, Message};
 use crate::wire::message::{
     EncodedJob, ExeIdentity, Hello, MESSAGE_OVERHEAD, PROTOCOL, ReplyBody, Setup, SignalPolicy, task_head,
@@ -143,8 +143,13 @@ impl Parent {
     }
 
     pub(super) fn send(&self, kind: Kind, id: u64, body: &[u8]) {
-        for (prefix, range) in Fragments::new(kind, id, body.len(), 0) {
-            socket::send_all(self.socket(), &mut [IoSlice::new(&prefix), IoSlice::new(&body[range])]).unwrap();
+        self.send_with(kind, id, body, &[]);
+    }
+
+    fn send_with(&self, kind: Kind, id: u64, body: &[u8], apart: &[u8]) {
+        let all = [body, apart].concat();
+        for (prefix, range) in Fragments::new(kind, id, all.len(), apart.len()) {
+            socket::send_all(self.socket(), &mut [IoSlice::new(&prefix), IoSlice::new(&all[range])]).unwrap();
         }
     }
 
@@ -152,8 +157,9 @@ impl Parent {
     pub(super) fn send_task<A: Ship, R: Ship>(&self, offer: OfferId, function: fn(A) -> R, item: A) {
         let parts = map_parts(function, item);
         let mut body = task_head(&parts.entry.to_wire().unwrap().into(), 1, offer.0 + 1000, "test");
-        parts.arguments.encode(&mut body).unwrap();
-        self.send(Kind::Task, offer.0, &body);
+        let (encoded, apart) = apart::leaving(|| parts.arguments.encode(&mut body));
+        encoded.unwrap();
+        self.send_with(Kind::Task, offer.0, &body, &apart);
     }
 
     /// Offers and sends.
@@ -166,7 +172,7 @@ impl Parent {
     pub(super) fn reply(&mut self, offer: OfferId) -> ReplyBody {
         let message = self.receive();
         assert_eq!((message.kind, message.id), (Kind::Reply, offer.0));
-        ReplyBody::decode(message.body).unwrap()
+        ReplyBody::decode_with(message.body, message.apart).unwrap()
     }
 
     pub(super) fn call<A: Ship, R: Ship>(&mut self, function: fn(A) -> R, item: A) -> ReplyBody {
@@ -177,6 +183,7 @@ impl Parent {
     pub(super) fn value<A: Ship, R: Ship>(&mut self, function: fn(A) -> R, item: A) -> R {
         match self.call(function, item) {
             ReplyBody::Value(value) => decode(&value),
+            ReplyBody::Apart { value, apart } => apart::coming(apart, || codec::decode_received(&value)).0.unwrap(),
             other => panic!("{other:?}"),
         }
     }
