@@ -174,9 +174,9 @@ impl Tally {
 /// Tells tracing how a task ended. Values and failures have the same fields, so that filters can be written once.
 pub(super) fn trace(task: TaskId, job: &Submission, outcome: &Outcome) {
     match outcome {
-        Ok(Answer { value, attempts, .. }) => tracing::trace!(
+        Ok(Answer { value, apart, attempts, .. }) => tracing::trace!(
             target: "procpool::task", parent: &job.span,
-            task = task.0, name = job.name.as_str(), outcome = "value", attempts, bytes = value.len(), "task ended"
+            task = task.0, name = job.name.as_str(), outcome = "value", attempts, bytes = value.len() + apart.len(), "task ended"
         ),
         Err(error) => tracing::debug!(
             target: "procpool::task", parent: &job.span,
