@@ -15,7 +15,7 @@ use crate::panics;
 use crate::queue::client::Side;
 use crate::queue::travel;
 use crate::sys::process;
-use crate::task::{CodeName, Entry, InitOutput, Job, Naming, Parts};
+use crate::task::{CodeName, Entry, InitOutput, Job, Naming, Parts, apart};
 use crate::wire::message::{EncodedJob, ReplyBody, Setup};
 
 /// The most workers a pool can have.
@@ -183,7 +183,7 @@ impl Hook {
         let (encoded, handles) = travel::collecting(|| arguments.encode(&mut bytes));
         encoded.map_err(|error| wrong(&error))?;
         let judge = move |reply| match failure(reply) {
-            Ok((value, _carried)) => match decode(&value) {
+            Ok((value, apart, _carried)) => match apart::coming(apart, || decode(&value)).0 {
                 Ok(output) => output.into_result(),
                 Err(error) => Err(format!("its result: {error}")),
             },

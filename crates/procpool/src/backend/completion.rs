@@ -19,6 +19,8 @@ pub(crate) type Outcome = Result<Answer, RunError>;
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) value: Bytes,
+    /// What came apart from it.
+    pub(crate) apart: Vec<u8>,
     /// What keeps the handles in it alive.
     pub(crate) carried: Option<Carried>,
     /// How many attempts it took.

@@ -32,6 +32,8 @@ pub(crate) struct Submission {
     pub(crate) entry: CodeName,
     /// Kept until the task is over, since it may be handed out again.
     pub(crate) arguments: Bytes,
+    /// What leaves apart from them.
+    pub(crate) apart: Bytes,
     /// The values that the arguments name, alive for as long.
     pub(crate) shared: Vec<Arc<Blob>>,
     /// The handles of queues that the arguments name: for as long, too, so that no attempt finds a queue gone.

@@ -21,7 +21,7 @@ pub(super) fn outcome(
     let (kind, started, facts) = match resolution {
         Resolution::Replied { worker, reply } => {
             match failure(reply) {
-                Ok((value, carried)) => return Ok(Answer { value, carried, attempts }),
+                Ok((value, apart, carried)) => return Ok(Answer { value, apart, carried, attempts }),
                 Err(failure) => {
                     let Failure { kind, detail, panic } = *failure;
                     let worker = Facts { worker: Some(worker_name(worker)), pid: pid(worker), ..Facts::default() };
@@ -101,11 +101,12 @@ pub(crate) struct Failure {
     pub(crate) panic: Option<PanicReport>,
 }
 
-/// A value and what keeps its handles, or what kind of failure the worker told of.
-pub(crate) fn failure(reply: ReplyBody) -> Result<(Bytes, Option<Carried>), Box<Failure>> {
+/// A value, what came apart from it, and what keeps its handles; or what kind of failure the worker told of.
+pub(crate) fn failure(reply: ReplyBody) -> Result<(Bytes, Vec<u8>, Option<Carried>), Box<Failure>> {
     let (kind, detail, panic) = match reply {
-        ReplyBody::Value(bytes) => return Ok((bytes, None)),
-        ReplyBody::Carrying { value, carried } => return Ok((value, Some(carried))),
+        ReplyBody::Value(bytes) => return Ok((bytes, Vec::new(), None)),
+        ReplyBody::Apart { value, apart } => return Ok((value, apart, None)),
+        ReplyBody::Carrying { value, carried } => return Ok((value, Vec::new(), Some(carried))),
         ReplyBody::Panicked(report) => (ErrorKind::Panicked, None, Some(report)),
         ReplyBody::Undecodable(text) => {
             (ErrorKind::Decode, Some(format!("the arguments, in the worker: {text}")), None)
@@ -173,9 +174,9 @@ impl Tally {
 /// Tells tracing how a task ended. Values and failures have the same fields, so that filters can be written once.
 pub(super) fn trace(task: TaskId, job: &Submission, outcome: &Outcome) {
     match outcome {
-        Ok(Answer { value, attempts, .. }) => tracing::trace!(
+        Ok(Answer { value, apart, attempts, .. }) => tracing::trace!(
             target: "procpool::task", parent: &job.span,
-            task = task.0, name = job.name.as_str(), outcome = "value", attempts, bytes = value.len(), "task ended"
+            task = task.0, name = job.name.as_str(), outcome = "value", attempts, bytes = value.len() + apart.len(), "task ended"
         ),
         Err(error) => tracing::debug!(
             target: "procpool::task", parent: &job.span,

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures::future::{Either, select, select_all};
+use serde::de::Error as _;
 use tokio_util::sync::CancellationToken;
 
 use super::run::{Due, RunOptions};
@@ -15,7 +16,7 @@ use crate::process::Watch;
 use crate::queue::travel;
 use crate::task::blob::collecting;
 use crate::task::codec::CodecError;
-use crate::task::{Parts, TaskName};
+use crate::task::{Parts, TaskName, apart};
 
 /// A task that has been handed over.
 pub(crate) struct Ticket<R> {
@@ -51,12 +52,13 @@ pub(crate) fn submit<R>(
         failed(ErrorKind::UnknownCode, Facts { detail, source: Some(error.into()), ..Facts::default() })
     })?;
     let mut bytes = Vec::new();
-    let ((encoded, shared), handles) = travel::collecting(|| collecting(|| arguments.encode(&mut bytes)));
+    let (((encoded, apart), shared), handles) =
+        travel::collecting(|| collecting(|| apart::leaving(|| arguments.encode(&mut bytes))));
     encoded.map_err(|error| {
         let detail = Some(format!("the arguments: {error}"));
         failed(ErrorKind::Encode, Facts { detail, source: Some(error.into()), ..Facts::default() })
     })?;
-    let (len, limit) = (bytes.len() as u64, backend.max_message());
+    let (len, limit) = ((bytes.len() + apart.len()) as u64, backend.max_message());
     if len > limit {
         let detail = Some(format!("the arguments take {len} bytes, max_message is {limit}"));
         return Err(failed(ErrorKind::TooLarge, Facts { detail, ..Facts::default() }));
@@ -75,6 +77,7 @@ pub(crate) fn submit<R>(
         name: name.clone(),
         entry,
         arguments: bytes.into(),
+        apart,
         shared,
         handles,
         completer,
@@ -119,10 +122,12 @@ impl<R> Ticket<R> {
             self.backend.linger(self.task, &|| self.completion.is_done());
         }
         let outcome = std::task::ready!(self.completion.poll_take(context));
-        Poll::Ready(outcome.and_then(|Answer { value, carried, attempts }| {
+        Poll::Ready(outcome.and_then(|Answer { value, apart, carried, attempts }| {
             // The handles in it are others' until it has been decoded, or could not be.
             let _carried = carried;
-            (self.decode)(&value).map_err(|error| {
+            let (decoded, used) = apart::coming(apart, || (self.decode)(&value));
+            let stray = || CodecError::custom("a part of it belongs to no value");
+            decoded.and_then(|result| if used { Ok(result) } else { Err(stray()) }).map_err(|error| {
                 let detail = Some(format!("the result: {error}"));
                 let facts = Facts { detail, attempts, source: Some(error.into()), ..Facts::default() };
                 RunError::new(ErrorKind::Decode, Started::Yes, named(&self.name, facts))

@@ -6,6 +6,7 @@
 //! `&[u8]`: only as words that are read and written atomically, each of which may hold anything at any time.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use rustix::fs::{FileType, MemfdFlags, SealFlags};
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 /// What every shared memfd carries before it is passed on.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
@@ -107,6 +108,26 @@ pub(crate) fn low_half(word: &AtomicU64) -> &AtomicU32 {
     unsafe {
         AtomicU32::from_ptr(word.as_ptr().cast())
     }
+}
+
+/// The least memory for which huge pages are asked: two of them, as they come on most machines.
+const HUGE: usize = 4 << 20;
+
+/// Asks for huge pages in memory that is about to be filled, where that is much. Fresh pages of the usual size cost more
+/// than copying into them does (0.7 to 2.5 GB/s against 3 to 18). Best effort: nothing depends on it.
+pub(crate) fn prefer_huge_pages(room: &mut [MaybeUninit<u8>]) {
+    if room.len() < HUGE {
+        return;
+    }
+    let page = rustix::param::page_size();
+    // Whole pages, so that an allocation that is a mapping stays one: a half-advised one could not be grown in place.
+    let before = room.as_ptr().addr() % page;
+    let length = (room.len() + before).next_multiple_of(page);
+    let start = room.as_mut_ptr().wrapping_byte_sub(before);
+    // SAFETY: this piece of advice changes neither contents nor accessibility, whatever lies in these pages; the ones at
+    // the two ends may hold values of others.
+    #[expect(unsafe_code, reason = "advice about memory that is known by its address")]
+    let _ = unsafe { rustix::mm::madvise(start.cast(), length, Advice::LinuxHugepage) };
 }
 
 /// The length of `count` words in bytes. 0 is refused, as the kernel would.

@@ -105,34 +105,44 @@ fn send_message(
     }
 }
 
-/// Appends what has arrived. `Ok(0)` is the end of the stream, `WouldBlock` means nothing is there.
-pub(crate) fn recv_into(socket: impl AsFd, buffer: &mut BytesMut) -> io::Result<usize> {
-    receive(socket.as_fd(), buffer, RecvFlags::DONTWAIT)
+/// Where received bytes go.
+#[derive(Debug)]
+pub(crate) enum Target<'a> {
+    /// To the end of this, as many as there are.
+    Buffer(&'a mut BytesMut),
+    /// To the end of this, at most so many.
+    Some(&'a mut BytesMut, usize),
+    /// To the end of this, which has room for them, at most so many.
+    Value(&'a mut Vec<u8>, usize),
+}
+
+/// Puts what has arrived where it is wanted. `Ok(0)` is the end of the stream, `WouldBlock` means nothing is there.
+pub(crate) fn recv_into(socket: impl AsFd, target: &mut Target<'_>) -> io::Result<usize> {
+    receive(socket.as_fd(), target, RecvFlags::DONTWAIT)
 }
 
 /// Appends what has arrived, waiting for at least one byte. `Ok(0)` is the end of the stream. For the worker's end.
-pub(crate) fn recv_blocking(socket: impl AsFd, buffer: &mut BytesMut) -> io::Result<usize> {
+pub(crate) fn recv_blocking(socket: impl AsFd, target: &mut Target<'_>) -> io::Result<usize> {
     let socket = socket.as_fd();
     loop {
-        match receive(socket, buffer, RecvFlags::empty()) {
+        match receive(socket, target, RecvFlags::empty()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for(socket, PollFlags::IN)?,
             result => return result,
         }
     }
 }
 
-fn receive(socket: BorrowedFd<'_>, buffer: &mut BytesMut, flags: RecvFlags) -> io::Result<usize> {
+fn receive(socket: BorrowedFd<'_>, target: &mut Target<'_>, flags: RecvFlags) -> io::Result<usize> {
+    let (buffer, most) = match target {
+        Target::Buffer(buffer) => (buffer, usize::MAX),
+        Target::Some(buffer, most) => (buffer, *most),
+        Target::Value(value, most) => return receive_value(socket, value, *most, flags),
+    };
     // Ask for room only when little is left, so that a big read buffer is filled before a new one is made.
     if buffer.capacity() - buffer.len() < RECEIVE_ROOM / 4 {
         buffer.reserve(RECEIVE_ROOM);
     }
-    let count = loop {
-        match rustix::net::recv(socket, buffer.spare_capacity_mut(), flags) {
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-            Ok(((filled, _), _)) => break filled.len(),
-        }
-    };
+    let count = receive_room(socket, buffer.spare_capacity_mut(), most, flags)?;
     let length = buffer.len() + count;
     // SAFETY: the kernel has just written `count` bytes at the start of the spare capacity, which follows `len()`.
     #[expect(unsafe_code, reason = "the kernel fills uninitialised memory, which no safe interface of BytesMut knows")]
@@ -140,6 +150,34 @@ fn receive(socket: BorrowedFd<'_>, buffer: &mut BytesMut, flags: RecvFlags) -> i
         buffer.set_len(length);
     }
     Ok(count)
+}
+
+fn receive_value(socket: BorrowedFd<'_>, value: &mut Vec<u8>, most: usize, flags: RecvFlags) -> io::Result<usize> {
+    let count = receive_room(socket, value.spare_capacity_mut(), most, flags)?;
+    let length = value.len() + count;
+    // SAFETY: the kernel has just written `count` bytes at the start of the spare capacity, which follows `len()`.
+    #[expect(unsafe_code, reason = "the kernel fills uninitialised memory, which no safe interface of Vec knows")]
+    unsafe {
+        value.set_len(length);
+    }
+    Ok(count)
+}
+
+/// Fills at most `most` bytes of `room` from its start, and says how many.
+fn receive_room(
+    socket: BorrowedFd<'_>,
+    room: &mut [MaybeUninit<u8>],
+    most: usize,
+    flags: RecvFlags,
+) -> io::Result<usize> {
+    let most = most.min(room.len());
+    loop {
+        match rustix::net::recv(socket, &mut room[..most], flags) {
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok(((filled, _), _)) => return Ok(filled.len()),
+        }
+    }
 }
 
 /// Receives some bytes and the descriptors that may have come with them (close-on-exec), waiting for at least one byte.
@@ -297,7 +335,7 @@ mod tests {
         send(&worker, &[IoSlice::new(b"x")]).unwrap();
         assert_eq!((peek(&parent), peek(&parent)), (Input::Bytes, Input::Bytes));
         drop(worker);
-        assert_eq!(recv_into(&parent, &mut BytesMut::new()).unwrap(), 1);
+        assert_eq!(recv_into(&parent, &mut Target::Buffer(&mut BytesMut::new())).unwrap(), 1);
         assert_eq!(peek(&parent), Input::End);
     }
 
@@ -322,7 +360,7 @@ mod tests {
     fn the_parents_end_never_blocks_and_a_closed_end_is_an_error_not_a_signal() {
         let (parent, worker) = pair().unwrap();
         let mut buffer = BytesMut::new();
-        assert_eq!(recv_into(&parent, &mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(recv_into(&parent, &mut Target::Buffer(&mut buffer)).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let block = vec![7; 1 << 20];
         let full = loop {
             if let Err(error) = send(&parent, &[IoSlice::new(&block)]) {
@@ -345,7 +383,7 @@ mod tests {
         });
         let mut got = BytesMut::new();
         loop {
-            match recv_into(&parent, &mut got) {
+            match recv_into(&parent, &mut Target::Buffer(&mut got)) {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {

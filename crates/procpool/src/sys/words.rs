@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 
 /// Appends the words as bytes, each read once: the other side may change them meanwhile, so nothing about them is known
 /// before they have been copied.
@@ -20,19 +20,67 @@ pub(crate) fn append_words(words: &[AtomicU64], into: &mut Vec<u8>) {
     }
 }
 
-/// Appends the first `len` bytes of the words. They must have as many.
-pub(crate) fn append_bytes(words: &[AtomicU64], len: usize, into: &mut BytesMut) {
-    let whole = &words[..len / 8];
-    let length = size_of_val(whole);
-    into.reserve(len);
-    copy(whole, into.spare_capacity_mut());
-    // SAFETY: `reserve` made room for `len` bytes more, which is not less, and `copy` has filled every byte of these.
-    #[expect(unsafe_code, reason = "filling a buffer without clearing it before")]
-    unsafe {
-        into.set_len(into.len() + length);
+/// A buffer that grows at its end.
+pub(crate) trait Growing {
+    /// Makes room for so many bytes more.
+    fn reserve(&mut self, count: usize);
+
+    fn put(&mut self, bytes: &[u8]);
+
+    /// Appends whole words. There is room.
+    fn put_words(&mut self, words: &[AtomicU64]);
+}
+
+impl Growing for Vec<u8> {
+    fn reserve(&mut self, count: usize) {
+        Vec::reserve(self, count);
     }
-    if let rest @ 1.. = len % 8 {
-        into.put_slice(&words[len / 8].load(Relaxed).to_le_bytes()[..rest]);
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn put_words(&mut self, words: &[AtomicU64]) {
+        append_words(words, self);
+    }
+}
+
+impl Growing for BytesMut {
+    fn reserve(&mut self, count: usize) {
+        BytesMut::reserve(self, count);
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn put_words(&mut self, words: &[AtomicU64]) {
+        let length = size_of_val(words);
+        BytesMut::reserve(self, length);
+        copy(words, self.spare_capacity_mut());
+        // SAFETY: `reserve` made room for `length` bytes more, and `copy` has filled every byte of them.
+        #[expect(unsafe_code, reason = "filling a buffer without clearing it before")]
+        unsafe {
+            self.set_len(self.len() + length);
+        }
+    }
+}
+
+/// Appends `len` bytes of the words, from this byte on. They must have as many.
+pub(crate) fn append_bytes(words: &[AtomicU64], from: usize, len: usize, into: &mut impl Growing) {
+    let (end, mut at) = (from + len, from);
+    into.reserve(len);
+    while at < end {
+        let whole = (end - at) / 8;
+        if at.is_multiple_of(8) && whole > 0 {
+            into.put_words(&words[at / 8..][..whole]);
+            at += whole * 8;
+        } else {
+            // A part of a word, at one of the ends.
+            let (start, stop) = (at % 8, (end - at / 8 * 8).min(8));
+            into.put(&words[at / 8].load(Relaxed).to_le_bytes()[start..stop]);
+            at += stop - start;
+        }
     }
 }
 
@@ -119,8 +167,11 @@ mod tests {
                 filler.finish();
                 let turned: Vec<_> = (0..16).map(|i| AtomicU64::new(ring[(at + i) % 16].load(Relaxed))).collect();
                 let mut out = BytesMut::from(&b"before"[..]);
-                append_bytes(&turned, cuts[1], &mut out);
+                append_bytes(&turned, 0, cuts[1], &mut out);
                 assert_eq!(out, [b"before", &bytes[..cuts[1]]].concat());
+                let mut rest = Vec::new();
+                append_bytes(&turned, cuts[0], cuts[1] - cuts[0], &mut rest);
+                assert_eq!(rest, bytes[cuts[0]..cuts[1]]);
                 let mut whole = vec![1];
                 append_words(&turned[..cuts[1].div_ceil(8)], &mut whole);
                 assert_eq!(whole[1..=cuts[1]], bytes[..cuts[1]]);

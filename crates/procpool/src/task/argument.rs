@@ -89,7 +89,7 @@ impl<T: ?Sized> Lend<T> for &Borrowed<&T> {
 pub trait Argument: Send + Sized + 'static {
     /// Appends it to `out`.
     #[doc(hidden)]
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError>;
+    fn encode(self, out: &mut Vec<u8>) -> Result<(), CodecError>;
     /// Takes it from the front of `bytes`.
     #[doc(hidden)]
     fn decode(bytes: &mut &[u8]) -> Result<Self, CodecError>;
@@ -97,23 +97,23 @@ pub trait Argument: Send + Sized + 'static {
 
 #[diagnostic::do_not_recommend]
 impl<T: Ship> Argument for T {
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        codec::encode(self, out)
+    fn encode(self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        codec::encode_owned(self, out)
     }
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, CodecError> {
-        codec::decode_prefix(bytes)
+        codec::decode_received_prefix(bytes)
     }
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: ?Sized + 'static, O: Ship + Borrow<T>> Argument for Lent<T, O> {
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        codec::encode(&self.owned, out)
+    fn encode(self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        codec::encode_owned(self.owned, out)
     }
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, CodecError> {
-        let owned = codec::decode_prefix(bytes)?;
+        let owned = codec::decode_received_prefix(bytes)?;
         Ok(Self { owned, lent: PhantomData })
     }
 }
@@ -122,7 +122,7 @@ impl<T: ?Sized + 'static, O: Ship + Borrow<T>> Argument for Lent<T, O> {
 pub(crate) trait CallArguments: Send + Sized + 'static {
     /// Appends all of them to `out`, one by one, so that each has the codec's short cut for bytes.
     #[doc(hidden)]
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError>;
+    fn encode(self, out: &mut Vec<u8>) -> Result<(), CodecError>;
     /// Reads them back; all bytes must be used.
     #[doc(hidden)]
     fn decode(bytes: &[u8]) -> Result<Self, CodecError>;
@@ -145,7 +145,7 @@ macro_rules! tuple {
     ($call:ident $(, $name:ident $value:ident)*) => {
         #[diagnostic::do_not_recommend]
         impl<$($name: Argument),*> CallArguments for ($($name,)*) {
-            fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+            fn encode(self, out: &mut Vec<u8>) -> Result<(), CodecError> {
                 let ($($value,)*) = self;
                 $($value.encode(out)?;)*
                 let _ = out;

@@ -39,7 +39,7 @@ impl<R: Ship> Call<R> {
             entry: Entry::call(code),
             name: TaskName::fixed(path).at(Location::caller()),
             arguments: Arguments::new(move |out| arguments.encode(out)),
-            decode: codec::decode,
+            decode: codec::decode_received,
         };
         Self { parts }
     }

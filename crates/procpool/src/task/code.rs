@@ -5,7 +5,7 @@ use crate::queue::client::Side;
 use crate::task::codec::CodecError;
 use crate::task::descriptor::{Descriptor, Function, Kind};
 use crate::task::state::NoState;
-use crate::task::store;
+use crate::task::{apart, store};
 
 /// How far the run of a task has come; told to the caller of [`Code::run`] so that a death can say what it interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,8 @@ impl Code {
 
     /// Decodes `arguments`, runs the task, and appends its encoded result to `out`. `step` hears of each step as it begins.
     ///
-    /// Gives the handles of queues that the result names: somebody must keep them until it has been decoded.
+    /// Gives the handles of queues that the result names: somebody must keep them until it has been decoded. What the
+    /// result has apart is to be had from [`apart::take_result`].
     ///
     /// # Errors
     ///
@@ -84,6 +85,9 @@ impl Code {
         let _close = Close;
         let step = &mut |reached| {
             store::open(reached == Step::Decoding);
+            if reached == Step::Running {
+                apart::forget();
+            }
             step(reached);
         };
         // SAFETY: `new` was promised that `function` is the descriptor's.

@@ -11,7 +11,7 @@ use crate::queue::travel;
 use crate::task::argument::CallArguments;
 use crate::task::code::{Fault, Step};
 use crate::task::stateful::{Made, write_made};
-use crate::task::{Ship, Task, codec, state, store};
+use crate::task::{Ship, Task, apart, codec, state, store};
 
 /// Marks a descriptor in the image: "procpool" as bytes, and nothing a compiler would place by chance.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"procpool").rotate_left(17) ^ 0x9e37_79b9_7f4a_7c15;
@@ -232,9 +232,10 @@ pub(super) fn of_use<S: 'static, A: Ship, R: Ship>(function: fn(&mut S, A) -> R)
 
 fn finish<R: Ship>(result: R, out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<Vec<Side>, Fault> {
     step(Step::Encoding);
-    let (encoded, handles) = travel::collecting(|| codec::encode(&result, out));
-    encoded.map_err(Fault::Encode)?;
     // Not before they are kept here is the result dropped, and with it the handles that it is made of.
+    let ((encoded, apart), handles) = travel::collecting(|| apart::leaving(|| codec::encode_owned(result, out)));
+    encoded.map_err(Fault::Encode)?;
+    apart::keep_result(apart);
     Ok(handles)
 }
 
@@ -275,7 +276,7 @@ unsafe fn run_map<A: Ship, R: Ship>(
     // SAFETY: the caller passes a function that was a `fn(A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> R>(function) };
     step(Step::Decoding);
-    let item = codec::decode::<A>(arguments).map_err(Fault::Decode)?;
+    let item = codec::decode_received::<A>(arguments).map_err(Fault::Decode)?;
     step(Step::Running);
     finish(function(item), out, step)
 }
@@ -292,7 +293,7 @@ unsafe fn run_map_with<C: Ship, A: Ship, R: Ship>(
     let (key, arguments) = arguments.split_first_chunk().unwrap_or((&[0xff; 8], &[]));
     let decode = |bytes: &[u8]| codec::decode::<C>(bytes).map(Rc::new);
     let context = store::get(u64::from_le_bytes(*key), decode).map_err(Fault::Decode)?;
-    let item = codec::decode::<A>(arguments).map_err(Fault::Decode)?;
+    let item = codec::decode_received::<A>(arguments).map_err(Fault::Decode)?;
     step(Step::Running);
     finish(function(&context, item), out, step)
 }
@@ -341,7 +342,7 @@ unsafe fn run_use<S: 'static, A: Ship, R: Ship>(
     // SAFETY: the caller passes a function that was a `fn(&mut S, A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(&mut S, A) -> R>(function) };
     step(Step::Decoding);
-    let argument = codec::decode::<A>(arguments).map_err(Fault::Decode)?;
+    let argument = codec::decode_received::<A>(arguments).map_err(Fault::Decode)?;
     step(Step::Running);
     // The state is here again before the result is encoded: what fails there is not the state's fault.
     let result = state::lend(|state: &mut S| function(state, argument)).map_err(Fault::NoState)?;

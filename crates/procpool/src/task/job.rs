@@ -44,7 +44,7 @@ impl<T: Task> Job for T {
             entry: Entry::task::<T>(),
             name: T::NAME.map_or_else(TaskName::of_type::<T>, TaskName::fixed),
             arguments: Arguments::new(move |out| codec::encode(&self, out)),
-            decode: codec::decode,
+            decode: codec::decode_received,
         }
     }
 }

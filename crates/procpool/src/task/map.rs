@@ -15,8 +15,8 @@ pub(crate) fn map_parts<A: Ship, R: Ship>(function: fn(A) -> R, item: A) -> Part
     Parts {
         entry: Entry::map(function),
         name: TaskName::fixed("map"),
-        arguments: Arguments::new(move |out| codec::encode(&item, out)),
-        decode: codec::decode,
+        arguments: Arguments::new(move |out| codec::encode_owned(item, out)),
+        decode: codec::decode_received,
     }
 }
 
@@ -34,8 +34,8 @@ pub(crate) fn map_with_parts<C: Ship, A: Ship, R: Ship>(
                 return Err(CodecError::custom("nobody would send the context along"));
             }
             out.extend_from_slice(&context.key().to_le_bytes());
-            codec::encode(&item, out)
+            codec::encode_owned(item, out)
         }),
-        decode: codec::decode,
+        decode: codec::decode_received,
     }
 }

@@ -1,6 +1,7 @@
 //! What can run in another process: jobs, how their code is named, and how their values travel.
 
 pub(crate) mod any_error;
+pub(crate) mod apart;
 mod argument;
 pub(crate) mod blob;
 mod call;

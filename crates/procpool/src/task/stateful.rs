@@ -59,7 +59,7 @@ pub(crate) fn use_parts<S: 'static, A: Ship, R: Ship>(
     Parts {
         entry: Entry::use_state(function),
         name,
-        arguments: Arguments::new(move |out| codec::encode(&argument, out)),
-        decode: codec::decode,
+        arguments: Arguments::new(move |out| codec::encode_owned(argument, out)),
+        decode: codec::decode_received,
     }
 }

@@ -4,6 +4,9 @@
 //! several, of which the first starts with the message's total length; the sender may give up between two of them
 //! ([`abort`]), and may put small whole messages between them. So a cancelled argument of 100 MB costs nothing more to
 //! send, and never holds up what is small. There is at most one partial message at a time in each direction.
+//!
+//! The end of a long message may be *apart*: bytes that the receiver wants in a piece of memory of their own, since they
+//! are to become a value without being copied. The first frame says how many.
 
 use std::io;
 use std::ops::{Deref, Range};
@@ -11,18 +14,27 @@ use std::ops::{Deref, Range};
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
+use crate::sys::memory;
+use crate::sys::socket::Target;
+
 /// The most bytes that follow one header.
 pub(crate) const MAX_FRAGMENT: usize = 64 * 1024;
 
 /// The length of a header.
 pub(crate) const HEADER_LEN: usize = 16;
 
-/// The total length at the start of a first fragment that is not the last.
+/// The total length at the start of a first fragment that is not the last, and the length of what is apart behind it.
 const TOTAL_LEN: usize = 8;
+
+/// How much room is made at once for what is apart: of an address space that has plenty. Memory it becomes as the bytes
+/// arrive.
+const ROOM: usize = 64 << 20;
 
 const FIRST: u8 = 1;
 const LAST: u8 = 2;
 const ABORT: u8 = 4;
+/// With `FIRST` alone: the end of the message is apart.
+const APART: u8 = 8;
 
 /// What a message is about. The numbers are the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,7 +76,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) kind: Kind,
-    /// `FIRST`, `LAST`, both, neither, or `ABORT` alone.
+    /// `FIRST`, `LAST`, both, neither, `FIRST` and `APART`, or `ABORT` alone.
     pub(crate) flags: u8,
     /// How many bytes follow.
     pub(crate) len: u32,
@@ -88,7 +100,7 @@ impl Header {
         let [kind, flags, zero_a, zero_b, l0, l1, l2, l3, id @ ..] = *bytes;
         let kind = Kind::from_wire(kind).ok_or(FrameError::UnknownKind(kind))?;
         let len = u32::from_le_bytes([l0, l1, l2, l3]);
-        if flags & !(FIRST | LAST) != 0 && (flags != ABORT || len != 0) {
+        if flags & !(FIRST | LAST) != 0 && flags != FIRST | APART && (flags != ABORT || len != 0) {
             return Err(FrameError::Flags(flags));
         }
         if (zero_a, zero_b) != (0, 0) {
@@ -124,6 +136,8 @@ pub(crate) enum FrameError {
     Empty,
     #[error("fragments that do not add up to their message's length")]
     Length,
+    #[error("a message of {0} bytes, for which there is no memory")]
+    NoMemory(u64),
 }
 
 impl From<FrameError> for io::Error {
@@ -138,12 +152,14 @@ pub(crate) struct Message {
     pub(crate) kind: Kind,
     pub(crate) id: u64,
     pub(crate) body: Bytes,
+    /// What came apart from it; empty if nothing did.
+    pub(crate) apart: Vec<u8>,
 }
 
 /// What precedes the bytes of one fragment: the header, and the total length where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prefix {
-    bytes: [u8; HEADER_LEN + TOTAL_LEN],
+    bytes: [u8; HEADER_LEN + 2 * TOTAL_LEN],
     len: usize,
 }
 
@@ -161,13 +177,16 @@ pub(crate) struct Fragments {
     kind: Kind,
     id: u64,
     total: usize,
+    /// How many of them are apart: the last ones.
+    apart: usize,
     next: Option<usize>,
 }
 
 impl Fragments {
-    /// The frames of a message of `total` bytes.
-    pub(crate) fn new(kind: Kind, id: u64, total: usize) -> Fragments {
-        Fragments { kind, id, total, next: Some(0) }
+    /// The frames of a message of `total` bytes, of which the last ones are apart: none, or so many that the message does
+    /// not fit one frame.
+    pub(crate) fn new(kind: Kind, id: u64, total: usize, apart: usize) -> Fragments {
+        Fragments { kind, id, total, apart, next: Some(0) }
     }
 
     /// Whether the last frame has been given.
@@ -182,19 +201,25 @@ impl Iterator for Fragments {
     fn next(&mut self) -> Option<Self::Item> {
         let start = self.next?;
         let whole = self.total <= MAX_FRAGMENT;
-        let announce = if start == 0 && !whole { TOTAL_LEN } else { 0 };
+        let apart = start == 0 && !whole && self.apart > 0;
+        let announce = if apart {
+            2 * TOTAL_LEN
+        } else if start == 0 && !whole {
+            TOTAL_LEN
+        } else {
+            0
+        };
         let count = (self.total - start).min(MAX_FRAGMENT - announce);
         let end = start + count;
         let last = end == self.total;
         self.next = (!last).then_some(end);
-        let flags = if start == 0 { FIRST } else { 0 } | if last { LAST } else { 0 };
+        let flags = if start == 0 { FIRST } else { 0 } | if last { LAST } else { 0 } | if apart { APART } else { 0 };
         // At most MAX_FRAGMENT, so it fits.
         let header = Header { kind: self.kind, flags, len: (count + announce) as u32, id: self.id };
-        let mut bytes = [0; HEADER_LEN + TOTAL_LEN];
+        let mut bytes = [0; HEADER_LEN + 2 * TOTAL_LEN];
         bytes[..HEADER_LEN].copy_from_slice(&header.encode());
-        if announce > 0 {
-            bytes[HEADER_LEN..].copy_from_slice(&(self.total as u64).to_le_bytes());
-        }
+        bytes[HEADER_LEN..][..TOTAL_LEN].copy_from_slice(&(self.total as u64).to_le_bytes());
+        bytes[HEADER_LEN + TOTAL_LEN..].copy_from_slice(&(self.apart as u64).to_le_bytes());
         Some((Prefix { bytes, len: HEADER_LEN + announce }, start..end))
     }
 }
@@ -207,7 +232,8 @@ pub(crate) fn abort(kind: Kind, id: u64) -> [u8; HEADER_LEN] {
 /// Puts messages together from a stream of bytes. Sans-IO.
 ///
 /// Memory: at most `max_message` for a partial message (and no more than about twice what has arrived of it, whatever
-/// its announced length), beside one frame in the caller's buffer.
+/// its announced length; room for what is apart is set aside in bigger steps, which is no memory before it is written),
+/// beside one frame in the caller's buffer.
 #[derive(Debug)]
 pub(crate) struct Assembler {
     max_message: u64,
@@ -221,6 +247,23 @@ struct Partial {
     id: u64,
     total: u64,
     bytes: Vec<u8>,
+    /// How many of the bytes are apart, and those that have arrived.
+    apart_len: u64,
+    apart: Vec<u8>,
+    /// Where in what is apart the fragment that is arriving ends, and whether it is the last.
+    ends_at: usize,
+    last: bool,
+}
+
+/// What the next read had best be.
+#[derive(Debug)]
+pub(crate) enum Wanted<'a> {
+    /// As much as there is.
+    Anything,
+    /// So many bytes: what follows them belongs elsewhere.
+    Exactly(usize),
+    /// At most so many, appended to this rather than to the buffer (which is empty).
+    Here(&'a mut Vec<u8>, usize),
 }
 
 impl Assembler {
@@ -235,11 +278,19 @@ impl Assembler {
     /// # Errors
     /// The stream cannot be understood; do not call again.
     pub(crate) fn push(&mut self, buffer: &mut BytesMut) -> Result<Option<Message>, FrameError> {
-        while let Some(header) = buffer.first_chunk::<HEADER_LEN>() {
+        loop {
+            if let Some(message) = self.settle(buffer)? {
+                return Ok(Some(message));
+            }
+            let Some(header) = buffer.first_chunk::<HEADER_LEN>() else { return Ok(None) };
             // Before the frame's bytes are waited for: nobody waits for bytes that cannot be accepted.
             let header = Header::decode(header)?;
             if !self.accepted.contains(&header.kind) {
                 return Err(FrameError::Direction(header.kind));
+            }
+            if self.expects(&header)? {
+                bytes::Buf::advance(buffer, HEADER_LEN);
+                continue;
             }
             let length = HEADER_LEN + header.len as usize;
             if buffer.len() < length {
@@ -251,7 +302,65 @@ impl Assembler {
                 return Ok(Some(message));
             }
         }
-        Ok(None)
+    }
+
+    /// Where the next bytes are wanted. What is appended to [`Wanted::Here`] has been taken: call
+    /// [`push`](Self::push) next, with the buffer as it is.
+    pub(crate) fn wanted(&mut self, buffered: usize) -> Result<Wanted<'_>, FrameError> {
+        let Some(partial) = &mut self.partial else { return Ok(Wanted::Anything) };
+        if !partial.is_apart() {
+            return Ok(Wanted::Anything);
+        }
+        let missing = partial.missing_now();
+        if missing > 0 && buffered == 0 {
+            partial.make_room(missing)?;
+            return Ok(Wanted::Here(&mut partial.apart, missing));
+        }
+        // Of a header, no more: what follows it had best be read to where it belongs. Behind a header that has been read
+        // comes a small message that passes by.
+        match HEADER_LEN.saturating_sub(buffered) {
+            0 => Ok(Wanted::Anything),
+            count => Ok(Wanted::Exactly(count)),
+        }
+    }
+
+    /// The same as a target: `buffer` is what is given to [`push`](Self::push).
+    pub(crate) fn target<'a>(&'a mut self, buffer: &'a mut BytesMut) -> Result<Target<'a>, FrameError> {
+        Ok(match self.wanted(buffer.len())? {
+            Wanted::Anything => Target::Buffer(buffer),
+            Wanted::Exactly(count) => Target::Some(buffer, count),
+            Wanted::Here(value, most) => Target::Value(value, most),
+        })
+    }
+
+    /// Takes what has arrived of a fragment that is apart, and gives the message if that was all of it.
+    fn settle(&mut self, buffer: &mut BytesMut) -> Result<Option<Message>, FrameError> {
+        let Some(partial) = &mut self.partial else { return Ok(None) };
+        let missing = partial.missing_now();
+        if missing > 0 {
+            let content = buffer.split_to(missing.min(buffer.len()));
+            partial.make_room(content.len())?;
+            partial.apart.extend_from_slice(&content);
+        }
+        if partial.last && partial.missing_now() == 0 { Ok(self.finish()) } else { Ok(None) }
+    }
+
+    /// Whether a fragment's bytes, all of them apart, are taken as they arrive.
+    fn expects(&mut self, header: &Header) -> Result<bool, FrameError> {
+        let Some(partial) = self.partial.as_mut().filter(|partial| partial.is_apart()) else { return Ok(false) };
+        if header.flags & (FIRST | ABORT) != 0 {
+            return Ok(false);
+        }
+        let last = header.flags & LAST != 0;
+        partial.admit(header, last)?;
+        partial.last = last;
+        partial.ends_at = partial.apart.len() + header.len as usize;
+        Ok(true)
+    }
+
+    fn finish(&mut self) -> Option<Message> {
+        let Partial { kind, id, bytes, apart, .. } = self.partial.take()?;
+        Some(Message { kind, id, body: Bytes::from(bytes), apart })
     }
 
     fn take(&mut self, header: Header, content: BytesMut) -> Result<Option<Message>, FrameError> {
@@ -263,10 +372,10 @@ impl Assembler {
             },
             flags if flags & FIRST != 0 && flags & LAST != 0 => {
                 self.check_length(content.len() as u64)?;
-                Ok(Some(Message { kind, id, body: content.freeze() }))
+                Ok(Some(Message { kind, id, body: content.freeze(), apart: Vec::new() }))
             }
-            FIRST => self.begin(kind, id, &content).map(|()| None),
-            flags => self.go_on(kind, id, &content, flags & LAST != 0),
+            flags if flags & FIRST != 0 => self.begin(kind, id, &content, flags & APART != 0).map(|()| None),
+            flags => self.go_on(&header, &content, flags & LAST != 0),
         }
     }
 
@@ -275,50 +384,102 @@ impl Assembler {
         if len > limit { Err(FrameError::MessageTooLong { len, limit }) } else { Ok(()) }
     }
 
-    fn begin(&mut self, kind: Kind, id: u64, content: &[u8]) -> Result<(), FrameError> {
+    fn begin(&mut self, kind: Kind, id: u64, content: &[u8], apart: bool) -> Result<(), FrameError> {
         if self.partial.is_some() {
             return Err(FrameError::Nested);
         }
         let (total, content) = content.split_first_chunk::<TOTAL_LEN>().ok_or(FrameError::Empty)?;
         let total = u64::from_le_bytes(*total);
         self.check_length(total)?;
+        let (apart_len, content) = match content.split_first_chunk::<TOTAL_LEN>() {
+            Some((apart_len, content)) if apart => (u64::from_le_bytes(*apart_len), content),
+            None if apart => return Err(FrameError::Empty),
+            _ => (0, content),
+        };
+        if apart && apart_len == 0 || apart_len > total {
+            return Err(FrameError::Length);
+        }
         if content.is_empty() {
             return Err(FrameError::Empty);
         }
         if content.len() as u64 >= total {
             return Err(FrameError::Length);
         }
-        self.partial = Some(Partial { kind, id, total, bytes: content.to_vec() });
+        let (bytes, apart) = (Vec::new(), Vec::new());
+        let mut partial = Partial { kind, id, total, bytes, apart_len, apart, ends_at: 0, last: false };
+        partial.append(content)?;
+        self.partial = Some(partial);
         Ok(())
     }
 
-    fn go_on(&mut self, kind: Kind, id: u64, content: &[u8], last: bool) -> Result<Option<Message>, FrameError> {
+    fn go_on(&mut self, header: &Header, content: &[u8], last: bool) -> Result<Option<Message>, FrameError> {
         let partial = self.partial.as_mut().ok_or(FrameError::Stray)?;
-        if (partial.kind, partial.id) != (kind, id) {
-            return Err(FrameError::Stray);
-        }
-        if content.is_empty() {
-            return Err(FrameError::Empty);
-        }
-        let length = partial.bytes.len() as u64 + content.len() as u64;
-        if last && length != partial.total || !last && length >= partial.total {
-            return Err(FrameError::Length);
-        }
-        partial.grow(content.len());
-        partial.bytes.extend_from_slice(content);
-        if !last {
-            return Ok(None);
-        }
-        Ok(self.partial.take().map(|whole| Message { kind, id, body: Bytes::from(whole.bytes) }))
+        partial.admit(header, last)?;
+        partial.append(content)?;
+        Ok(if last { self.finish() } else { None })
     }
 }
 
 impl Partial {
+    /// How many bytes have arrived.
+    fn arrived(&self) -> u64 {
+        self.bytes.len() as u64 + self.apart.len() as u64
+    }
+
+    /// Whether all that is still to come is apart.
+    fn is_apart(&self) -> bool {
+        self.apart_len > 0 && self.bytes.len() as u64 == self.total - self.apart_len
+    }
+
+    /// How much of the fragment that is arriving is still to come.
+    fn missing_now(&self) -> usize {
+        self.ends_at.saturating_sub(self.apart.len())
+    }
+
+    /// Whether a fragment may come now.
+    fn admit(&self, header: &Header, last: bool) -> Result<(), FrameError> {
+        if (self.kind, self.id) != (header.kind, header.id) {
+            return Err(FrameError::Stray);
+        }
+        if header.len == 0 {
+            return Err(FrameError::Empty);
+        }
+        let length = self.arrived() + u64::from(header.len);
+        if last && length != self.total || !last && length >= self.total { Err(FrameError::Length) } else { Ok(()) }
+    }
+
+    /// Takes the content of a whole fragment.
+    fn append(&mut self, content: &[u8]) -> Result<(), FrameError> {
+        let plain = self.total - self.apart_len - self.bytes.len() as u64;
+        let (plain, apart) = content.split_at(content.len().min(usize::try_from(plain).unwrap_or(usize::MAX)));
+        if !plain.is_empty() {
+            self.grow(plain.len());
+            self.bytes.extend_from_slice(plain);
+        }
+        self.make_room(apart.len())?;
+        self.apart.extend_from_slice(apart);
+        self.ends_at = self.apart.len();
+        Ok(())
+    }
+
+    /// Makes room for more of what is apart.
+    fn make_room(&mut self, count: usize) -> Result<(), FrameError> {
+        let needed = self.apart.len() + count;
+        if needed > self.apart.capacity() {
+            let all = usize::try_from(self.apart_len).unwrap_or(usize::MAX);
+            let target = self.apart.capacity().saturating_mul(2).max(ROOM).min(all).max(needed);
+            let more = target - self.apart.len();
+            self.apart.try_reserve_exact(more).map_err(|_| FrameError::NoMemory(self.total))?;
+            memory::prefer_huge_pages(self.apart.spare_capacity_mut());
+        }
+        Ok(())
+    }
+
     /// Makes room by doubling, but never beyond the end of the message (which [`Assembler::go_on`] has checked).
     fn grow(&mut self, count: usize) {
         let needed = self.bytes.len() + count;
         if needed > self.bytes.capacity() {
-            let total = usize::try_from(self.total).unwrap_or(usize::MAX);
+            let total = usize::try_from(self.total - self.apart_len).unwrap_or(usize::MAX);
             let target = self.bytes.capacity().saturating_mul(2).min(total).max(needed);
             self.bytes.reserve_exact(target - self.bytes.len());
         }

@@ -7,9 +7,20 @@ use super::frame::*;
 
 fn stream(kind: Kind, id: u64, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    for (prefix, range) in Fragments::new(kind, id, body.len()) {
+    for (prefix, range) in Fragments::new(kind, id, body.len(), 0) {
         out.extend_from_slice(&prefix);
         out.extend_from_slice(&body[range]);
+    }
+    out
+}
+
+/// The frames of a message whose last bytes are apart.
+fn stream_apart(id: u64, body: &[u8], apart: &[u8]) -> Vec<u8> {
+    let all = [body, apart].concat();
+    let mut out = Vec::new();
+    for (prefix, range) in Fragments::new(Kind::Reply, id, all.len(), apart.len()) {
+        out.extend_from_slice(&prefix);
+        out.extend_from_slice(&all[range]);
     }
     out
 }
@@ -19,7 +30,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 fn reply(id: u64, body: &[u8]) -> Message {
-    Message { kind: Kind::Reply, id, body: Bytes::copy_from_slice(body) }
+    Message { kind: Kind::Reply, id, body: Bytes::copy_from_slice(body), apart: Vec::new() }
 }
 
 /// Pushes the bytes in pieces of the given sizes (the last one for all the rest) and collects what comes out.
@@ -85,7 +96,7 @@ fn long_messages_are_cut_and_put_together_at_every_boundary() {
 fn small_messages_pass_between_the_fragments_of_a_long_one() {
     let body = pattern(3 * MAX_FRAGMENT);
     let mut bytes = Vec::new();
-    for (number, (prefix, range)) in Fragments::new(Kind::Reply, 1, body.len()).enumerate() {
+    for (number, (prefix, range)) in Fragments::new(Kind::Reply, 1, body.len(), 0).enumerate() {
         bytes.extend_from_slice(&prefix);
         bytes.extend_from_slice(&body[range]);
         if number < 2 {
@@ -99,7 +110,7 @@ fn small_messages_pass_between_the_fragments_of_a_long_one() {
 #[test]
 fn an_aborted_message_leaves_nothing() {
     let body = pattern(2 * MAX_FRAGMENT);
-    let (prefix, range) = Fragments::new(Kind::Reply, 1, body.len()).next().unwrap();
+    let (prefix, range) = Fragments::new(Kind::Reply, 1, body.len(), 0).next().unwrap();
     let mut bytes = [&prefix[..], &body[range]].concat();
     bytes.extend(abort(Kind::Reply, 1));
     bytes.extend(stream(Kind::Reply, 2, &body));
@@ -194,10 +205,112 @@ fn an_announced_length_sets_no_memory_aside() {
     let mut assembler = Assembler::new(u64::MAX, Kind::FROM_WORKER);
     let mut buffer = BytesMut::new();
     for _ in 0..100 {
-        let (prefix, _) = Fragments::new(Kind::Reply, 1, 1 << 50).next().unwrap();
+        let (prefix, _) = Fragments::new(Kind::Reply, 1, 1 << 50, 0).next().unwrap();
         buffer.extend_from_slice(&prefix);
         buffer.extend_from_slice(&vec![0; MAX_FRAGMENT - 8]);
         buffer.extend_from_slice(&abort(Kind::Reply, 1));
         assert_eq!(assembler.push(&mut buffer), Ok(None));
+        // Of what is apart, room is set aside, and of that only what is there becomes memory.
+        let (prefix, _) = Fragments::new(Kind::Reply, 1, 1 << 50, 1 << 50).next().unwrap();
+        buffer.extend_from_slice(&prefix);
+        buffer.extend_from_slice(&vec![0; MAX_FRAGMENT - 16]);
+        buffer.extend_from_slice(&abort(Kind::Reply, 1));
+        assert_eq!(assembler.push(&mut buffer), Ok(None));
+    }
+}
+
+/// Reads as the two ends of a link do: each time what is wanted, but at most `most` bytes.
+fn read_as_wanted(bytes: &[u8], most: usize) -> Result<Vec<Message>, FrameError> {
+    let mut assembler = Assembler::new(1 << 30, Kind::FROM_WORKER);
+    let (mut buffer, mut messages, mut rest) = (BytesMut::new(), Vec::new(), bytes);
+    while !rest.is_empty() {
+        let wanted = assembler.wanted(buffer.len())?;
+        let count = match &wanted {
+            Wanted::Anything => 70_000,
+            Wanted::Exactly(count) | Wanted::Here(_, count) => *count,
+        };
+        let (now, later) = rest.split_at(count.min(most).min(rest.len()));
+        rest = later;
+        match wanted {
+            Wanted::Here(value, _) => value.extend_from_slice(now),
+            Wanted::Anything | Wanted::Exactly(_) => buffer.extend_from_slice(now),
+        }
+        while let Some(message) = assembler.push(&mut buffer)? {
+            messages.push(message);
+        }
+    }
+    Ok(messages)
+}
+
+#[test]
+fn what_is_apart_arrives_apart_however_it_is_read() {
+    for body in [0, 1, 40, MAX_FRAGMENT - 16, MAX_FRAGMENT, 3 * MAX_FRAGMENT + 1] {
+        for apart in [MAX_FRAGMENT - 16, MAX_FRAGMENT, MAX_FRAGMENT + 1, 5 * MAX_FRAGMENT + 7] {
+            let (body, apart) = (pattern(body), pattern(apart));
+            if body.len() + apart.len() <= MAX_FRAGMENT {
+                continue;
+            }
+            let mut bytes = stream_apart(7, &body, &apart);
+            bytes.extend(stream(Kind::Reply, 8, b"next"));
+            let expected = [Message { apart, ..reply(7, &body) }, reply(8, b"next")];
+            for most in [997, 64 * 1024, usize::MAX] {
+                assert!(read_as_wanted(&bytes, most).unwrap() == expected, "read as wanted, {most} at most");
+                let pieces = vec![most; bytes.len() / most];
+                assert!(assemble(&bytes, &pieces, 1 << 30).unwrap() == expected, "read in pieces of {most}");
+            }
+        }
+    }
+}
+
+#[test]
+fn small_messages_and_an_abort_pass_between_fragments_that_are_apart() {
+    let apart = pattern(4 * MAX_FRAGMENT);
+    let whole = stream_apart(7, b"body", &apart);
+    let at = 2 * (HEADER_LEN + MAX_FRAGMENT);
+    let small = stream(Kind::Reply, 8, &pattern(20_000));
+    let between = [&whole[..at], &small, &whole[at..]].concat();
+    for most in [1000, usize::MAX] {
+        let seen = read_as_wanted(&between, most).unwrap();
+        assert!(seen == [reply(8, &pattern(20_000)), Message { apart: apart.clone(), ..reply(7, b"body") }]);
+        let aborted = [&whole[..at], &abort(Kind::Reply, 7)[..], &small].concat();
+        assert!(read_as_wanted(&aborted, most).unwrap() == [reply(8, &pattern(20_000))]);
+    }
+}
+
+#[test]
+fn what_is_apart_is_checked_before_room_is_made() {
+    let header = |flags, len, id| Header { kind: Kind::Reply, flags, len, id }.encode();
+    let first =
+        |total: u64, apart: u64| [&header(1 | 8, 17, 1)[..], &total.to_le_bytes(), &apart.to_le_bytes(), b"x"].concat();
+    let wrong = |bytes: &[u8], error| assert_eq!(read_as_wanted(bytes, usize::MAX), Err(error));
+    wrong(&first(100, 0), FrameError::Length);
+    wrong(&first(100, 101), FrameError::Length);
+    wrong(&first(1 << 31, 5), FrameError::MessageTooLong { len: 1 << 31, limit: 1 << 30 });
+    wrong(&[&header(1 | 8, 10, 1)[..], &100u64.to_le_bytes(), &[9; 2]].concat(), FrameError::Empty);
+    for flags in [8, 2 | 8, 1 | 2 | 8, 4 | 8] {
+        wrong(&header(flags, 0, 1), FrameError::Flags(flags));
+    }
+    // One byte is not apart, and has come: what follows is, and is judged by its header alone.
+    let begun = first(100, 99);
+    wrong(&[&begun[..], &header(0, 99, 1)].concat(), FrameError::Length);
+    wrong(&[&begun[..], &header(2, 98, 1)].concat(), FrameError::Length);
+    wrong(&[&begun[..], &header(0, 0, 1)].concat(), FrameError::Empty);
+    wrong(&[&begun[..], &header(0, 5, 2)].concat(), FrameError::Stray);
+    wrong(&[&begun[..], &begun].concat(), FrameError::Nested);
+}
+
+proptest! {
+    #[test]
+    fn any_frames_with_parts_apart_are_messages_or_an_error(
+        frames: Vec<(u8, u8, u8, u8)>, announced in 0..200u64, most in 1..100usize,
+    ) {
+        let mut bytes = stream_apart(1, b"", &pattern(MAX_FRAGMENT + 1));
+        bytes.truncate(HEADER_LEN + MAX_FRAGMENT);
+        for (flags, len, id, fill) in frames {
+            bytes.extend(Header { kind: Kind::Reply, flags: flags % 16, len: len.into(), id: (id % 3).into() }.encode());
+            let content = [&announced.to_le_bytes()[..], &u64::from(fill).to_le_bytes(), &[fill; 255]].concat();
+            bytes.extend_from_slice(&content[..len.into()]);
+        }
+        let _ = read_as_wanted(&bytes, most);
     }
 }

@@ -234,6 +234,13 @@ pub(crate) const STATE_STEP: u64 = 1;
 pub(crate) enum ReplyBody {
     /// The encoded result.
     Value(Bytes),
+    /// The encoded result, of which a part came apart.
+    Apart {
+        /// The encoded result without that part.
+        value: Bytes,
+        /// That part.
+        apart: Vec<u8>,
+    },
     /// The encoded result, which names handles of queues.
     Carrying {
         /// The encoded result.
@@ -280,6 +287,11 @@ impl ReplyBody {
             ReplyBody::Value(value) => {
                 out.push(Self::VALUE_TAG);
                 out.extend_from_slice(value);
+            }
+            ReplyBody::Apart { value, apart } => {
+                out.push(Self::VALUE_TAG);
+                out.extend_from_slice(value);
+                out.extend_from_slice(apart);
             }
             ReplyBody::Carrying { value, carried: Carried::Named(key) } => {
                 Self::begin_carrying(*key, out);
@@ -340,6 +352,15 @@ impl ReplyBody {
     /// Whether the worker says that it takes no more tasks.
     pub(crate) fn is_last(&self) -> bool {
         matches!(self, ReplyBody::Panicked(report) if report.state_lost)
+    }
+
+    /// Reads what a worker sent, with a part of it apart: only values have one.
+    pub(crate) fn decode_with(body: Bytes, apart: Vec<u8>) -> Result<ReplyBody, WireError> {
+        match Self::decode(body)? {
+            reply if apart.is_empty() => Ok(reply),
+            ReplyBody::Value(value) => Ok(ReplyBody::Apart { value, apart }),
+            _ => Err(WireError::new("reply", "a part of it came apart, and it is no value")),
+        }
     }
 
     /// Reads what a worker sent. A value shares the body's memory.

@@ -21,13 +21,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
-use bytes::BytesMut;
-
 use crate::sys::memory::{SharedWords, low_half};
-use crate::sys::words::{Filler, append_bytes};
+use crate::sys::socket::Target;
+use crate::sys::words::{Filler, Growing, append_bytes};
 
 /// A ring's length in words. Its pages cost nothing before they are used.
-const RING_WORDS: usize = 32 * 1024;
+const RING_WORDS: usize = 64 * 1024;
 
 /// The same in bytes.
 const RING: u64 = RING_WORDS as u64 * 8;
@@ -196,6 +195,7 @@ impl RingWriter {
 #[derive(Debug)]
 pub(crate) struct RingReader {
     place: Place,
+    /// The next byte; what it shows is the word that this is in.
     head: u64,
     /// What has not been read of the segment that the head is in.
     left: usize,
@@ -212,20 +212,28 @@ impl RingReader {
         self.place.word(TAIL).load(Acquire) != self.head
     }
 
-    /// Appends what there is, up to 64 KiB, and makes room for more.
+    /// Puts what there is, up to 64 KiB, where it is wanted, and makes room for more.
     ///
     /// # Errors
     /// `WouldBlock`: there is nothing. `InvalidData`: what is there cannot be.
-    pub(crate) fn read_into(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+    pub(crate) fn read_into(&mut self, target: &mut Target<'_>) -> io::Result<usize> {
+        match target {
+            Target::Buffer(buffer) => self.read(*buffer, READ),
+            Target::Some(buffer, most) => self.read(*buffer, READ.min(*most)),
+            Target::Value(value, most) => self.read(*value, READ.min(*most)),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut impl Growing, most: usize) -> io::Result<usize> {
         let tail = self.place.word(TAIL).load(Acquire);
         if tail == self.head {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        if tail.checked_sub(self.head).is_none_or(|there| there > RING || !there.is_multiple_of(8)) {
+        if tail.checked_sub(self.head).is_none_or(|there| there > RING) || !tail.is_multiple_of(8) {
             return Err(nonsense());
         }
         let mut read = 0;
-        while self.head != tail && read < READ {
+        while self.head != tail && read < most {
             if self.left == 0 {
                 let length = self.place.ring()[place(self.head)].load(Relaxed);
                 self.head += 8;
@@ -235,19 +243,19 @@ impl RingReader {
                 }
                 self.left = length as usize;
             }
-            // Whole words, but for the last one of a segment.
-            let taken = self.left.min((READ - read).next_multiple_of(8));
-            let words = taken.div_ceil(8);
-            let ring = self.place.ring();
-            let ahead = &ring[place(self.head)..];
-            let first = taken.min(ahead.len() * 8);
-            append_bytes(ahead, first, buffer);
-            append_bytes(ring, taken - first, buffer);
-            self.head += words as u64 * 8;
+            let taken = self.left.min(most - read);
+            let (ring, at) = (self.place.ring(), (self.head % RING) as usize);
+            let first = taken.min(RING as usize - at);
+            append_bytes(ring, at, first, buffer);
+            append_bytes(ring, 0, taken - first, buffer);
+            self.head += taken as u64;
             self.left -= taken;
             read += taken;
+            if self.left == 0 {
+                self.head = self.head.next_multiple_of(8);
+            }
         }
-        self.place.word(HEAD).store(self.head, Release);
+        self.place.word(HEAD).store(self.head / 8 * 8, Release);
         Ok(read)
     }
 
@@ -262,9 +270,11 @@ impl RingReader {
         self.place.word(SLEEPS).store(0, Relaxed);
     }
 
-    /// Whether the writer waits for the room that reading has made: it is to be told.
+    /// Whether the writer waits for the room that reading has made: it is to be told. Not before half of the ring is
+    /// free, so that it is not woken for every bit; whoever has read less than that has more to read.
     pub(crate) fn room_is_waited_for(&self) -> bool {
-        self.place.was_waited_for(WANTS_ROOM)
+        let left = self.place.word(TAIL).load(Relaxed).saturating_sub(self.head);
+        left <= RING / 2 && self.place.was_waited_for(WANTS_ROOM)
     }
 
     /// The word that a writer who is a worker sleeps on.
@@ -280,6 +290,7 @@ impl RingReader {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
     use proptest::prelude::*;
 
     use super::*;
@@ -304,14 +315,15 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
         assert!(writer.want_room().unwrap());
         let mut buffer = BytesMut::new();
-        assert_eq!(reader.read_into(&mut buffer).unwrap(), READ);
-        assert!(reader.room_is_waited_for() && !reader.room_is_waited_for());
+        let mut read = || reader.read_into(&mut Target::Buffer(&mut buffer)).map(|_| reader.room_is_waited_for());
+        let told: Vec<_> = (0..6).map(|_| read().unwrap()).collect();
+        assert_eq!(told, [false, false, false, true, false, false], "once half of it is free");
         assert!(!writer.want_room().unwrap());
         assert!(!reader.room_is_waited_for());
-        assert_eq!(writer.write(&[IoSlice::new(&data)]).unwrap(), READ);
-        while reader.read_into(&mut buffer).is_ok() {}
+        assert_eq!(writer.write(&[IoSlice::new(&data)]).unwrap(), 6 * READ);
+        while reader.read_into(&mut Target::Buffer(&mut buffer)).is_ok() {}
         assert_eq!(buffer[..written], data[..written]);
-        assert_eq!(buffer[written..], data[..READ]);
+        assert_eq!(buffer[written..], data[..6 * READ]);
     }
 
     #[test]
@@ -324,7 +336,7 @@ mod tests {
         assert!(!reader.may_sleep(), "there is something");
         assert!(!writer.is_waited_for());
         let mut buffer = BytesMut::new();
-        reader.read_into(&mut buffer).unwrap();
+        reader.read_into(&mut Target::Buffer(&mut buffer)).unwrap();
         assert!(reader.may_sleep());
         reader.stay_awake();
         assert!(!writer.is_waited_for());
@@ -362,7 +374,7 @@ mod tests {
             for round in 0..ROUNDS {
                 let expected = bytes(length(round), round);
                 while buffer.len() < expected.len() {
-                    match reader.read_into(&mut buffer) {
+                    match reader.read_into(&mut Target::Buffer(&mut buffer)) {
                         Ok(_) => {
                             if reader.room_is_waited_for() {
                                 futex::wake_all(reader.room_word());
@@ -391,11 +403,11 @@ mod tests {
                 if let Ok(written) = writer.write(&[IoSlice::new(one), IoSlice::new(two)]) {
                     sent.extend_from_slice(&data[..written]);
                 }
-                for _ in 0..reads {
-                    let _ = reader.read_into(&mut got);
+                for most in 0..reads {
+                    let _ = reader.read_into(&mut Target::Some(&mut got, 1 + most * 1237));
                 }
             }
-            while reader.read_into(&mut got).is_ok() {}
+            while reader.read_into(&mut Target::Buffer(&mut got)).is_ok() {}
             prop_assert!(got == sent);
         }
 
@@ -411,8 +423,8 @@ mod tests {
                 let _ = writer.write(&[IoSlice::new(&bytes(100, at))]);
                 memory[start + at].store(value, Relaxed);
                 for _ in 0..10 {
-                    match reader.read_into(&mut got) {
-                        Ok(read) => prop_assert!(read <= READ + 8),
+                    match reader.read_into(&mut Target::Buffer(&mut got)) {
+                        Ok(read) => prop_assert!(read <= READ),
                         Err(_) => break,
                     }
                 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::patience::Patience;
+use crate::sys::socket::Target;
 use crate::sys::{futex, poll, socket, stdio};
 use crate::wire::frame::{Assembler, Fragments, Kind, Message};
 use crate::wire::message::{Carrier, Setup};
@@ -103,9 +104,10 @@ impl Link {
             if let Some(message) = self.assembler.push(&mut self.buffer)? {
                 return Ok(message);
             }
+            let mut target = self.assembler.target(&mut self.buffer)?;
             match &mut self.rings {
-                Some(rings) => rings.receive(&self.socket, &mut self.buffer)?,
-                None if socket::recv_blocking(&*self.socket, &mut self.buffer)? == 0 => {
+                Some(rings) => rings.receive(&self.socket, &mut target)?,
+                None if socket::recv_blocking(&*self.socket, &mut target)? == 0 => {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 None => {}
@@ -120,11 +122,20 @@ impl Link {
     /// way to be told of the parent's end, and for the parent to be told of his, would be killed in the midst of the
     /// next task.
     pub(super) fn send(&mut self, kind: Kind, id: u64, body: &[u8]) -> io::Result<()> {
+        self.send_with(kind, id, body, &[])
+    }
+
+    /// The same for a message of which a part is apart.
+    pub(super) fn send_with(&mut self, kind: Kind, id: u64, body: &[u8], apart: &[u8]) -> io::Result<()> {
         if self.rings.is_some() {
             socket::probe(&*self.socket)?;
         }
-        Fragments::new(kind, id, body.len()).try_for_each(|(prefix, range)| {
-            let slices = &mut [IoSlice::new(&prefix), IoSlice::new(&body[range])];
+        let split = body.len();
+        Fragments::new(kind, id, split + apart.len(), apart.len()).try_for_each(|(prefix, range)| {
+            let (start, end) = (range.start, range.end);
+            let body = &body[start.min(split)..end.min(split)];
+            let apart = &apart[start.max(split) - split..end.max(split) - split];
+            let slices = &mut [IoSlice::new(&prefix), IoSlice::new(body), IoSlice::new(apart)];
             match &mut self.rings {
                 Some(rings) => rings.send(&self.socket, slices),
                 None => socket::send_all(&*self.socket, slices),
@@ -135,9 +146,9 @@ impl Link {
 
 impl Rings {
     /// Waits for bytes. There is no end of the stream here: the watcher sees the parent go, and ends this process.
-    fn receive(&mut self, socket: &OwnedFd, buffer: &mut BytesMut) -> io::Result<()> {
+    fn receive(&mut self, socket: &OwnedFd, target: &mut Target<'_>) -> io::Result<()> {
         loop {
-            match self.down.read_into(buffer) {
+            match self.down.read_into(target) {
                 Ok(_) if self.down.room_is_waited_for() => return ring_bell(socket),
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

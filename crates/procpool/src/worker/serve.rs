@@ -15,7 +15,7 @@ use crate::queue::client::Side;
 use crate::queue::travel::Carried;
 use crate::sys::fork::Original;
 use crate::sys::process;
-use crate::task::{Code, CodeName, Fault, Naming, WireEntry, state, store};
+use crate::task::{Code, CodeName, Fault, Naming, WireEntry, apart, state, store};
 use crate::wire::frame::Kind;
 use crate::wire::message::{EncodedJob, INIT_STEP, PanicReport, ReplyBody, STATE_STEP, Setup, parse_task_head};
 use crate::wire::page::WorkerPage;
@@ -32,6 +32,8 @@ struct Worker {
     naming: Naming,
     max_message: u64,
     reply: Vec<u8>,
+    /// What the result in `reply` has apart.
+    apart: Bytes,
     /// This process, and none that was forked from it.
     original: Original,
 }
@@ -40,7 +42,8 @@ struct Worker {
 pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
     let Setup { name, max_message, init, exit, exe, .. } = setup;
     let naming = if exe.is_some() { Naming::ByPlace } else { Naming::ByName };
-    let mut worker = Worker { link, page, naming, max_message, reply: Vec::new(), original: Original::here() };
+    let (reply, apart, original) = (Vec::new(), Bytes::new(), Original::here());
+    let mut worker = Worker { link, page, naming, max_message, reply, apart, original };
     worker.initialise(init);
     loop {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
@@ -49,7 +52,7 @@ pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
             // A state is made once in a worker's life, under the limits of a start; this life is over, and the parent was
             // told with the panic. What it has handed over meanwhile is not claimed, and taken back.
             Kind::Task if state::is_lost() => {}
-            Kind::Task => worker.task(OfferId(message.id), message.body, &name),
+            Kind::Task => worker.task(OfferId(message.id), message.body, message.apart, &name),
             Kind::State => worker.make_state(&message.body),
             Kind::Shared => store::put(message.id, message.body),
             Kind::Forget => store::forget(message.id),
@@ -81,7 +84,7 @@ impl Worker {
         self.send(Kind::InitDone, STATE_STEP);
     }
 
-    fn task(&mut self, offer: OfferId, body: Bytes, name: &str) {
+    fn task(&mut self, offer: OfferId, body: Bytes, apart: Vec<u8>, name: &str) {
         // Before anything of it is looked at: from here on, whatever happens is this task's doing.
         if !self.page.claim(offer) {
             return;
@@ -91,7 +94,7 @@ impl Worker {
             Err(error) => fail(name, "understand its parent", error),
         };
         current::set_running(Some(Running { task: head.task, attempt: head.attempt, offer }));
-        self.run(head.entry, &body[start..]);
+        apart::coming(apart, || self.run(head.entry, &body[start..]));
         current::set_running(None);
         // A big argument's memory is given back before the reply is waited for.
         drop(body);
@@ -105,9 +108,14 @@ impl Worker {
         // Handles that came with the task, or leave with its answer, are this process's before the parent lets go of its
         // own; and what the task has acknowledged is acknowledged before it is done.
         queue::client::settle_if_open();
-        if self.link.send(kind, id, &self.reply).is_err() {
+        if kind != Kind::Reply {
+            // What a start has to tell is judged as one piece.
+            self.reply.extend_from_slice(&std::mem::take(&mut self.apart));
+        }
+        if self.link.send_with(kind, id, &self.reply, &self.apart).is_err() {
             process::kill_own_group();
         }
+        self.apart = Bytes::new();
         if self.reply.capacity() > KEEP_BUFFER {
             self.reply = Vec::new();
         }
@@ -118,6 +126,7 @@ impl Worker {
         self.reply.clear();
         let outcome = find(entry, self.naming).map_err(ReplyBody::UnknownCode);
         let outcome = outcome.and_then(|code| self.call(&code, arguments));
+        self.apart = apart::take_result();
         // A task may have forked, and a child that returns from the task gets here, too. It has the socket, where its
         // answer would be a second one, and the next task's bytes half its own.
         if !self.original.is_here() {
@@ -126,11 +135,13 @@ impl Worker {
         // What a task has printed is out before its caller hears of it. Nobody to print to is no reason to fail.
         let _ = std::io::stdout().flush();
         let outcome = outcome.and_then(|handles| {
-            let (len, limit) = ((self.reply.len() as u64).saturating_sub(1), self.max_message);
+            let len = ((self.reply.len() + self.apart.len()) as u64).saturating_sub(1);
+            let limit = self.max_message;
             if len > limit { Err(ReplyBody::TooLarge { len, limit }) } else { self.park(&handles) }
         });
         if let Err(failure) = outcome {
             self.reply.clear();
+            self.apart = Bytes::new();
             failure.encode(&mut self.reply);
         }
     }
@@ -185,7 +196,9 @@ impl Worker {
             Ok(ReplyBody::Undecodable(why) | ReplyBody::Unencodable(why) | ReplyBody::UnknownCode(why)) => {
                 fail(name, "run its exit hook", why)
             }
-            Ok(ReplyBody::Value(_) | ReplyBody::Carrying { .. } | ReplyBody::TooLarge { .. }) => 0,
+            Ok(
+                ReplyBody::Value(_) | ReplyBody::Apart { .. } | ReplyBody::Carrying { .. } | ReplyBody::TooLarge { .. },
+            ) => 0,
             Err(_) => EXIT_BROKEN,
         }
     }

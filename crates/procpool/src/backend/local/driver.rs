@@ -99,6 +99,9 @@ impl Receiver {
 
     fn understand(&self, link: &Arc<Link>, message: Message, answers: &mut Answers) -> Result<(), String> {
         let worker = link.worker;
+        if !message.apart.is_empty() && message.kind != Kind::Reply {
+            return Err("it broke the protocol: a message came in parts that never does".to_owned());
+        }
         if message.kind != Kind::Reply {
             self.tell(answers);
         }
@@ -115,7 +118,7 @@ impl Receiver {
                 // Only now: a state is not made in a worker whose initialiser failed.
                 if let Some(state) = self.state.as_ref().filter(|_| step == INIT_STEP) {
                     let (head, body) = (state.entry().to_bytes(), state.arguments().clone());
-                    link.push(Order::Send(Outgoing { kind: Kind::State, id: 0, head, body }));
+                    link.push(Order::Send(Outgoing { head, body, ..Outgoing::new(Kind::State, 0) }));
                     link.flush();
                     return Ok(());
                 }
@@ -129,8 +132,8 @@ impl Receiver {
             }
             Kind::Reply => {
                 settle(link);
-                let mut reply =
-                    ReplyBody::decode(message.body).map_err(|fault| format!("its answer makes no sense: {fault}"))?;
+                let mut reply = ReplyBody::decode_with(message.body, message.apart)
+                    .map_err(|fault| format!("its answer makes no sense: {fault}"))?;
                 if reply.is_last() {
                     answers.events.push(Event::Worn { worker });
                 }
@@ -224,6 +227,8 @@ pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: Readi
             }
             () = link.until_nudged() => {
                 let received = receiver.receive(&link);
+                // Here, too: this may have taken the worker's bell, and then there is nothing to read any more.
+                link.resume_by_ring();
                 if !receiver.go_on(&link, received) {
                     return;
                 }

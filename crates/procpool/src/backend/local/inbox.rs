@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use super::etiquette::Etiquette;
+use crate::sys::socket::Target;
 use crate::sys::{futex, socket};
-use crate::wire::frame::{Assembler, Kind, Message};
+use crate::wire::frame::{Assembler, FrameError, Kind, Message};
 use crate::wire::message::{Carrier, MESSAGE_OVERHEAD};
 use crate::wire::ring::RingReader;
 
@@ -162,7 +163,8 @@ impl Inbox {
         each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<Received, String> {
         for _ in 0..READS {
-            match socket::recv_into(socket, &mut self.buffer) {
+            let mut target = self.assembler.target(&mut self.buffer).map_err(unheard)?;
+            match socket::recv_into(socket, &mut target) {
                 Ok(0) => return Ok(Received::Ended),
                 Ok(_) => self.digest(answers, each)?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Drained),
@@ -206,7 +208,8 @@ impl Inbox {
         answers: &impl Fn(u64) -> bool,
         each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<bool, String> {
-        match self.ring.read_into(&mut self.buffer) {
+        let mut target = self.assembler.target(&mut self.buffer).map_err(unheard)?;
+        match self.ring.read_into(&mut target) {
             Ok(_) => {
                 if self.ring.room_is_waited_for() {
                     futex::wake_all(self.ring.room_word());
@@ -220,7 +223,7 @@ impl Inbox {
     }
 
     fn listen(&mut self, socket: BorrowedFd<'_>) -> Bell {
-        let heard = socket::recv_into(socket, &mut self.bells);
+        let heard = socket::recv_into(socket, &mut Target::Buffer(&mut self.bells));
         self.bells.clear();
         match heard {
             Ok(0) => Bell::Over,
@@ -268,4 +271,8 @@ impl Inbox {
         }
         Ok(())
     }
+}
+
+fn unheard(fault: FrameError) -> String {
+    format!("it cannot be heard: {fault}")
 }

@@ -338,7 +338,7 @@ impl Keeper {
             ..self.config.setup.clone()
         };
         let body = setup.encode().map_err(std::io::Error::other)?;
-        link.open(Outgoing { kind: Kind::Setup, id: 0, head: Vec::new(), body: body.into() }, passengers)?;
+        link.open(Outgoing { body: body.into(), ..Outgoing::new(Kind::Setup, 0) }, passengers)?;
         let token = self.next_token;
         self.next_token += TOKENS;
         if let Some(output) = &link.output {

@@ -266,8 +266,8 @@ impl Link {
     /// Sends a value that a task will name, unless the worker has it.
     pub(super) fn share(self: &Arc<Self>, blob: &Blob) {
         if self.known.learn(blob, || Arc::downgrade(self) as Weak<dyn Holder>) {
-            let (id, body) = (blob.key(), blob.bytes().clone());
-            self.push(Order::Send(Outgoing { kind: Kind::Shared, id, head: Vec::new(), body }));
+            let body = blob.bytes().clone();
+            self.push(Order::Send(Outgoing { body, ..Outgoing::new(Kind::Shared, blob.key()) }));
         }
     }
 
@@ -361,7 +361,7 @@ mod tests {
             let mut outcome = Ok(());
             for id in 0..ROUNDS {
                 let body = vec![7; LEN].into();
-                link.push(Order::Send(Outgoing { kind: Kind::Task, id, head: Vec::new(), body }));
+                link.push(Order::Send(Outgoing { body, ..Outgoing::new(Kind::Task, id) }));
                 link.flush();
                 outcome = worker.read_exact(&mut vec![0; PAYLOAD + PAYLOAD.div_ceil(MAX_FRAGMENT) * HEADER_LEN]);
                 if outcome.is_err() {

@@ -27,6 +27,15 @@ pub(crate) struct Outgoing {
     /// Goes before the body; small.
     pub(crate) head: Vec<u8>,
     pub(crate) body: Bytes,
+    /// Goes behind the body, for memory of its own over there; empty, or too long for one frame.
+    pub(crate) apart: Bytes,
+}
+
+impl Outgoing {
+    /// One that says nothing but what it is about.
+    pub(crate) fn new(kind: Kind, id: u64) -> Outgoing {
+        Outgoing { kind, id, head: Vec::new(), body: Bytes::new(), apart: Bytes::new() }
+    }
 }
 
 /// An instruction for the stream.
@@ -61,6 +70,7 @@ struct Big {
     id: u64,
     head: Bytes,
     body: Bytes,
+    apart: Bytes,
     fragments: Fragments,
     started: bool,
 }
@@ -75,9 +85,9 @@ impl Outbox {
     }
 
     fn send(&mut self, message: Outgoing) {
-        let Outgoing { kind, id, head, body } = message;
-        let len = head.len() + body.len();
-        let fragments = Fragments::new(kind, id, len);
+        let Outgoing { kind, id, head, body, apart } = message;
+        let len = head.len() + body.len() + apart.len();
+        let fragments = Fragments::new(kind, id, len, apart.len());
         // Behind a big one it is cut as a big one, too, of one fragment.
         if len <= SMALL && (kind != Kind::Task || self.big.is_empty()) {
             for (prefix, _) in fragments {
@@ -86,7 +96,7 @@ impl Outbox {
             self.staged.extend_from_slice(&head);
             self.staged.extend_from_slice(&body);
         } else {
-            self.big.push_back(Big { kind, id, head: head.into(), body, fragments, started: false });
+            self.big.push_back(Big { kind, id, head: head.into(), body, apart, fragments, started: false });
         }
     }
 
@@ -104,7 +114,7 @@ impl Outbox {
     /// What the worker has never had whole it need not be told to forget; it would be told too early.
     fn forget(&mut self, key: u64) {
         if !self.abort(Kind::Shared, key) {
-            self.send(Outgoing { kind: Kind::Forget, id: key, head: Vec::new(), body: Bytes::new() });
+            self.send(Outgoing::new(Kind::Forget, key));
         }
     }
 
@@ -154,10 +164,9 @@ impl Outbox {
             if big.fragments.is_over() {
                 self.big.pop_front();
             }
-            if let Some((prefix, [head, body])) = piece {
+            if let Some((prefix, pieces)) = piece {
                 self.push(Bytes::copy_from_slice(&prefix));
-                self.push(head);
-                self.push(body);
+                pieces.into_iter().for_each(|piece| self.push(piece));
             }
         }
     }
@@ -171,14 +180,15 @@ impl Outbox {
 }
 
 impl Big {
-    /// These bytes of the message, which is the head and then the body.
-    fn slice(&self, range: Range<usize>) -> [Bytes; 2] {
-        let split = self.head.len();
-        let (start, end) = (range.start, range.end);
-        [
-            self.head.slice(start.min(split)..end.min(split)),
-            self.body.slice(start.max(split) - split..end.max(split) - split),
-        ]
+    /// These bytes of the message, which is the head, then the body, then what is apart.
+    fn slice(&self, range: Range<usize>) -> [Bytes; 3] {
+        let mut before = 0;
+        [&self.head, &self.body, &self.apart].map(|part| {
+            let within = |at: usize| at.clamp(before, before + part.len()) - before;
+            let piece = part.slice(within(range.start)..within(range.end));
+            before += part.len();
+            piece
+        })
     }
 }
 
@@ -189,12 +199,12 @@ mod tests {
 
     fn outgoing(id: u64, len: usize) -> Outgoing {
         let body: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
-        Outgoing { kind: Kind::Task, id, head: b"head".to_vec(), body: body.into() }
+        Outgoing { head: b"head".to_vec(), body: body.into(), ..Outgoing::new(Kind::Task, id) }
     }
 
     fn expected(id: u64, len: usize) -> Message {
-        let Outgoing { kind, id, head, body } = outgoing(id, len);
-        Message { kind, id, body: [&head[..], &body[..]].concat().into() }
+        let Outgoing { kind, id, head, body, .. } = outgoing(id, len);
+        Message { kind, id, body: [&head[..], &body[..]].concat().into(), apart: Vec::new() }
     }
 
     /// Writes at most `step` bytes, as a socket with little room does.
@@ -230,6 +240,30 @@ mod tests {
                 assert_eq!(seen, [expected(7, len)], "{len} bytes in steps of {step}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_apart_leaves_behind_head_and_body_and_without_a_copy() {
+        let apart = Bytes::from((0..5 * MAX_FRAGMENT + 3).map(|i| (i % 241) as u8).collect::<Vec<_>>());
+        for step in [1000, MAX_FRAGMENT, usize::MAX] {
+            for len in [0, 1, SMALL, 2 * MAX_FRAGMENT] {
+                let (mut outbox, mut wire) = (Outbox::default(), BytesMut::new());
+                let mut assembler = Assembler::new(1 << 30, Kind::FROM_PARENT);
+                outbox.accept(Order::Send(Outgoing { apart: apart.clone(), ..outgoing(7, len) }));
+                let mut seen = Vec::new();
+                while !outbox.is_empty() {
+                    pump(&mut outbox, step, &mut wire);
+                    assert!(outbox.ready.iter().all(|bytes| bytes.len() < SMALL || shares(bytes, &apart) || len > 0));
+                    seen.extend(read(&mut wire, &mut assembler));
+                }
+                assert_eq!(seen, [Message { apart: apart.to_vec(), ..expected(7, len) }], "{len} bytes, {step} a time");
+            }
+        }
+    }
+
+    /// Whether these bytes are a piece of those, in the same memory.
+    fn shares(piece: &Bytes, whole: &Bytes) -> bool {
+        whole.as_ptr_range().contains(&piece.as_ptr())
     }
 
     #[test]

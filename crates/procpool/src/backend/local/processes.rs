@@ -162,7 +162,8 @@ impl Workers for Processes {
         for blob in &task.job.shared {
             link.share(blob);
         }
-        link.offer(offer, Outgoing { kind: Kind::Task, id: offer.0, head, body: task.job.arguments.clone() });
+        let (body, apart) = (task.job.arguments.clone(), task.job.apart.clone());
+        link.offer(offer, Outgoing { head, body, apart, ..Outgoing::new(Kind::Task, offer.0) });
         // Tasks that are handed to a worker one after the other leave in one write.
         if later.flush.last().is_none_or(|last| !Arc::ptr_eq(last, &link)) {
             later.flush.push(link);
@@ -205,7 +206,7 @@ impl Workers for Processes {
 
     fn retire(&mut self, worker: WorkerId, later: &mut Later) {
         if let Some(link) = self.link(worker).cloned() {
-            link.push(Order::Send(Outgoing { kind: Kind::Retire, id: 0, head: Vec::new(), body: bytes::Bytes::new() }));
+            link.push(Order::Send(Outgoing::new(Kind::Retire, 0)));
             later.flush.push(link);
         }
     }

@@ -12,7 +12,7 @@ use crate::backend::worker_name;
 use crate::config::Hook;
 use crate::current::{self, Place};
 use crate::queue::travel::Carried;
-use crate::task::{CodeName, Fault, state, store};
+use crate::task::{CodeName, Fault, apart, state, store};
 use crate::wire::message::{PanicReport, ReplyBody};
 
 pub(super) struct Body {
@@ -71,13 +71,14 @@ impl Body {
     }
 
     fn perform(&self, assignment: &Assignment) {
-        let Assignment { offer, task, attempt, entry, arguments } = assignment;
+        let Assignment { offer, task, attempt, entry, arguments, apart } = assignment;
         if !self.desk.claim(*offer, self.engine.now()) {
             return;
         }
         let mut reply = {
             let _place = current::enter(self.place(Some((*task, *attempt))));
-            self.call(entry, arguments)
+            // A copy, as in a process: the task may be tried again.
+            apart::coming(apart.to_vec(), || self.call(entry, arguments)).0
         };
         self.desk.done(*offer);
         if !self.desk.is_abandoned() {
@@ -109,10 +110,12 @@ impl Body {
             Err(error) => return ReplyBody::UnknownCode(error.to_string()),
         };
         let mut result = Vec::new();
-        match catch_unwind(AssertUnwindSafe(|| code.run(arguments, &mut result, &mut |_| {}))) {
-            Ok(Ok(_)) if result.len() as u64 > self.max_message => {
-                ReplyBody::TooLarge { len: result.len() as u64, limit: self.max_message }
-            }
+        let outcome = catch_unwind(AssertUnwindSafe(|| code.run(arguments, &mut result, &mut |_| {})));
+        let apart = apart::take_result();
+        let len = (result.len() + apart.len()) as u64;
+        match outcome {
+            Ok(Ok(_)) if len > self.max_message => ReplyBody::TooLarge { len, limit: self.max_message },
+            Ok(Ok(_)) if !apart.is_empty() => ReplyBody::Apart { value: result.into(), apart: apart.into() },
             Ok(Ok(handles)) if handles.is_empty() => ReplyBody::Value(result.into()),
             Ok(Ok(handles)) => ReplyBody::Carrying { value: result.into(), carried: Carried::Held(handles.into()) },
             Ok(Err(Fault::Decode(error))) => ReplyBody::Undecodable(error.to_string()),

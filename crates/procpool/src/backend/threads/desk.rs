@@ -53,6 +53,7 @@ pub(super) struct Assignment {
     pub(super) attempt: u32,
     pub(super) entry: CodeName,
     pub(super) arguments: Bytes,
+    pub(super) apart: Bytes,
 }
 
 impl Desk {

@@ -73,6 +73,7 @@ impl Workers for Threads {
             attempt: task.attempt,
             entry: task.job.entry,
             arguments: task.job.arguments.clone(),
+            apart: task.job.apart.clone(),
         };
         for blob in &task.job.shared {
             desk.share(blob);

@@ -4,6 +4,7 @@ use super::decode::Decoder;
 use super::encode::Encoder;
 use super::error::{CodecError, Direction, MIRROR};
 use crate::queue::travel;
+use crate::task::apart;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use std::any::{Any, TypeId};
@@ -23,10 +24,39 @@ pub(crate) fn encode<T: Serialize + 'static>(value: &T, out: &mut Vec<u8>) -> Re
     })
 }
 
+/// [`encode`], where big bytes may leave [`apart`].
+pub(crate) fn encode_owned<T: Serialize + 'static>(value: T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    match plain_bytes(&value).map(<[u8]>::len) {
+        Some(len) if apart::wants(len) => {
+            Encoder::new(out).put(&len)?;
+            let wanted = TypeId::of::<T>();
+            let bytes = if wanted == TypeId::of::<Vec<u8>>() {
+                same::<T, Vec<u8>>(value).map(Bytes::from)
+            } else if wanted == TypeId::of::<String>() {
+                same::<T, String>(value).map(Bytes::from)
+            } else {
+                same::<T, Bytes>(value)
+            };
+            apart::leave(bytes.unwrap_or_default());
+            Ok(())
+        }
+        _ => encode(&value, out),
+    }
+}
+
 /// The value that `bytes` hold, all of them.
 pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<T, CodecError> {
+    whole(bytes, decode_prefix)
+}
+
+/// [`decode`], where big bytes may have come [`apart`].
+pub(crate) fn decode_received<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<T, CodecError> {
+    whole(bytes, decode_received_prefix)
+}
+
+fn whole<T: 'static>(bytes: &[u8], decode: impl FnOnce(&mut &[u8]) -> Result<T, CodecError>) -> Result<T, CodecError> {
     let mut rest = bytes;
-    let value = decode_prefix(&mut rest)?;
+    let value = decode(&mut rest)?;
     if rest.is_empty() {
         return Ok(value);
     }
@@ -45,6 +75,27 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(bytes: &mut &[u8]) ->
     let value = value.map_err(|error| error.in_type::<T>(Direction::Decode))?;
     *bytes = decoder.rest();
     Ok(value)
+}
+
+/// [`decode_prefix`], where big bytes may have come [`apart`].
+pub(crate) fn decode_received_prefix<T: DeserializeOwned + 'static>(bytes: &mut &[u8]) -> Result<T, CodecError> {
+    let wanted = TypeId::of::<T>();
+    if [TypeId::of::<Vec<u8>>(), TypeId::of::<String>(), TypeId::of::<Bytes>()].contains(&wanted) {
+        let mut decoder = Decoder::new(bytes);
+        if let Some(came) = decoder.take::<usize>().ok().and_then(apart::take) {
+            *bytes = decoder.rest();
+            let value = if wanted == TypeId::of::<Vec<u8>>() {
+                same(came)
+            } else if wanted == TypeId::of::<Bytes>() {
+                same(Bytes::from(came))
+            } else {
+                let bad = |_| CodecError::malformed(postcard::Error::DeserializeBadUtf8);
+                same(String::from_utf8(came).map_err(bad).map_err(|error| error.in_type::<T>(Direction::Decode))?)
+            };
+            return value.ok_or_else(|| CodecError::malformed(postcard::Error::DeserializeUnexpectedEnd));
+        }
+    }
+    decode_prefix(bytes)
 }
 
 /// The content of a `Vec<u8>`, `String` or `Bytes`. serde would take a `Vec<u8>` apart byte by byte.

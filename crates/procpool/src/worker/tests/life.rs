@@ -87,7 +87,7 @@ fn a_revoked_task_is_skipped_without_a_word() {
 fn a_half_sent_task_can_be_taken_back() {
     let mut parent = Parent::ready(Options::default());
     let half = parent.offer();
-    let (prefix, range) = Fragments::new(Kind::Task, half.0, 1 << 20).next().unwrap();
+    let (prefix, range) = Fragments::new(Kind::Task, half.0, 1 << 20, 0).next().unwrap();
     let bytes = [&prefix[..], &vec![0; range.len()], &abort(Kind::Task, half.0)].concat();
     let slices = &mut [std::io::IoSlice::new(&bytes)];
     crate::sys::socket::send_all(parent.socket.as_ref().unwrap(), slices).unwrap();

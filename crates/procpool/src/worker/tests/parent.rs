@@ -12,7 +12,8 @@ use crate::entry;
 use crate::sys::poll::{Poller, Token};
 use crate::sys::process::{self, Child, EnvChanges, ExitFacts, Stream, WorkerCommand};
 use crate::sys::socket;
-use crate::task::{Parts, Ship, codec, map_parts};
+use crate::sys::socket::Target;
+use crate::task::{Parts, Ship, apart, codec, map_parts};
 use crate::wire::frame::{Assembler, Fragments, Kind, Message};
 use crate::wire::message::{
     Carrier, EncodedJob, ExeIdentity, Hello, MESSAGE_OVERHEAD, PROTOCOL, ReplyBody, Setup, SignalPolicy, task_head,
@@ -91,7 +92,7 @@ impl Parent {
             spin_us: 0,
         };
         let body = setup.encode().unwrap();
-        let (prefix, range) = Fragments::new(Kind::Setup, 0, body.len()).next().unwrap();
+        let (prefix, range) = Fragments::new(Kind::Setup, 0, body.len(), 0).next().unwrap();
         let slices = [IoSlice::new(&prefix), IoSlice::new(&body[range])];
         let passengers = [fd.as_fd(), their_queues.as_fd()];
         assert_eq!(socket::send_with_fds(&socket, &slices, &passengers).unwrap(), prefix.len() + body.len());
@@ -126,7 +127,7 @@ impl Parent {
                 return Some(message);
             }
             wait(self.socket.as_ref().unwrap().as_fd());
-            match socket::recv_into(self.socket.as_ref().unwrap(), &mut self.buffer) {
+            match socket::recv_into(self.socket.as_ref().unwrap(), &mut Target::Buffer(&mut self.buffer)) {
                 Ok(0) => return None,
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
@@ -144,8 +145,13 @@ impl Parent {
     }
 
     pub(super) fn send(&self, kind: Kind, id: u64, body: &[u8]) {
-        for (prefix, range) in Fragments::new(kind, id, body.len()) {
-            socket::send_all(self.socket(), &mut [IoSlice::new(&prefix), IoSlice::new(&body[range])]).unwrap();
+        self.send_with(kind, id, body, &[]);
+    }
+
+    fn send_with(&self, kind: Kind, id: u64, body: &[u8], apart: &[u8]) {
+        let all = [body, apart].concat();
+        for (prefix, range) in Fragments::new(kind, id, all.len(), apart.len()) {
+            socket::send_all(self.socket(), &mut [IoSlice::new(&prefix), IoSlice::new(&all[range])]).unwrap();
         }
     }
 
@@ -153,8 +159,9 @@ impl Parent {
     pub(super) fn send_task<A: Ship, R: Ship>(&self, offer: OfferId, function: fn(A) -> R, item: A) {
         let parts = map_parts(function, item);
         let mut body = task_head(&parts.entry.to_wire().unwrap().into(), 1, offer.0 + 1000, "test");
-        parts.arguments.encode(&mut body).unwrap();
-        self.send(Kind::Task, offer.0, &body);
+        let (encoded, apart) = apart::leaving(|| parts.arguments.encode(&mut body));
+        encoded.unwrap();
+        self.send_with(Kind::Task, offer.0, &body, &apart);
     }
 
     /// Offers and sends.
@@ -167,7 +174,7 @@ impl Parent {
     pub(super) fn reply(&mut self, offer: OfferId) -> ReplyBody {
         let message = self.receive();
         assert_eq!((message.kind, message.id), (Kind::Reply, offer.0));
-        ReplyBody::decode(message.body).unwrap()
+        ReplyBody::decode_with(message.body, message.apart).unwrap()
     }
 
     pub(super) fn call<A: Ship, R: Ship>(&mut self, function: fn(A) -> R, item: A) -> ReplyBody {
@@ -178,6 +185,7 @@ impl Parent {
     pub(super) fn value<A: Ship, R: Ship>(&mut self, function: fn(A) -> R, item: A) -> R {
         match self.call(function, item) {
             ReplyBody::Value(value) => decode(&value),
+            ReplyBody::Apart { value, apart } => apart::coming(apart, || codec::decode_received(&value)).0.unwrap(),
             other => panic!("{other:?}"),
         }
     }

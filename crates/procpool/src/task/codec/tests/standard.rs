@@ -1,7 +1,8 @@
 //! The types of the standard library, and the bytes path.
 
 use super::{arrives, bytes_of, refused, trip};
-use crate::task::codec::{decode, decode_prefix, encode};
+use crate::task::codec::value::decode_prefix;
+use crate::task::codec::{decode, encode};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
