@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use procpool::{Pool, PoolBuilder, Process, Shutdown, WorkerState, call};
+use procpool::{Pool, PoolBuilder, Process, Shutdown, Spin, WorkerState, call};
 use tokio::runtime::{Builder, Runtime};
 
 use super::tasks::{burn, empty, millis_since, warm_up};
@@ -143,7 +143,7 @@ impl Procpool {
     }
 }
 
-/// Where all share one core, whoever spins keeps it from the one who is waited for. So far nobody spins.
+/// Where all share one core, whoever spins keeps it from the one who is waited for. 
 fn without_spinning(builder: PoolBuilder) -> PoolBuilder {
-    builder
+    builder.spin(Spin::Off)
 }

@@ -296,7 +296,8 @@ impl PoolBuilder {
 
     /// Whether those who wait for each other look for a moment before they sleep: a worker, for up to 50 µs, for its next
     /// task; whoever awaits the only call there is, for up to 10 µs, for the answer. To be woken takes longer than that,
-    /// but looking takes time of the processor. Default: [`Spin::Auto`], which looks where it pays.
+    /// but looking takes time of the processor. Default: [`Spin::Auto`], which looks where it pays. So far only where
+    /// frames go by shared memory, which is on trial: with `PROCPOOL_LINK=rings` in this program's environment.
     pub fn spin(mut self, spin: Spin) -> Self {
         self.spin = spin;
         self
@@ -393,6 +394,7 @@ impl PoolBuilder {
                         (Naming::ByPlace, Some(exe))
                     }
                 };
+                let carrier = carrier();
                 let setup = Setup {
                     protocol: PROTOCOL,
                     // Filled in for each worker.
@@ -406,8 +408,8 @@ impl PoolBuilder {
                     core_dumps: self.core_dumps,
                     signals: if kind == Kind::Processes { SignalPolicy::Ignore } else { SignalPolicy::Default },
                     exe,
-                    carrier: carrier(),
-                    spin_us: self.spin.worker_us(max_workers),
+                    carrier,
+                    spin_us: if carrier == Carrier::Rings { self.spin.worker_us(max_workers) } else { 0 },
                 };
                 let process = ProcessConfig {
                     program,
@@ -476,13 +478,13 @@ async fn close_on(backend: Arc<dyn Backend>, token: CancellationToken, how: Shut
     }
 }
 
-/// A debugging aid: `socket` makes all frames go by sockets instead of shared memory.
+/// `rings` makes frames go by shared memory instead of sockets: on trial.
 const LINK: &str = "PROCPOOL_LINK";
 
 fn carrier() -> Carrier {
     match std::env::var_os(LINK) {
-        Some(value) if value == "socket" => Carrier::Socket,
-        _ => Carrier::Rings,
+        Some(value) if value == "rings" => Carrier::Rings,
+        _ => Carrier::Socket,
     }
 }
 
