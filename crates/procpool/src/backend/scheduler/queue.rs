@@ -154,8 +154,7 @@ impl Queue {
 
     /// Takes out the task that [`first_ahead`](Self::first_ahead) gives. It takes its place along.
     pub(super) fn lend(&mut self) {
-        let next = if self.is_line_next() { &mut self.waiting } else { &mut self.ready };
-        self.ahead += usize::from(next.pop_first().is_some());
+        self.ahead += usize::from(self.ready.pop_first().is_some());
     }
 
     /// So many lie in hands behind others now.
@@ -181,13 +180,10 @@ impl Queue {
         next.first_key_value().map(|(_, &task)| task)
     }
 
-    /// The next one that a worker may be given ahead. A reservation that comes before it has only a place to wait for,
-    /// which no worker is given ahead with: so that it is had some day, nobody passes it.
+    /// The next one that a worker may be given ahead: it keeps its place, so it must have one. Where somebody in line is
+    /// to be next, nobody passes him.
     pub(super) fn first_ahead(&self) -> Option<TaskId> {
-        let passes = |booking: &Rank| {
-            self.is_line_next() && self.waiting.first_key_value().is_some_and(|(task, _)| booking < task)
-        };
-        if self.bookings.first_key_value().is_some_and(|(booking, _)| passes(booking)) { None } else { self.first() }
+        if self.is_line_next() { None } else { self.first() }
     }
 
     /// Forgets one task, wherever it stands.

@@ -314,12 +314,14 @@ fn what_lies_behind_a_task_that_turns_out_long_goes_back_to_the_head_of_the_queu
 
 #[test]
 fn a_task_behind_another_keeps_its_place_in_the_queue() {
-    let mut pool = Puppet::with_workers(1, SchedulerConfig { queue_limit: 3, waiting_limit: 0, ..config(1) });
-    for _ in 0..4 {
+    let mut pool = Puppet::with_workers(1, SchedulerConfig { queue_limit: 3, waiting_limit: 1, ..config(1) });
+    for _ in 0..5 {
         pool.submit(SOME);
     }
+    // The last one waits for a place, and is not given ahead until it has one.
     assert_eq!(pool.tasks_of(w(0)), [1, 2, 3, 4]);
-    assert_eq!(pool.submit(SOME), ["t5 queue full"]);
-    assert_eq!(pool.reply(w(0)), ["t1 replied"]);
-    assert_eq!(pool.submit(SOME), ["offer 0.0 t6"]);
+    assert_eq!(pool.submit(SOME), ["t6 queue full"]);
+    assert_eq!(pool.reply(w(0)), ["t1 replied", "offer 0.0 t5"]);
+    assert_eq!(pool.submit(SOME), NOTHING);
+    assert_eq!(pool.submit(SOME), ["t8 queue full"]);
 }
