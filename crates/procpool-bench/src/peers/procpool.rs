@@ -143,7 +143,7 @@ impl Procpool {
     }
 }
 
-/// Where all share one core, whoever spins keeps it from the one who is waited for. 
+/// Where all share one core, whoever spins keeps it from the one who is waited for.
 fn without_spinning(builder: PoolBuilder) -> PoolBuilder {
     builder.spin(Spin::Off)
 }
