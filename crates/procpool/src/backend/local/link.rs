@@ -196,7 +196,10 @@ impl Link {
                     }
                     match sending.want_room() {
                         Ok(true) => {
-                            self.nudge();
+                            // Of room in its ring the worker tells. Of room in the socket the driver is told, once it asks.
+                            if sending.stall() == Stall::Socket {
+                                self.nudge();
+                            }
                             break;
                         }
                         Ok(false) => {}
