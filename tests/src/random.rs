@@ -21,6 +21,12 @@ impl Random {
         Random(seed)
     }
 
+    /// The sequence of a seed that somebody else has taken.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        Random(seed)
+    }
+
     /// Another sequence, which this one decides.
     #[must_use]
     pub fn fork(&mut self) -> Self {
