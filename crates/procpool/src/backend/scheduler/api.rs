@@ -69,7 +69,53 @@ pub(crate) trait Payload {
     type Reply;
     /// Why a worker ended: exit status, signal, last words.
     type Death: Clone + Debug;
+
+    /// Whether a job is a lot: one task to the scheduler, and many items to everybody else. The worker answers them one
+    /// by one, and the shell keeps the account of that; a reply ends the lot.
+    fn is_lot(_job: &Self::Job) -> bool {
+        false
+    }
+
+    /// How many items a job has that have not ended.
+    fn open_items(_job: &Self::Job) -> usize {
+        1
+    }
+
+    /// How many items a job has.
+    fn items(_job: &Self::Job) -> u64 {
+        1
+    }
+
+    /// A worker is gone that had begun with this lot: how much of it is lost.
+    fn lost(_job: &Self::Job) -> Lost {
+        Lost::Some
+    }
+
+    /// Takes those items out of a lot that no worker will have begun. Gives them as a lot of their own, and the number of
+    /// the first of them in the whole.
+    fn rest(_job: &mut Self::Job) -> Option<(u64, Self::Job)> {
+        None
+    }
+
+    /// How many items a worker has answered in this time, and how long they took.
+    fn effort(_job: &Self::Job, _reply: &Self::Reply, time: Duration) -> (u32, Duration) {
+        (1, time)
+    }
 }
+
+/// What a worker that is gone has taken with it of a lot that it had begun with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// An item.
+    Some,
+    /// No item, and it had answered some.
+    None,
+    /// No item, and it had answered none either.
+    Time,
+}
+
+/// How many task numbers a lot takes: those of its items, from that of the lot on. That is a multiple of it.
+pub(crate) const LOT_NUMBERS: u64 = 1 << 12;
 
 /// Where a task may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +253,9 @@ pub(crate) enum Event<P: Payload> {
     Worn { worker: WorkerId },
     /// An answer to this offer arrived whole.
     Replied { worker: WorkerId, offer: OfferId, reply: P::Reply },
+    /// The answer to [`Action::Relieve`]: these items, the first of which is the `first` of its lot, were taken from this
+    /// task.
+    Relieved { worker: WorkerId, offer: OfferId, rest: Option<(u64, P::Job)> },
     /// The answer to [`Action::Revoke`] and [`Action::Inspect`]. A worker's answers come in the order of the questions:
     /// a page that seems to go backwards is taken for a lie.
     Evidence { worker: WorkerId, offer: OfferId, evidence: Evidence },
@@ -248,6 +297,9 @@ pub(crate) enum Action<P: Payload> {
     /// Read the page and answer with `Evidence` (whatever stands there; `Revoked` too, where a revocation has just
     /// been carried out).
     Inspect { worker: WorkerId, offer: OfferId },
+    /// If the worker is with the same item of this lot as when this was asked last, take those behind it away. Answered by
+    /// `Relieved`.
+    Relieve { worker: WorkerId, offer: OfferId },
     /// Set the page's cancel flag for this offer; its task may notice and return.
     SetCancel { worker: WorkerId, offer: OfferId },
     /// Kill the worker and everything in its process group. Answered by `Exited`, whose death is to name the limit
@@ -322,7 +374,7 @@ pub(crate) enum Refused<P: Payload> {
 }
 
 /// How a task ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Resolution<P: Payload> {
     /// A worker answered.
     Replied { worker: WorkerId, reply: P::Reply },
@@ -351,6 +403,16 @@ impl<P: Payload> Resolution<P> {
             | Resolution::WorkerDied { began, .. }
             | Resolution::ShutDown { began } => *began != Began::No,
             Resolution::QueueTimedOut { .. } | Resolution::QueueFull | Resolution::Unavailable(_) => false,
+        }
+    }
+
+    /// The same end, for what had not begun.
+    pub(crate) fn of_unbegun(self) -> Self {
+        match self {
+            Resolution::Cancelled { why, .. } => Resolution::Cancelled { why, began: Began::No, killed: None },
+            Resolution::ShutDown { .. } => Resolution::ShutDown { began: Began::No },
+            Resolution::WorkerDied { worker, death, .. } => Resolution::WorkerDied { worker, began: Began::No, death },
+            other => other,
         }
     }
 
