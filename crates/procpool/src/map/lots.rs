@@ -177,20 +177,27 @@ impl<R> LotRun<R> {
         }
     }
 
+    /// The next result, if it has been read and is not the last one.
+    pub(super) fn next_at_hand(&mut self) -> Option<Result<R, RunError>> {
+        if self.taken + 1 >= self.items { None } else { self.next_value() }
+    }
+
+    fn next_value(&mut self) -> Option<Result<R, RunError>> {
+        let (first, values) = self.current.as_mut()?;
+        let item = *first;
+        let decoded = values.next(self.decode)?;
+        *first += 1;
+        self.taken += 1;
+        Some(decoded.map_err(|error| self.undecodable(item, undecodable(&self.name, error, 1))))
+    }
+
     /// The next result. Not to be asked once it is over.
     pub(super) fn poll(&mut self, order: Order, context: &Context<'_>) -> Poll<Result<R, RunError>> {
         loop {
-            if let Some((first, values)) = &mut self.current {
-                let item = *first;
-                if let Some(decoded) = values.next(self.decode) {
-                    *first += 1;
-                    self.taken += 1;
-                    return Poll::Ready(
-                        decoded.map_err(|error| self.undecodable(item, undecodable(&self.name, error, 1))),
-                    );
-                }
-                self.current = None;
+            if let Some(result) = self.next_value() {
+                return Poll::Ready(result);
             }
+            self.current = None;
             let next = match order {
                 Order::ByIndex => self.arrived.remove_entry(&self.taken),
                 Order::Any => self.arrived.pop_first(),

@@ -140,6 +140,15 @@ impl<R> Running<R> {
         next
     }
 
+    /// The next result, if it has been read and nobody needs to be asked.
+    pub(super) fn next_at_hand(&mut self) -> Option<Result<R, RunError>> {
+        let Kept::Ordered(parts) = &mut self.kept else { return None };
+        let Part::Lot(lot) = parts.front_mut()? else { return None };
+        let result = lot.next_at_hand()?;
+        self.items -= 1;
+        Some(result)
+    }
+
     pub(super) fn make_unordered(&mut self) {
         if let Kept::Ordered(parts) = &mut self.kept {
             let (runs, mut lots) = (FuturesUnordered::new(), VecDeque::new());

@@ -33,6 +33,9 @@ use crate::task::{Job, Parts, Ship, map_parts, map_uniform, map_with_parts, map_
 /// How many items are encoded and handed over before whoever polls gets a turn at other things.
 const BURST: usize = 32;
 
+/// The same for items that travel together: each costs a fraction.
+const LOT_BURST: usize = 512;
+
 /// One call for each item of an iterator or a stream: made by [`Pool::map`](crate::Pool::map) and its kin.
 ///
 /// Awaited, it gives a `Vec` of all results in the order of the items, or the first error, whose
@@ -105,6 +108,8 @@ where
     /// What is on its way, where tokens are to stop it.
     group: Option<Watched>,
     tracker: Arc<Tracker>,
+    /// How many results may be taken before more items are.
+    spare: usize,
     /// What `on_progress` was told last.
     told: (u64, u64, Option<u64>),
 }
@@ -151,6 +156,7 @@ impl<I: Input, R> Map<I, R> {
             limits: Limits::default(),
             group: None,
             tracker: Arc::new(Tracker::new(total)),
+            spare: 0,
             told: (0, 0, total.map(|total| total as u64)),
         }
     }
@@ -425,9 +431,19 @@ impl<I: Input, R> Stream for Map<I, R> {
         // Results that are always there must not keep everybody else from running.
         let turn = std::task::ready!(tokio::task::coop::poll_proceed(context));
         this.begin();
-        let mut burst = BURST;
+        if this.spare > 0
+            && let Some(result) = this.running.next_at_hand()
+        {
+            this.spare -= 1;
+            turn.made_progress();
+            return Poll::Ready(Some(result));
+        }
+        let mut burst = if this.lot() > 0 { LOT_BURST } else { BURST };
         let fill = this.fill(&mut burst, context);
         this.report(context);
+        // Where results come by the hundred, their places are filled by the dozen. Who wants to see progress sees each.
+        this.spare =
+            if this.on_progress.is_none() && fill == Fill::Full && this.lot() > 0 { this.running.len() / 8 } else { 0 };
         let next = match this.running.poll_next(context) {
             Poll::Ready(None) if fill == Fill::Ended => this.broken.take().map(Err),
             Poll::Pending | Poll::Ready(None) => {
