@@ -144,7 +144,7 @@ impl<W: Workers> State<W> {
             Action::SetCancel { worker, offer } => {
                 if let Some((_, job)) = self.lot_of(worker, offer) {
                     if let Some(lot) = &mut job.lot {
-                        lot.stop();
+                        lot.cancel();
                     }
                     self.workers.stop_lot(worker, offer);
                 }
@@ -166,7 +166,7 @@ impl<W: Workers> State<W> {
                 }
             }
             Action::Relieve { worker, offer } => {
-                let rest = self.relieve(worker, offer);
+                let rest = self.relieve(worker, offer, now);
                 self.scheduler.handle(Event::Relieved { worker, offer, rest }, now, &mut self.actions);
                 None
             }
@@ -178,16 +178,18 @@ impl<W: Workers> State<W> {
         }
     }
 
-    fn relieve(&mut self, worker: WorkerId, offer: OfferId) -> Option<(u64, Submission)> {
+    fn relieve(&mut self, worker: WorkerId, offer: OfferId, now: Now) -> Vec<(u64, Submission)> {
         let state = self.workers.look_at_lot(worker, offer);
-        let (_, job) = self.lot_of(worker, offer)?;
-        if !job.lot.as_mut()?.is_stuck(state) {
-            return None;
+        // One that has not been claimed is no concern of this.
+        let is_claimed = matches!(self.workers.inspect(worker, offer, now), Evidence::Claimed { .. });
+        let lot = self.lot_of(worker, offer).and_then(|(_, job)| job.lot.as_ref());
+        if !is_claimed || !lot.is_some_and(|lot| lot.has_more(state)) {
+            return Vec::new();
         }
         let state = self.workers.stop_lot(worker, offer);
-        let (_, job) = self.lot_of(worker, offer)?;
-        let rest = job.lot.as_mut()?.give_back(state)?;
-        Some(job.with_piece(rest))
+        let Some((_, job)) = self.lot_of(worker, offer) else { return Vec::new() };
+        let pieces = job.lot.as_mut().map(|lot| lot.give_back(state)).unwrap_or_default();
+        pieces.into_iter().map(|piece| job.with_piece(piece)).collect()
     }
 
     fn resolve_lot(

@@ -253,9 +253,9 @@ pub(crate) enum Event<P: Payload> {
     Worn { worker: WorkerId },
     /// An answer to this offer arrived whole.
     Replied { worker: WorkerId, offer: OfferId, reply: P::Reply },
-    /// The answer to [`Action::Relieve`]: these items, the first of which is the `first` of its lot, were taken from this
-    /// task.
-    Relieved { worker: WorkerId, offer: OfferId, rest: Option<(u64, P::Job)> },
+    /// The answer to [`Action::Relieve`]: these items were taken from the lot, in pieces, each with the number of its first
+    /// item.
+    Relieved { worker: WorkerId, offer: OfferId, rest: Vec<(u64, P::Job)> },
     /// The answer to [`Action::Revoke`] and [`Action::Inspect`]. A worker's answers come in the order of the questions:
     /// a page that seems to go backwards is taken for a lie.
     Evidence { worker: WorkerId, offer: OfferId, evidence: Evidence },
@@ -297,8 +297,7 @@ pub(crate) enum Action<P: Payload> {
     /// Read the page and answer with `Evidence` (whatever stands there; `Revoked` too, where a revocation has just
     /// been carried out).
     Inspect { worker: WorkerId, offer: OfferId },
-    /// If the worker is with the same item of this lot as when this was asked last, take those behind it away. Answered by
-    /// `Relieved`.
+    /// Take those items of this lot away that its worker has not begun. Answered by `Relieved`.
     Relieve { worker: WorkerId, offer: OfferId },
     /// Set the page's cancel flag for this offer; its task may notice and return.
     SetCancel { worker: WorkerId, offer: OfferId },

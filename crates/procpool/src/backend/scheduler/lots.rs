@@ -13,8 +13,8 @@ use super::queue::Rank;
 use super::tasks::{Place, Spent, Task};
 use super::timers::Timer;
 
-/// How long a worker may be with one item of a lot before the others are taken away from it: at least this, and less than
-/// twice as long. Many times what a whole lot is to take.
+/// How long a worker may be with a lot before those items are taken away from it that it has not begun: ten times what the
+/// whole lot was to take.
 const STUCK: Duration = Duration::from_millis(10);
 
 /// What an item of a lot has at the least to end by itself: it is a short one, and its worker worth more.
@@ -104,11 +104,11 @@ impl<P: Payload> Scheduler<P> {
         &mut self,
         worker: WorkerId,
         offer: OfferId,
-        rest: Option<(u64, P::Job)>,
+        rest: Vec<(u64, P::Job)>,
         turn: &mut Turn<'_, P>,
     ) {
         let Some(id) = self.task_of(worker, offer) else { return };
-        if let Some((first, job)) = rest {
+        for (first, job) in rest {
             self.carry_on(id, first, job, turn);
         }
         let Some(Life::Busy(held)) = self.workers.get(worker).map(|worker| &worker.life) else { return };
