@@ -103,7 +103,7 @@ impl Submission {
     /// Some items of this lot as a task of their own, and the number of the first of them in the lot.
     pub(super) fn with_piece(&self, piece: Piece) -> (u64, Submission) {
         let first = u64::from(piece.start());
-        let (name, entry, shared) = (self.name.clone(), self.entry.clone(), self.shared.clone());
+        let (name, entry, shared) = (self.name.clone(), self.entry, self.shared.clone());
         (first, Submission::of_piece(name, entry, shared, piece, self.span.clone()))
     }
 }

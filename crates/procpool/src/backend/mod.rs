@@ -9,6 +9,8 @@ mod job;
 mod linger;
 pub(crate) mod local;
 mod lot;
+#[cfg(test)]
+mod lot_tests;
 mod lots;
 mod news;
 mod outcome;

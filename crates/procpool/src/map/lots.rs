@@ -59,7 +59,7 @@ impl<A, R> Packer<A, R> {
 
     /// Hands an item over: with others in a lot if it is like them, else by itself.
     pub(super) fn hand_over(&mut self, item: A, at: &Counter<'_>, running: &mut Running<R>) {
-        let Some(entry) = self.code.clone() else { return };
+        let Some(entry) = self.code else { return };
         self.scratch.clear();
         let beside = match encode(&mut self.scratch, |out| (self.uniform.encode)(item, out)) {
             Ok(beside) => beside,

@@ -33,7 +33,7 @@ use crate::task::{Job, Parts, Ship, map_parts, map_uniform, map_with_parts, map_
 /// How many items are encoded and handed over before whoever polls gets a turn at other things.
 const BURST: usize = 32;
 
-/// The same for items that travel together: each costs a fraction.
+/// The same for items that travel together.
 const LOT_BURST: usize = 512;
 
 /// One call for each item of an iterator or a stream: made by [`Pool::map`](crate::Pool::map) and its kin.
@@ -441,7 +441,7 @@ impl<I: Input, R> Stream for Map<I, R> {
         let mut burst = if this.lot() > 0 { LOT_BURST } else { BURST };
         let fill = this.fill(&mut burst, context);
         this.report(context);
-        // Where results come by the hundred, their places are filled by the dozen. Who wants to see progress sees each.
+        // Who wants to see progress sees each.
         this.spare =
             if this.on_progress.is_none() && fill == Fill::Full && this.lot() > 0 { this.running.len() / 8 } else { 0 };
         let next = match this.running.poll_next(context) {

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::api::{
-    Action, Admission, Closing, Counts, Event, Now, OfferId, Payload, Placement, Resolution, SchedulerConfig, TaskId,
+    Action, Admission, Closing, Counts, Event, Now, OfferId, Placement, Resolution, SchedulerConfig, TaskId,
     TaskOptions, TaskPhase, Unavailable, WorkerId, WorkerPhase, WorkerView,
 };
 use super::closing::Close;
 use super::facts::Fact;
 use super::life::{Life, Stop};
 use super::pace::Pace;
+use super::payload::Payload;
 use super::queue::{Entry, Queue};
 use super::reservations::Reservations;
 use super::starts::Starts;

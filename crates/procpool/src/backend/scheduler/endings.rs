@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 use std::iter;
 use std::time::Duration;
 
-use super::api::{
-    Began, Evidence, Lost as LostItems, OfferId, Payload, Placement, Resolution, TaskId, Unavailable, WorkerId,
-};
+use super::api::{Began, Evidence, OfferId, Placement, Resolution, TaskId, Unavailable, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::facts::{End, Fact};
 use super::life::{Assignment, Before, Halt, Hold, Life};
+use super::payload::{Lost as LostItems, Payload};
 use super::stopping::Kill;
 use super::tasks::{Lost, Task};
 use super::timers::Timer;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::api::{Action, Batch, Began, Evidence, Now, OfferId, Payload, Placement, Resolution, TaskId, WorkerId};
+use super::api::{Action, Batch, Began, Evidence, Now, OfferId, Placement, Resolution, TaskId, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::life::{Assignment, Claim, Halt, Life, Stage, Stop, Withdraw};
+use super::payload::Payload;
 use super::tasks::{Place, Task};
 use super::timers::Timer;
 

@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
-use super::api::{Action, Batch, LOT_NUMBERS, Lost, Now, OfferId, Payload, TaskId, TaskOptions, WorkerId};
+use super::api::{Action, Batch, Now, OfferId, TaskId, TaskOptions, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::life::Life;
+use super::payload::{LOT_NUMBERS, Lost, Payload};
 use super::queue::Rank;
 use super::tasks::{Place, Spent, Task};
 use super::timers::Timer;

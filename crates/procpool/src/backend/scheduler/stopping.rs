@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::api::{Action, Began, CancelReason, Overdue, Payload, Resolution, TaskId, WorkerId};
+use super::api::{Action, Began, CancelReason, Overdue, Resolution, TaskId, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::facts::End;
 use super::life::{Claim, Halt, Hold, Life, Stage, Stop, Withdraw};
+use super::payload::Payload;
 use super::tasks::{Place, Task};
 
 /// Why a worker is killed.
