@@ -34,6 +34,8 @@ pub(super) struct Worker {
     pub(super) reply: Vec<u8>,
     /// What the result in `reply` has apart.
     pub(super) apart: Bytes,
+    /// What an item of the last lot took; at first so much that each is taken for a long one.
+    pub(super) item_ns: u64,
     /// This process, and none that was forked from it.
     original: Original,
 }
@@ -43,7 +45,7 @@ pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
     let Setup { name, max_message, init, exit, exe, .. } = setup;
     let naming = if exe.is_some() { Naming::ByPlace } else { Naming::ByName };
     let (reply, apart, original) = (Vec::new(), Bytes::new(), Original::here());
-    let mut worker = Worker { link, page, naming, max_message, reply, apart, original };
+    let mut worker = Worker { link, page, naming, max_message, reply, apart, item_ns: u64::MAX, original };
     worker.initialise(init);
     loop {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
