@@ -296,8 +296,8 @@ impl PoolBuilder {
 
     /// Whether those who wait for each other look for a moment before they sleep: a worker, for up to 50 µs, for its next
     /// task; whoever awaits the only call there is, for up to 10 µs, for the answer. To be woken takes longer than that,
-    /// but looking takes time of the processor. Default: [`Spin::Auto`], which looks where it pays. So far only where
-    /// frames go by shared memory, which is on trial: with `PROCPOOL_LINK=rings` in this program's environment.
+    /// but looking takes time of the processor. Default: [`Spin::Auto`], which looks where it pays. Where frames go by
+    /// sockets (`PROCPOOL_LINK=socket` in this program's environment, a debugging aid) nobody looks.
     pub fn spin(mut self, spin: Spin) -> Self {
         self.spin = spin;
         self
@@ -478,13 +478,13 @@ async fn close_on(backend: Arc<dyn Backend>, token: CancellationToken, how: Shut
     }
 }
 
-/// `rings` makes frames go by shared memory instead of sockets: on trial.
+/// A debugging aid: `socket` makes all frames go by sockets instead of shared memory.
 const LINK: &str = "PROCPOOL_LINK";
 
 fn carrier() -> Carrier {
     match std::env::var_os(LINK) {
-        Some(value) if value == "rings" => Carrier::Rings,
-        _ => Carrier::Socket,
+        Some(value) if value == "socket" => Carrier::Socket,
+        _ => Carrier::Rings,
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod constructor;
+mod copy;
 pub(crate) mod cores;
 pub(crate) mod courier;
 pub(crate) mod fork;

@@ -6,18 +6,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::BytesMut;
 
+use super::copy;
+
 /// Appends the words as bytes, each read once: the other side may change them meanwhile, so nothing about them is known
 /// before they have been copied.
 pub(crate) fn append_words(words: &[AtomicU64], into: &mut Vec<u8>) {
-    let length = size_of_val(words);
-    into.reserve(length);
-    let start = into.len();
-    copy(words, into.spare_capacity_mut());
-    // SAFETY: `reserve` made room for `length` bytes more, and `copy` has filled every byte of them.
-    #[expect(unsafe_code, reason = "filling a vector without clearing it before")]
-    unsafe {
-        into.set_len(start + length);
-    }
+    append_bytes(words, 0, size_of_val(words), into);
 }
 
 /// A buffer that grows at its end.
@@ -25,10 +19,15 @@ pub(crate) trait Growing {
     /// Makes room for so many bytes more.
     fn reserve(&mut self, count: usize);
 
-    fn put(&mut self, bytes: &[u8]);
+    /// The room that there is.
+    fn room(&mut self) -> &mut [MaybeUninit<u8>];
 
-    /// Appends whole words. There is room.
-    fn put_words(&mut self, words: &[AtomicU64]);
+    /// Takes the first bytes of the room into the buffer.
+    ///
+    /// # Safety
+    /// They have been filled.
+    #[expect(unsafe_code, reason = "filling a buffer without clearing it before")]
+    unsafe fn take(&mut self, count: usize);
 }
 
 impl Growing for Vec<u8> {
@@ -36,12 +35,14 @@ impl Growing for Vec<u8> {
         Vec::reserve(self, count);
     }
 
-    fn put(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
+    fn room(&mut self) -> &mut [MaybeUninit<u8>] {
+        self.spare_capacity_mut()
     }
 
-    fn put_words(&mut self, words: &[AtomicU64]) {
-        append_words(words, self);
+    #[expect(unsafe_code, reason = "filling a vector without clearing it before")]
+    unsafe fn take(&mut self, count: usize) {
+        // SAFETY: the caller promises that these bytes, which follow `len()` within the capacity, have been filled.
+        unsafe { self.set_len(self.len() + count) }
     }
 }
 
@@ -50,45 +51,25 @@ impl Growing for BytesMut {
         BytesMut::reserve(self, count);
     }
 
-    fn put(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
+    fn room(&mut self) -> &mut [MaybeUninit<u8>] {
+        self.spare_capacity_mut()
     }
 
-    fn put_words(&mut self, words: &[AtomicU64]) {
-        let length = size_of_val(words);
-        BytesMut::reserve(self, length);
-        copy(words, self.spare_capacity_mut());
-        // SAFETY: `reserve` made room for `length` bytes more, and `copy` has filled every byte of them.
-        #[expect(unsafe_code, reason = "filling a buffer without clearing it before")]
-        unsafe {
-            self.set_len(self.len() + length);
-        }
+    #[expect(unsafe_code, reason = "filling a buffer without clearing it before")]
+    unsafe fn take(&mut self, count: usize) {
+        // SAFETY: the caller promises that these bytes, which follow `len()` within the capacity, have been filled.
+        unsafe { self.set_len(self.len() + count) }
     }
 }
 
 /// Appends `len` bytes of the words, from this byte on. They must have as many.
 pub(crate) fn append_bytes(words: &[AtomicU64], from: usize, len: usize, into: &mut impl Growing) {
-    let (end, mut at) = (from + len, from);
     into.reserve(len);
-    while at < end {
-        let whole = (end - at) / 8;
-        if at.is_multiple_of(8) && whole > 0 {
-            into.put_words(&words[at / 8..][..whole]);
-            at += whole * 8;
-        } else {
-            // A part of a word, at one of the ends.
-            let (start, stop) = (at % 8, (end - at / 8 * 8).min(8));
-            into.put(&words[at / 8].load(Relaxed).to_le_bytes()[start..stop]);
-            at += stop - start;
-        }
-    }
-}
-
-/// Fills the room, which is at least as long, with the words.
-fn copy(words: &[AtomicU64], room: &mut [MaybeUninit<u8>]) {
-    let room = &mut room[..size_of_val(words)];
-    for (room, word) in room.chunks_exact_mut(8).zip(words) {
-        room.write_copy_of_slice(&word.load(Relaxed).to_le_bytes());
+    copy::read(words, from, &mut into.room()[..len]);
+    // SAFETY: `reserve` made room for `len` bytes, and `read` has filled every one of them.
+    #[expect(unsafe_code, reason = "filling a buffer without clearing it before")]
+    unsafe {
+        into.take(len);
     }
 }
 
@@ -112,6 +93,9 @@ impl<'a> Filler<'a> {
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        if bytes.len() >= copy::MANY {
+            return self.many(bytes);
+        }
         let (words, rest) = bytes.as_chunks::<8>();
         if self.bits == 0 {
             // In two runs, if the ring's end is between.
@@ -137,6 +121,22 @@ impl<'a> Filler<'a> {
                 (self.pending, self.bits) = (0, 0);
             }
         }
+    }
+
+    /// The same for so many that it pays to copy them at once.
+    fn many(&mut self, bytes: &[u8]) {
+        if self.bits > 0 {
+            self.ring[self.at].store(self.pending, Relaxed);
+        }
+        let from = self.at * 8 + self.bits as usize / 8;
+        let (first, second) = bytes.split_at(bytes.len().min(self.ring.len() * 8 - from));
+        copy::write(self.ring, from, first);
+        copy::write(self.ring, 0, second);
+        let end = (from + bytes.len()) % (self.ring.len() * 8);
+        self.at = end / 8;
+        self.bits = (end % 8) as u32 * 8;
+        // What the last word has so far: it is written again, with what follows.
+        self.pending = bytes[bytes.len() - end % 8..].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
     }
 
     /// The last word is filled up with zeros.
@@ -175,6 +175,25 @@ mod tests {
                 let mut whole = vec![1];
                 append_words(&turned[..cuts[1].div_ceil(8)], &mut whole);
                 assert_eq!(whole[1..=cuts[1]], bytes[..cuts[1]]);
+            }
+        }
+    }
+
+    #[test]
+    fn many_bytes_go_in_between_few() {
+        let bytes: Vec<u8> = (0..3000).map(|i| (i % 251) as u8).collect();
+        for at in [0, 1, 100, 255] {
+            for cuts in [[0, 300], [3, 600], [12, 1000], [5, 261], [300, 301], [13, 2040]] {
+                let ring = ring(256);
+                let mut filler = Filler::new(&ring, at);
+                filler.bytes(&bytes[..cuts[0]]);
+                filler.bytes(&bytes[cuts[0]..cuts[1]]);
+                filler.bytes(&bytes[cuts[1]..cuts[1] + 3]);
+                filler.finish();
+                let turned: Vec<_> = (0..256).map(|i| AtomicU64::new(ring[(at + i) % 256].load(Relaxed))).collect();
+                let mut out = BytesMut::new();
+                append_bytes(&turned, 0, cuts[1] + 3, &mut out);
+                assert_eq!(out, bytes[..cuts[1] + 3], "{cuts:?} at {at}");
             }
         }
     }

@@ -41,16 +41,19 @@ impl Receiver {
         if self.state.is_some() { Etiquette::with_state() } else { Etiquette::default() }
     }
 
-    /// Reads what has come from a worker and tells the engine.
+    /// Reads what has come from a worker and tells the engine; and writes on, if that was what the worker rang for: whoever
+    /// reads takes the bell away from everybody else.
     pub(super) fn receive(&self, link: &Arc<Link>) -> Received {
         let mut answers = Answers::default();
-        match link.receive(|arrival| self.hear(link, arrival, &mut answers)) {
+        let received = match link.receive(|arrival| self.hear(link, arrival, &mut answers)) {
             Ok(received) => received,
             Err(fault) => {
                 self.condemn(link, fault);
                 Received::Ended
             }
-        }
+        };
+        link.resume_by_ring();
+        received
     }
 
     /// Reads what has come from a worker, but no more than it can have sent before this began: who writes without end
@@ -219,7 +222,6 @@ pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: Readi
             guard = ready.readable() => {
                 let Ok(mut guard) = guard else { return };
                 let received = receiver.receive(&link);
-                link.resume_by_ring();
                 if !receiver.go_on(&link, received) {
                     return;
                 }
@@ -238,8 +240,6 @@ pub(super) async fn drive(receiver: Arc<Receiver>, link: Arc<Link>, ready: Readi
             }
             () = link.until_nudged() => {
                 let received = receiver.receive(&link);
-                // Here, too: this may have taken the worker's bell, and then there is nothing to read any more.
-                link.resume_by_ring();
                 if !receiver.go_on(&link, received) {
                     return;
                 }

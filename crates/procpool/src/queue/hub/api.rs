@@ -243,9 +243,11 @@ impl Hub {
         true
     }
 
+    /// A turn of whoever is there.
     fn turn(&self, state: &mut State, after: &mut After) -> bool {
         let watch = lock(&self.thread).clone();
-        self.turn_watched(state, watch.as_ref(), after)
+        let more = self.turn_watched(state, watch.as_ref(), after);
+        more | state.put_bells_back()
     }
 
     fn turn_watched(&self, state: &mut State, watch: Option<&Arc<Watch>>, after: &mut After) -> bool {

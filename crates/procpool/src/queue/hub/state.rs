@@ -45,6 +45,8 @@ pub(super) struct State {
     actions: Vec<Action>,
     /// Something was told to the broker since it settled last.
     is_unsettled: bool,
+    /// A bell was read since somebody slept, or asked for other ones.
+    took_bells: bool,
     next: u32,
 }
 
@@ -66,6 +68,7 @@ impl State {
             transport,
             actions: Vec::new(),
             is_unsettled: false,
+            took_bells: false,
             next: 1,
         }
     }
@@ -161,7 +164,7 @@ impl State {
             if !self.is_unsettled {
                 break;
             }
-            self.settle(watch, after);
+            more |= self.settle(watch, after);
             self.links.carry_out(&mut self.actions);
             self.judge();
             for Seat { participant, slot } in std::mem::take(&mut self.links.looks) {
@@ -177,24 +180,39 @@ impl State {
         more
     }
 
-    fn settle(&mut self, watch: Option<&Arc<Watch>>, after: &mut After) {
+    /// Gives back whether more was seen than has been read. Nobody else may tell of it: its bell can have been read, too.
+    fn settle(&mut self, watch: Option<&Arc<Watch>>, after: &mut After) -> bool {
         self.is_unsettled = false;
+        let mut more = false;
         if self.broker.settle(&mut self.links, &mut self.actions) == Settled::Doubtful {
-            self.gather(Reading::All, watch, after);
+            more = self.gather(Reading::All, watch, after);
             self.let_go(watch, after);
             self.is_unsettled = false;
             if self.broker.confirm(&mut self.links, &mut self.actions) == Settled::Doubtful {
                 self.is_unsettled = true;
             }
         }
+        more
     }
 
     /// Asks every participant to ring when it writes something, and says whether none has written meanwhile.
-    pub(super) fn may_sleep(&self) -> bool {
+    pub(super) fn may_sleep(&mut self) -> bool {
+        self.took_bells = false;
         for link in self.links.all.values() {
             link.end.set_hub_waits();
         }
         !self.has_input()
+    }
+
+    /// After a turn that was not the thread's, which may sleep all the while: if the bells that were to wake it have been
+    /// read by this turn, asks for others. Gives back whether something was written before it did.
+    pub(super) fn put_bells_back(&mut self) -> bool {
+        self.took_bells && !self.may_sleep()
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_taken_bells(&self) -> bool {
+        self.took_bells
     }
 
     /// Whether a participant has written something that has not been read.
@@ -254,6 +272,7 @@ impl State {
                     Err(LinkError::Wire(error)) => link.blame(error.to_string()),
                 }
             }
+            self.took_bells |= link.end.took_bell();
             if link.end.room_is_wanted() {
                 link.rouse = true;
             }

@@ -99,6 +99,12 @@ impl HubEnd {
         }
     }
 
+    /// Whether a bell may have been taken from the socket since this was asked last. Who does so while somebody else sleeps
+    /// and waits for that bell has to ask for another one ([`set_hub_waits`](HubEnd::set_hub_waits)).
+    pub(crate) fn took_bell(&mut self) -> bool {
+        self.reading.took_from_socket() && self.transport == Transport::Ring
+    }
+
     /// Writes one record, or nothing of it; never waits. `Full`: [`want_room`](HubEnd::want_room), try once more, and
     /// then wait for a bell.
     ///

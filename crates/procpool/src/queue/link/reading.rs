@@ -41,6 +41,8 @@ pub(super) struct Reading {
     /// A record that has to wait until the socket has been read.
     held: Option<(Header, Bytes)>,
     stream: SocketReader,
+    /// Something was taken from the socket since somebody asked. With a ring that may have been a bell.
+    took_from_socket: bool,
     /// Whether the client's `Open` has been seen.
     opened: bool,
     assembler: Assembler,
@@ -59,6 +61,7 @@ impl Reading {
             left: Records::default(),
             held: None,
             stream: SocketReader::default(),
+            took_from_socket: false,
             opened: false,
             assembler: Assembler::new(max_partial),
         }
@@ -70,6 +73,11 @@ impl Reading {
             || self.held.is_some()
             || self.stream.has_whole()
             || self.ring.as_ref().is_some_and(RingReader::has_input)
+    }
+
+    /// Whether something was taken from the socket since this was asked last.
+    pub(super) fn took_from_socket(&mut self) -> bool {
+        std::mem::take(&mut self.took_from_socket)
     }
 
     /// Takes what is in the pipe, up to what was there when this began.
@@ -143,7 +151,10 @@ impl Reading {
                 return Ok(Drained::More);
             }
             match self.stream.receive(socket)? {
-                Received::Some(count) => budget = budget.saturating_sub(count),
+                Received::Some(count) => {
+                    self.took_from_socket = true;
+                    budget = budget.saturating_sub(count);
+                }
                 Received::Nothing => return Ok(Drained::All),
                 Received::End => return Ok(Drained::Ended),
             }

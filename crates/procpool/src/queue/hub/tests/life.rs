@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use super::puppet::{Puppet, new_hub, until};
 use crate::queue::broker::api::Question;
+use crate::queue::hub::after::After;
 use crate::queue::hub::api::Hub;
+use crate::queue::hub::state::{Knock, State};
 use crate::queue::key::{Key, QueueId, Role};
 use crate::queue::link::{Transport, open};
 use crate::queue::wire::ToHub;
@@ -74,6 +76,32 @@ fn the_thread_lives_while_somebody_else_is_there() {
         drop(two);
         until(|| !hub.has_thread());
     }
+}
+
+/// A worker's worker is buried: that is said by the ring, and what was said before it by the socket is read at once, with
+/// the bell. The thread of the hub, which that bell was to wake, sleeps on if this turn was not its own.
+#[test]
+fn a_bell_that_another_turn_has_read_is_asked_for_again() {
+    let mut state = State::new(Transport::Ring);
+    let mut after = After::default();
+    let (ours, theirs) = socket::pair().unwrap();
+    let id = state.number();
+    state.turn(vec![Knock::Introduced { id, socket: ours }], None, &mut after);
+    let one = Puppet::of(open(theirs).unwrap(), None);
+    let _ward = one.introduce_unopened(5);
+    state.turn(Vec::new(), None, &mut after);
+    state.readable(id);
+    state.turn(Vec::new(), None, &mut after);
+    assert!(state.may_sleep());
+    assert!(one.say(&ToHub::Buried { number: 5 }));
+    // Not the thread's.
+    assert!(!state.turn(Vec::new(), None, &mut after));
+    assert!(state.has_taken_bells());
+    assert!(!state.put_bells_back() && !state.has_taken_bells());
+    one.create(1, 7, 1);
+    state.readable(id);
+    state.turn(Vec::new(), None, &mut after);
+    assert!(state.has_taken_bells(), "nobody has rung: the thread would sleep on");
 }
 
 /// Whoever finds somebody at work leaves word, and relies on it: also on the thread in its last turn.
