@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::completion::Outcome;
 use super::engine::{Placed, Warm, Workers};
 use super::job::Submission;
+use super::lot::Delivery;
 use super::outcome::trace;
 use super::scheduler::TaskId;
 use super::stall::Stalled;
@@ -17,10 +18,14 @@ use crate::pool::Report;
 pub(super) struct After<W: Workers> {
     pub(super) later: W::Later,
     pub(super) resolved: Vec<(TaskId, Submission, Outcome)>,
+    /// Of the items of lots.
+    pub(super) deliveries: Vec<Delivery>,
     pub(super) reserved: Vec<(oneshot::Sender<Placed>, Placed)>,
     pub(super) warmed: Vec<(oneshot::Sender<Warm>, Warm)>,
     pub(super) rung: Vec<oneshot::Sender<()>>,
     pub(super) ended: Vec<(oneshot::Sender<Report>, Report)>,
+    /// Lots that are over: to drop their spans is to call the subscriber.
+    pub(super) over: Vec<Submission>,
     pub(super) stalled: Option<Stalled>,
     /// Readers of events that wait.
     pub(super) readers: Vec<Waker>,
@@ -31,10 +36,12 @@ impl<W: Workers> After<W> {
         After {
             later: W::Later::default(),
             resolved: Vec::new(),
+            deliveries: Vec::new(),
             reserved: Vec::new(),
             warmed: Vec::new(),
             rung: Vec::new(),
             ended: Vec::new(),
+            over: Vec::new(),
             stalled: None,
             readers: Vec::new(),
         }
@@ -43,6 +50,9 @@ impl<W: Workers> After<W> {
     pub(super) fn finish(self) {
         // The wire first: workers begin on their next task while this thread wakes the callers of the last one.
         W::finish(self.later);
+        for delivery in self.deliveries {
+            panics::by_the_way(|| delivery.deliver());
+        }
         for (task, job, outcome) in self.resolved {
             // Subscribers and wakers are foreign code. Where one panics, the thread that was passing by (the keeper,
             // say, on which everybody depends) goes on, and the caller hears of its task all the same.
@@ -55,6 +65,9 @@ impl<W: Workers> After<W> {
                 job.handles.clear();
                 job.completer.resolve(outcome);
             });
+        }
+        for job in self.over {
+            panics::by_the_way(move || drop(job));
         }
         if let Some(stalled) = self.stalled {
             stalled.warn();

@@ -30,6 +30,9 @@ pub(crate) struct Answer {
 /// Told of a task's end just before whoever awaits it. Called with no lock of the backend held.
 pub(crate) trait Observer: Send + Sync {
     fn ended(&self, how: Ending);
+
+    /// So many have ended together.
+    fn ended_many(&self, values: u64, failures: u64);
 }
 
 /// How a task ended, as far as an [`Observer`] is concerned.
@@ -78,6 +81,11 @@ pub(crate) fn completion(observer: Option<Arc<dyn Observer>>) -> (Completer, Arc
 }
 
 impl Completer {
+    /// For what is told in another way.
+    pub(crate) fn nobody() -> Completer {
+        Completer(None)
+    }
+
     /// Stores the outcome and wakes the waiter. The caller must hold no lock of the backend: a waker is foreign code.
     pub(crate) fn resolve(mut self, outcome: Outcome) {
         if let Some(completion) = self.0.take() {

@@ -14,6 +14,7 @@ pub(crate) struct Demands {
     pub(crate) timings: Timings,
     /// Whether a lone caller looks for its answer itself.
     pub(crate) lingering: bool,
+    pub(crate) lots: Lots,
 }
 
 /// Whether a worker may be given a task while it still has another.
@@ -22,4 +23,12 @@ pub(crate) enum Batching {
     Allowed,
     /// Somebody has to tell which task a worker is busy with: by what it prints, say.
     OneAtATime,
+}
+
+/// Whether items of a map may travel in lots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lots {
+    Allowed,
+    /// Something has to be told, or counted, for each of them before it begins.
+    Never,
 }

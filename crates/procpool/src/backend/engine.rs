@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::after::After;
 use super::alarms::Alarms;
-use super::demands::{Batching, Demands};
+use super::demands::{Batching, Demands, Lots};
 use super::job::{Death, Submission, Work};
 use super::linger::{Lingering, PATIENCE};
 use super::news::{self, News};
@@ -35,6 +35,8 @@ use crate::queue::waiting::Reading;
 use crate::sync::lock;
 use crate::sys::clock;
 use crate::task::Naming;
+use crate::wire::page::LotState;
+use crate::wire::progress::MOST_ITEMS;
 
 /// A kind of worker: processes, or threads. Called under the engine's lock, so nothing here may block or call the
 /// kernel; what must is put into `later`.
@@ -49,6 +51,14 @@ pub(crate) trait Workers: Send + 'static {
     fn revoke(&mut self, worker: WorkerId, offer: OfferId, now: Now, later: &mut Self::Later) -> Evidence;
     fn inspect(&mut self, worker: WorkerId, offer: OfferId, now: Now) -> Evidence;
     fn set_cancel(&mut self, worker: WorkerId, offer: OfferId);
+    /// Says how far a worker is with a lot.
+    fn look_at_lot(&self, _worker: WorkerId, _offer: OfferId) -> LotState {
+        LotState::Nonsense
+    }
+    /// The same, and lets it begin no further item.
+    fn stop_lot(&mut self, _worker: WorkerId, _offer: OfferId) -> LotState {
+        LotState::Nonsense
+    }
     /// `overdue`: what its death is to be explained with.
     fn kill(&mut self, worker: WorkerId, overdue: Option<Overdue>, later: &mut Self::Later);
     fn retire(&mut self, worker: WorkerId, later: &mut Self::Later);
@@ -88,22 +98,24 @@ pub(crate) struct Engine<W: Workers> {
     runtime: Handle,
     /// What the scheduler said last about how many tasks a worker is to have in hand.
     depth: AtomicU32,
+    /// And about how many items a lot is to have.
+    lot_size: AtomicU32,
     /// What goes on for a moment after the pool has ended: each is closed when it is over.
     afterwards: OnceLock<Vec<watch::Receiver<()>>>,
     lingering: Lingering,
     state: Mutex<State<W>>,
 }
 
-struct State<W: Workers> {
-    scheduler: Scheduler<Work>,
-    workers: W,
+pub(super) struct State<W: Workers> {
+    pub(super) scheduler: Scheduler<Work>,
+    pub(super) workers: W,
     /// Decisions not carried out yet. Two buffers that swap, so that the hot path allocates neither.
-    actions: Vec<Action<Work>>,
+    pub(super) actions: Vec<Action<Work>>,
     batch: Vec<Action<Work>>,
     alarms: Alarms,
     stall: Stall,
-    record: Record,
-    news: News,
+    pub(super) record: Record,
+    pub(super) news: News,
     /// Those who wait for a place in the queue.
     reserving: HashMap<ReservationId, oneshot::Sender<Placed>>,
     warming: Vec<oneshot::Sender<Warm>>,
@@ -126,6 +138,7 @@ impl<W: Workers> Engine<W> {
             demands,
             runtime,
             depth: AtomicU32::new(1),
+            lot_size: AtomicU32::new(0),
             afterwards: OnceLock::new(),
             lingering: Lingering::new(demands.lingering),
             state: Mutex::new(State {
@@ -170,21 +183,6 @@ impl<W: Workers> Engine<W> {
         self.update(|state, now| state.scheduler.handle(event, now, &mut state.actions));
     }
 
-    /// The same for facts that were learnt together: one lock, one look at what follows, and then one write a worker and
-    /// one wake-up a waiter.
-    pub(crate) fn handle_all(&self, events: &mut Vec<Event<Work>>) {
-        if events.is_empty() {
-            return;
-        }
-        let mut events = events.drain(..).peekable();
-        self.update_by(|state, now, after| {
-            while events.peek().is_some() {
-                state.scheduler.handle_some(&mut events, now, &mut state.actions);
-                state.carry_out(now, after);
-            }
-        });
-    }
-
     /// Changes the workers together with a fact about them, so that nobody sees one without the other.
     pub(crate) fn handle_with(&self, change: impl FnOnce(&mut W) -> Option<Event<Work>>) {
         self.update(|state, now| {
@@ -202,8 +200,8 @@ impl<W: Workers> Engine<W> {
     /// A worker is gone: its page is read for the offers that it held, under the same lock as the verdict.
     pub(crate) fn exited(&self, worker: WorkerId, death: Arc<Death>, remove: impl FnOnce(&mut W)) {
         self.update(|state, now| {
-            let held = state.scheduler.offers_of(worker);
-            let evidence = held.map(|offer| (offer, state.workers.inspect(worker, offer, now))).collect();
+            let held: Vec<_> = state.scheduler.offers_of(worker).collect();
+            let evidence = held.into_iter().map(|offer| (offer, state.last_evidence(worker, offer, now))).collect();
             remove(&mut state.workers);
             let event = Event::Exited { worker, evidence, death };
             state.scheduler.handle(event, now, &mut state.actions);
@@ -217,7 +215,7 @@ impl<W: Workers> Engine<W> {
         armed(&mut state.workers, deadline);
     }
 
-    fn update<R>(&self, change: impl FnOnce(&mut State<W>, Now) -> R) -> R {
+    pub(super) fn update<R>(&self, change: impl FnOnce(&mut State<W>, Now) -> R) -> R {
         self.update_by(|state, now, after| {
             let result = change(state, now);
             state.carry_out(now, after);
@@ -226,13 +224,14 @@ impl<W: Workers> Engine<W> {
     }
 
     /// `change` carries out what it decides.
-    fn update_by<R>(&self, change: impl FnOnce(&mut State<W>, Now, &mut After<W>) -> R) -> R {
+    pub(super) fn update_by<R>(&self, change: impl FnOnce(&mut State<W>, Now, &mut After<W>) -> R) -> R {
         let mut after = After::new();
         let result = {
             let mut state = lock(&self.state);
             let now = self.now();
             let result = change(&mut state, now, &mut after);
             self.depth.store(state.scheduler.auto_depth(), Ordering::Relaxed);
+            self.lot_size.store(state.scheduler.lot_size(), Ordering::Relaxed);
             result
         };
         after.finish();
@@ -241,7 +240,7 @@ impl<W: Workers> Engine<W> {
 }
 
 impl<W: Workers> State<W> {
-    fn carry_out(&mut self, now: Now, after: &mut After<W>) {
+    pub(super) fn carry_out(&mut self, now: Now, after: &mut After<W>) {
         while !self.actions.is_empty() {
             let mut batch = std::mem::take(&mut self.batch);
             std::mem::swap(&mut batch, &mut self.actions);
@@ -271,6 +270,7 @@ impl<W: Workers> State<W> {
     }
 
     fn perform(&mut self, action: Action<Work>, now: Now, after: &mut After<W>) {
+        let Some(action) = self.perform_for_lot(action, now, after) else { return };
         let later = &mut after.later;
         match action {
             Action::Spawn { worker, placement } => {
@@ -295,6 +295,8 @@ impl<W: Workers> State<W> {
                 self.scheduler.handle(Event::Evidence { worker, offer, evidence }, now, &mut self.actions);
             }
             Action::SetCancel { worker, offer } => self.workers.set_cancel(worker, offer),
+            // About lots only.
+            Action::Relieve { .. } => {}
             Action::Kill { worker, overdue } => self.workers.kill(worker, overdue, later),
             Action::Retire { worker } => self.workers.retire(worker, later),
             Action::Resolve { task, job, resolution, attempts, timing } => {
@@ -481,6 +483,10 @@ impl<W: Workers> Backend for Engine<W> {
 
     fn batch_hint(&self) -> u32 {
         self.depth.load(Ordering::Relaxed)
+    }
+
+    fn lot_hint(&self) -> u32 {
+        if self.demands.lots == Lots::Never { 0 } else { self.lot_size.load(Ordering::Relaxed).min(MOST_ITEMS) }
     }
 
     fn linger(&self, task: TaskId, is_done: &dyn Fn() -> bool) {

@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::completion::Completer;
-use super::scheduler::Payload;
+use super::lot::{Arrived, Delivery, Lot, Piece};
+use super::scheduler::{Lost, Payload, TaskId};
 use crate::error::{Exit, Facts, Started, WorkerPanic};
 use crate::process::Watch;
 use crate::queue::client::Side;
@@ -16,13 +18,94 @@ use crate::task::{CodeName, Step, TaskName};
 use crate::wire::message::{PanicReport, ReplyBody};
 
 /// The payload types of every backend's scheduler.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Work {}
 
 impl Payload for Work {
     type Job = Submission;
     type Reply = ReplyBody;
     type Death = Arc<Death>;
+
+    fn is_lot(job: &Submission) -> bool {
+        job.lot.is_some()
+    }
+
+    fn open_items(job: &Submission) -> usize {
+        job.lot.as_ref().map_or(1, |lot| lot.open_items() as usize)
+    }
+
+    fn items(job: &Submission) -> u64 {
+        job.lot.as_ref().map_or(1, |lot| u64::from(lot.items()))
+    }
+
+    fn lost(job: &Submission) -> Lost {
+        match &job.lot {
+            Some(lot) if lot.has_lost() => Lost::Some,
+            Some(lot) if lot.has_moved() => Lost::None,
+            Some(_) => Lost::Time,
+            None => Lost::Some,
+        }
+    }
+
+    fn rest(job: &mut Submission) -> Option<(u64, Submission)> {
+        let rest = job.lot.as_mut()?.unbegun()?;
+        Some(job.with_piece(rest))
+    }
+
+    fn effort(job: &Submission, reply: &ReplyBody, time: Duration) -> (u32, Duration) {
+        match &job.lot {
+            Some(lot) => (lot.handled(), Piece::effort(reply, time)),
+            None => (1, time),
+        }
+    }
+}
+
+impl Submission {
+    /// A lot, as one task.
+    pub(crate) fn of_lot(
+        name: TaskName,
+        entry: CodeName,
+        shared: Vec<Arc<Blob>>,
+        lot: &Arc<Lot>,
+        span: tracing::Span,
+    ) -> Submission {
+        Submission::of_piece(name, entry, shared, Piece::of(lot), span)
+    }
+
+    fn of_piece(
+        name: TaskName,
+        entry: CodeName,
+        shared: Vec<Arc<Blob>>,
+        piece: Piece,
+        span: tracing::Span,
+    ) -> Submission {
+        Submission {
+            name,
+            entry,
+            arguments: Bytes::new(),
+            apart: Bytes::new(),
+            shared,
+            handles: Vec::new(),
+            completer: Completer::nobody(),
+            lot: Some(piece),
+            watch: None,
+            alive: None,
+            span,
+        }
+    }
+
+    /// Ends of items of this lot, on their way to whoever waits for them.
+    pub(super) fn delivery(&self, base: TaskId, arrived: Vec<Arrived>) -> Option<Delivery> {
+        let lot = self.lot.as_ref()?;
+        Some(lot.delivery(arrived, Some((base, self.name.clone(), self.span.clone()))))
+    }
+
+    /// Some items of this lot as a task of their own, and the number of the first of them in the lot.
+    pub(super) fn with_piece(&self, piece: Piece) -> (u64, Submission) {
+        let first = u64::from(piece.start());
+        let (name, entry, shared) = (self.name.clone(), self.entry, self.shared.clone());
+        (first, Submission::of_piece(name, entry, shared, piece, self.span.clone()))
+    }
 }
 
 /// One task, encoded and ready to go anywhere.
@@ -39,6 +122,8 @@ pub(crate) struct Submission {
     /// The handles of queues that the arguments name: for as long, too, so that no attempt finds a queue gone.
     pub(crate) handles: Vec<Side>,
     pub(crate) completer: Completer,
+    /// It is a lot: what it says about arguments and completer goes for each of these items.
+    pub(crate) lot: Option<Piece>,
     /// Told about the process of its own that this task gets, if it does.
     pub(crate) watch: Option<Arc<Watch>>,
     /// Dropped with the task, which ends the watcher of its cancellation tokens.

@@ -8,6 +8,10 @@ mod engine;
 mod job;
 mod linger;
 pub(crate) mod local;
+mod lot;
+#[cfg(test)]
+mod lot_tests;
+mod lots;
 mod news;
 mod outcome;
 mod record;
@@ -19,9 +23,11 @@ pub(crate) mod threads;
 mod view;
 
 pub(crate) use completion::{Answer, Completion, Ending, Observer, completion};
-pub(crate) use demands::{Batching, Demands};
+pub(crate) use demands::{Batching, Demands, Lots};
 pub(crate) use engine::Engine;
 pub(crate) use job::Submission;
+pub(crate) use lot::{Arrived, Ends, Home, Lot};
+pub(crate) use lots::Answered;
 pub(crate) use outcome::failure;
 pub(crate) use record::Timings;
 pub(crate) use seam::{Backend, Reserving};

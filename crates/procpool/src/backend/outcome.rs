@@ -4,11 +4,13 @@ use bytes::Bytes;
 
 use super::completion::{Answer, Outcome};
 use super::job::{Submission, Work};
+use super::lot::{Arrived, Ends};
 use super::scheduler::{Began, CancelReason, Counts, Refused, Resolution, TaskId, Unavailable, WorkerId};
 use super::view::worker_name;
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::pool::Report;
 use crate::queue::travel::Carried;
+use crate::task::TaskName;
 use crate::wire::message::{PanicReport, ReplyBody};
 
 /// What a caller is told about the end of its task.
@@ -160,6 +162,11 @@ impl Tally {
         *count += 1;
     }
 
+    /// So many values.
+    pub(super) fn count_values(&mut self, values: u64) {
+        self.0.succeeded += values;
+    }
+
     pub(super) fn report(&self, counts: &Counts) -> Report {
         Report {
             submitted: counts.submitted,
@@ -173,14 +180,38 @@ impl Tally {
 
 /// Tells tracing how a task ended. Values and failures have the same fields, so that filters can be written once.
 pub(super) fn trace(task: TaskId, job: &Submission, outcome: &Outcome) {
+    trace_end(task, &job.name, &job.span, outcome);
+}
+
+/// The same for items of a lot that has this number.
+pub(super) fn trace_items(base: TaskId, name: &TaskName, span: &tracing::Span, arrived: &Arrived) {
+    let number = base.0 + u64::from(arrived.first);
+    match &arrived.what {
+        Ends::One(outcome) => trace_end(TaskId(number), name, span, outcome),
+        Ends::Values(values) => {
+            if tracing::enabled!(target: "procpool::task", tracing::Level::TRACE) {
+                let mut values = values.clone();
+                let lengths = std::iter::from_fn(|| values.next(<[u8]>::len));
+                for (task, bytes) in (number..).zip(lengths) {
+                    tracing::trace!(
+                        target: "procpool::task", parent: span,
+                        task, name = name.as_str(), outcome = "value", attempts = 1, bytes, "task ended"
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn trace_end(task: TaskId, name: &TaskName, span: &tracing::Span, outcome: &Outcome) {
     match outcome {
         Ok(Answer { value, apart, attempts, .. }) => tracing::trace!(
-            target: "procpool::task", parent: &job.span,
-            task = task.0, name = job.name.as_str(), outcome = "value", attempts, bytes = value.len() + apart.len(), "task ended"
+            target: "procpool::task", parent: span,
+            task = task.0, name = name.as_str(), outcome = "value", attempts, bytes = value.len() + apart.len(), "task ended"
         ),
         Err(error) => tracing::debug!(
-            target: "procpool::task", parent: &job.span,
-            task = task.0, name = job.name.as_str(), outcome = ?error.kind(), attempts = error.attempts(), worker = error.worker(),
+            target: "procpool::task", parent: span,
+            task = task.0, name = name.as_str(), outcome = ?error.kind(), attempts = error.attempts(), worker = error.worker(),
             pid = error.pid(), %error, "task ended"
         ),
     }

@@ -42,6 +42,29 @@ impl Record {
         }
     }
 
+    /// Items of a lot have been answered with values, which took so long on the average.
+    pub(super) fn values(&mut self, count: u32) {
+        self.tally.count_values(u64::from(count));
+    }
+
+    /// Items of a lot are over.
+    pub(super) fn lot(&mut self, items: u32, timing: Timing) {
+        if self.timings == Timings::Ignored || items == 0 {
+            return;
+        }
+        if let Some(waited) = timing.waited {
+            self.wait.record_many(waited, items);
+        }
+        if let Some(ran) = timing.ran {
+            self.run.record_many(ran / items, items);
+        }
+    }
+
+    /// An item of a lot has ended, in another way than with a value or one of many.
+    pub(super) fn item(&mut self, outcome: &Outcome, refused: bool) {
+        self.tally.count(outcome, refused);
+    }
+
     pub(super) fn ended(&mut self, why: End) {
         self.ended.count(why.into());
     }

@@ -73,6 +73,9 @@ pub(crate) trait Backend: Send + Sync {
     /// 1: whoever feeds the pool keeps a multiple of it on the way. Cheap; takes no lock.
     fn batch_hint(&self) -> u32;
 
+    /// How many items of a map had best travel together just now; 0: each by itself. Cheap; takes no lock.
+    fn lot_hint(&self) -> u32;
+
     /// Looks for the answer to this task itself, for a moment, if it is the only one and looking seems worth it. Ends as
     /// soon as `is_done`.
     fn linger(&self, task: TaskId, is_done: &dyn Fn() -> bool);

@@ -4,6 +4,7 @@ mod future;
 mod group;
 mod input;
 mod limits;
+mod lots;
 mod maker;
 
 mod options;

@@ -21,7 +21,12 @@ impl Rate {
 
     /// One more, so long after the beginning.
     pub(super) fn count(&mut self, now: Duration) {
-        self.weight = self.faded(now) + 1.0;
+        self.count_many(now, 1);
+    }
+
+    /// So many more.
+    pub(super) fn count_many(&mut self, now: Duration, count: u64) {
+        self.weight = self.faded(now) + count as f64;
         self.at = self.at.max(now);
     }
 

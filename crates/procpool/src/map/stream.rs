@@ -16,6 +16,7 @@ use super::future::MapFuture;
 use super::group::{Group, Watched};
 use super::input::Input;
 use super::limits::{Halt, Limits};
+use super::lots::{Counter, Packer};
 use super::maker::Maker;
 use super::progress::{Progress, ProgressStream};
 use super::running::{Numbered, Running};
@@ -27,10 +28,13 @@ use crate::panics;
 use crate::pool::{Due, PoolHandle, Run, RunOptions, share};
 use crate::task::blob::Blob;
 use crate::task::codec::encode;
-use crate::task::{Job, Parts, Ship, map_parts, map_with_parts};
+use crate::task::{Job, Parts, Ship, map_parts, map_uniform, map_with_parts, map_with_uniform};
 
 /// How many items are encoded and handed over before whoever polls gets a turn at other things.
 const BURST: usize = 32;
+
+/// The same for items that travel together.
+const LOT_BURST: usize = 512;
 
 /// One call for each item of an iterator or a stream: made by [`Pool::map`](crate::Pool::map) and its kin.
 ///
@@ -82,6 +86,8 @@ where
     /// `None` once it has ended.
     input: Option<I>,
     make: Maker<I::Item, R>,
+    /// Where items may travel together.
+    packer: Option<Packer<I::Item, R>>,
     /// What the calls are named after.
     name: &'static str,
     location: &'static Location<'static>,
@@ -102,6 +108,8 @@ where
     /// What is on its way, where tokens are to stop it.
     group: Option<Watched>,
     tracker: Arc<Tracker>,
+    /// How many results may be taken before more items are.
+    spare: usize,
     /// What `on_progress` was told last.
     told: (u64, u64, Option<u64>),
 }
@@ -132,11 +140,12 @@ impl<I: Input, R> Map<I, R> {
             pool,
             input: Some(input),
             make,
+            packer: None,
             name,
             location: Location::caller(),
             begun: false,
             next_index: 0,
-            running: Running::Ordered(Default::default()),
+            running: Running::default(),
             broken: None,
             options: RunOptions { batch: Batch::Auto, admission: Admission::Bounded, ..RunOptions::default() },
             window: Window::Auto,
@@ -147,6 +156,7 @@ impl<I: Input, R> Map<I, R> {
             limits: Limits::default(),
             group: None,
             tracker: Arc::new(Tracker::new(total)),
+            spare: 0,
             told: (0, 0, total.map(|total| total as u64)),
         }
     }
@@ -227,6 +237,7 @@ impl<I: Input, R> Map<I, R> {
     /// Hands items over until the window is full; at most `burst` of them.
     fn fill(&mut self, burst: &mut usize, context: &mut Context<'_>) -> Fill {
         let window = self.window.size(&self.pool, self.chunk);
+        let lot = self.lot();
         loop {
             if self.input.is_none() {
                 return Fill::Ended;
@@ -244,7 +255,22 @@ impl<I: Input, R> Map<I, R> {
             match self.poll_input(context) {
                 Poll::Ready(Some(item)) => {
                     *burst -= 1;
-                    self.hand_over(item);
+                    match &mut self.packer {
+                        Some(packer) if lot > 0 => {
+                            let index = self.next_index;
+                            self.next_index += 1;
+                            let at = Counter {
+                                index,
+                                most: lot,
+                                backend: self.pool.backend(),
+                                options: &self.options,
+                                tracker: &self.tracker,
+                                group: self.group.as_ref().map(|(group, _)| group),
+                            };
+                            packer.hand_over(item, &at, &mut self.running);
+                        }
+                        _ => self.hand_over(item),
+                    }
                 }
                 Poll::Ready(None) => return Fill::Ended,
                 Poll::Pending => {
@@ -286,18 +312,25 @@ impl<I: Input, R> Map<I, R> {
         if parts.name.location().is_none() {
             parts.name = parts.name.at(self.location);
         }
-        let run = Run::with(Arc::clone(&self.pool), parts, self.options.clone());
+        let mut run = Run::with(Arc::clone(&self.pool), parts, self.options.clone());
         let tracker = Arc::clone(&self.tracker);
-        let mut numbered = Numbered { index: self.next_index, run, tracker, group: None };
+        let index = self.next_index;
         self.next_index += 1;
-        numbered.run.start();
-        if let Some((group, _)) = &self.group
-            && let Some(task) = numbered.run.task()
-        {
-            group.enter(&**self.pool.backend(), task);
-            numbered.group = Some((Arc::clone(group), task));
-        }
-        self.running.push(numbered);
+        run.start();
+        let group = self.group.as_ref().map(|(group, _)| group);
+        self.running.push(Numbered::new(index, run, tracker, group, &**self.pool.backend()));
+    }
+
+    /// How many items may travel together just now; 0: each by itself.
+    fn lot(&mut self) -> usize {
+        let RunOptions { timeout: None, queue_timeout: None, retries: 0, .. } = &self.options else { return 0 };
+        let backend = self.pool.backend();
+        let most = match (backend.lot_hint() as usize, self.chunk) {
+            (hint, None) => hint,
+            // Two of them are in a worker's hand.
+            (hint, Some(chunk)) => hint.min(chunk / 2),
+        };
+        if most > 0 && self.packer.as_mut().is_some_and(|packer| packer.is_named(&**backend)) { most } else { 0 }
     }
 
     /// A limit of the whole map has been reached. What is on its way ends by itself. If there are further items, the
@@ -337,14 +370,20 @@ where
 {
     #[track_caller]
     pub(crate) fn over(pool: Arc<PoolHandle>, f: fn(A) -> R, input: I) -> Self {
-        Map::new(pool, input, "map", Maker::Boxed(Box::new(move |item| map_parts(f, item))))
+        let mut map = Map::new(pool, input, "map", Maker::Boxed(Box::new(move |item| map_parts(f, item))));
+        map.packer = Some(Packer::new(map_uniform(f), map.location));
+        map
     }
 
     #[track_caller]
     pub(crate) fn over_with<C: Ship>(pool: Arc<PoolHandle>, context: &C, f: fn(&C, A) -> R, input: I) -> Self {
         match share(&**pool.backend(), "map_with", |out| encode(context, out)) {
             Ok(context) => {
-                Map::over_parts(pool, "map_with", move |item| map_with_parts(f, Arc::clone(&context), item), input)
+                let uniform = map_with_uniform(f, Arc::clone(&context));
+                let make = move |item| map_with_parts(f, Arc::clone(&context), item);
+                let mut map = Map::over_parts(pool, "map_with", make, input);
+                map.packer = Some(Packer::new(uniform, map.location));
+                map
             }
             // Told in the place of the first item; no item is taken.
             Err(error) => {
@@ -392,9 +431,19 @@ impl<I: Input, R> Stream for Map<I, R> {
         // Results that are always there must not keep everybody else from running.
         let turn = std::task::ready!(tokio::task::coop::poll_proceed(context));
         this.begin();
-        let mut burst = BURST;
+        if this.spare > 0
+            && let Some(result) = this.running.next_at_hand()
+        {
+            this.spare -= 1;
+            turn.made_progress();
+            return Poll::Ready(Some(result));
+        }
+        let mut burst = if this.lot() > 0 { LOT_BURST } else { BURST };
         let fill = this.fill(&mut burst, context);
         this.report(context);
+        // Who wants to see progress sees each.
+        this.spare =
+            if this.on_progress.is_none() && fill == Fill::Full && this.lot() > 0 { this.running.len() / 8 } else { 0 };
         let next = match this.running.poll_next(context) {
             Poll::Ready(None) if fill == Fill::Ended => this.broken.take().map(Err),
             Poll::Pending | Poll::Ready(None) => {

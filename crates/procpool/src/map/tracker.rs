@@ -76,6 +76,17 @@ impl Tracker {
 }
 
 impl Observer for Tracker {
+    fn ended_many(&self, values: u64, failures: u64) {
+        let now = Instant::now();
+        self.change(|numbers| {
+            numbers.done += values + failures;
+            numbers.failed += failures;
+            let since = numbers.began.map_or_else(Default::default, |began| now.saturating_duration_since(began));
+            numbers.rate.count_many(since, values + failures);
+        });
+        self.consumer.wake();
+    }
+
     fn ended(&self, how: Ending) {
         let now = Instant::now();
         self.change(|numbers| {

@@ -23,7 +23,8 @@ impl Window {
         match self {
             Window::Fixed(items) => items,
             Window::Auto => {
-                let chunk = chunk.unwrap_or_else(|| pool.backend().batch_hint() as usize);
+                let chunk =
+                    chunk.unwrap_or_else(|| pool.backend().batch_hint().max(pool.backend().lot_hint()) as usize);
                 automatic(pool.max_workers() as usize, chunk)
             }
         }

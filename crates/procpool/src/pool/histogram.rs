@@ -30,12 +30,18 @@ pub struct Histogram {
 impl Histogram {
     /// Enters a time. Takes memory the first time only.
     pub(crate) fn record(&mut self, time: Duration) {
+        self.record_many(time, 1);
+    }
+
+    /// Enters the same time so many times.
+    pub(crate) fn record_many(&mut self, time: Duration, count: u32) {
         if self.times.is_none() {
             // These bounds are valid ones; a histogram that could not be made would stay empty.
             self.times = hdrhistogram::Histogram::new_with_bounds(LOWEST_NS, HIGHEST_NS, DIGITS).ok().map(Box::new);
         }
         if let Some(times) = &mut self.times {
-            times.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+            let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            times.saturating_record_n(time, u64::from(count));
         }
     }
 

@@ -41,4 +41,6 @@ pub use snapshot::{Snapshot, TaskSnapshot, WaitReason, WorkerSnapshot, WorkerSta
 pub use spin::Spin;
 pub use state_pool::StatePool;
 pub use stats::{EndCounts, Stats, WorkerCounts};
-pub(crate) use submit::{Terms, submit};
+pub(crate) use submit::{
+    Beside, Code, Terms, Ticket, encode, for_scheduler, hand_over, read, submit, undecodable, unencodable,
+};

@@ -115,6 +115,18 @@ impl<R> Run<R> {
         Run { state: State::Inert(Box::new(Inert { pool, parts, options, place })) }
     }
 
+    /// One whose arguments have been encoded; with `None` they could not be handed over, which it tells.
+    pub(crate) fn handed_over(ticket: Result<Ticket<R>, RunError>, observer: &dyn Observer) -> Self {
+        let state = match ticket {
+            Ok(ticket) => State::Running(ticket),
+            Err(error) => {
+                observer.ended(Ending::Failure);
+                State::Failed(Box::new(Some(error)))
+            }
+        };
+        Run { state }
+    }
+
     /// Limits how long the task may run, counted from its start (each attempt anew). Over time, the work is stopped
     /// and the error [`is_timeout`](RunError::is_timeout). Time in the queue does not count. Default: no limit.
     pub fn timeout(self, limit: Duration) -> Self {

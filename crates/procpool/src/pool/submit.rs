@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures::future::{Either, select, select_all};
 use serde::de::Error as _;
 use tokio_util::sync::CancellationToken;
@@ -13,10 +14,11 @@ use crate::backend::scheduler::{Admission, CancelReason, Deadline, Placement, Ta
 use crate::backend::{Answer, Backend, Completion, Submission, completion};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::process::Watch;
+use crate::queue::client::Side;
 use crate::queue::travel;
-use crate::task::blob::collecting;
+use crate::task::blob::{Blob, collecting};
 use crate::task::codec::CodecError;
-use crate::task::{Parts, TaskName, apart};
+use crate::task::{CodeName, Parts, TaskName, apart};
 
 /// A task that has been handed over.
 pub(crate) struct Ticket<R> {
@@ -52,12 +54,49 @@ pub(crate) fn submit<R>(
         failed(ErrorKind::UnknownCode, Facts { detail, source: Some(error.into()), ..Facts::default() })
     })?;
     let mut bytes = Vec::new();
-    let (((encoded, apart), shared), handles) =
-        travel::collecting(|| collecting(|| apart::leaving(|| arguments.encode(&mut bytes))));
-    encoded.map_err(|error| {
-        let detail = Some(format!("the arguments: {error}"));
-        failed(ErrorKind::Encode, Facts { detail, source: Some(error.into()), ..Facts::default() })
-    })?;
+    let named_in = encode(&mut bytes, |out| arguments.encode(out)).map_err(|error| unencodable(&name, error))?;
+    hand_over(backend, Code { entry, name, decode }, (bytes, named_in), options, terms)
+}
+
+/// Code with a name for other processes, and how to read what it gives.
+pub(crate) struct Code<R> {
+    pub(crate) entry: CodeName,
+    pub(crate) name: TaskName,
+    pub(crate) decode: fn(&[u8]) -> Result<R, CodecError>,
+}
+
+/// What encoded arguments need beside their bytes.
+pub(crate) struct Beside {
+    pub(crate) apart: Bytes,
+    pub(crate) shared: Vec<Arc<Blob>>,
+    pub(crate) handles: Vec<Side>,
+}
+
+/// Encodes arguments.
+pub(crate) fn encode(
+    out: &mut Vec<u8>,
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+) -> Result<Beside, CodecError> {
+    let (((encoded, apart), shared), handles) = travel::collecting(|| collecting(|| apart::leaving(|| encode(out))));
+    encoded.map(|()| Beside { apart, shared, handles })
+}
+
+/// The error for arguments that do not encode.
+pub(crate) fn unencodable(name: &TaskName, error: CodecError) -> RunError {
+    let facts =
+        Facts { detail: Some(format!("the arguments: {error}")), source: Some(error.into()), ..Facts::default() };
+    RunError::new(ErrorKind::Encode, Started::No, named(name, facts))
+}
+
+/// Hands encoded arguments over.
+pub(crate) fn hand_over<R>(
+    backend: &Arc<dyn Backend>,
+    Code { entry, name, decode }: Code<R>,
+    (bytes, Beside { apart, shared, handles }): (Vec<u8>, Beside),
+    options: &RunOptions,
+    terms: Terms,
+) -> Result<Ticket<R>, RunError> {
+    let failed = |kind, facts: Facts| RunError::new(kind, Started::No, named(&name, facts));
     let (len, limit) = ((bytes.len() + apart.len()) as u64, backend.max_message());
     if len > limit {
         let detail = Some(format!("the arguments take {len} bytes, max_message is {limit}"));
@@ -81,23 +120,12 @@ pub(crate) fn submit<R>(
         shared,
         handles,
         completer,
+        lot: None,
         watch: terms.watch,
         alive,
         span,
     };
-    let options_for_scheduler = TaskOptions {
-        placement: terms.placement,
-        admission: terms.admission,
-        priority: options.priority,
-        retries: options.retries,
-        run_limit: options.timeout,
-        queue_limit: options.queue_timeout,
-        grace: options.grace,
-        deadline: options
-            .due
-            .map(|Due { at, whole }| Deadline { left: at.saturating_duration_since(Instant::now()), whole }),
-        batch: options.batch,
-    };
+    let options_for_scheduler = for_scheduler(options, terms.placement, terms.admission);
     let task = backend.submit(job, options_for_scheduler);
     if let Some(over) = over {
         let (tokens, canceller) = (options.tokens.clone(), Arc::clone(backend));
@@ -122,17 +150,7 @@ impl<R> Ticket<R> {
             self.backend.linger(self.task, &|| self.completion.is_done());
         }
         let outcome = std::task::ready!(self.completion.poll_take(context));
-        Poll::Ready(outcome.and_then(|Answer { value, apart, carried, attempts }| {
-            // The handles in it are others' until it has been decoded, or could not be.
-            let _carried = carried;
-            let (decoded, used) = apart::coming(apart, || (self.decode)(&value));
-            let stray = || CodecError::custom("a part of it belongs to no value");
-            decoded.and_then(|result| if used { Ok(result) } else { Err(stray()) }).map_err(|error| {
-                let detail = Some(format!("the result: {error}"));
-                let facts = Facts { detail, attempts, source: Some(error.into()), ..Facts::default() };
-                RunError::new(ErrorKind::Decode, Started::Yes, named(&self.name, facts))
-            })
-        }))
+        Poll::Ready(outcome.and_then(|answer| read(answer, self.decode, &self.name)))
     }
 
     pub(crate) fn cancel(&self, why: CancelReason) {
@@ -156,4 +174,43 @@ impl<R> Ticket<R> {
     pub(crate) fn name(&self) -> &TaskName {
         &self.name
     }
+}
+
+/// The options of a call as the scheduler takes them.
+pub(crate) fn for_scheduler(options: &RunOptions, placement: Placement, admission: Admission) -> TaskOptions {
+    TaskOptions {
+        placement,
+        admission,
+        priority: options.priority,
+        retries: options.retries,
+        run_limit: options.timeout,
+        queue_limit: options.queue_timeout,
+        grace: options.grace,
+        deadline: options
+            .due
+            .map(|Due { at, whole }| Deadline { left: at.saturating_duration_since(Instant::now()), whole }),
+        batch: options.batch,
+    }
+}
+
+/// Decodes an answer.
+pub(crate) fn read<R>(
+    Answer { value, apart, carried, attempts }: Answer,
+    decode: fn(&[u8]) -> Result<R, CodecError>,
+    name: &TaskName,
+) -> Result<R, RunError> {
+    // The handles in it are others' until it has been decoded, or could not be.
+    let _carried = carried;
+    let (decoded, used) = apart::coming(apart, || decode(&value));
+    let stray = || CodecError::custom("a part of it belongs to no value");
+    decoded
+        .and_then(|result| if used { Ok(result) } else { Err(stray()) })
+        .map_err(|error| undecodable(name, error, attempts))
+}
+
+/// The error for a value that does not decode.
+pub(crate) fn undecodable(name: &TaskName, error: CodecError, attempts: u32) -> RunError {
+    let detail = Some(format!("the result: {error}"));
+    let facts = Facts { detail, attempts, source: Some(error.into()), ..Facts::default() };
+    RunError::new(ErrorKind::Decode, Started::Yes, named(name, facts))
 }

@@ -114,7 +114,8 @@ thread_local! {
 #[derive(Default)]
 struct Names {
     blobs: Vec<Arc<Blob>>,
-    keys: HashSet<u64>,
+    /// Made with the first one: most have none.
+    keys: Option<HashSet<u64>>,
 }
 
 /// Encodes something that goes to workers, and gives the blobs that it names, each after those that it needs.
@@ -138,7 +139,7 @@ pub(super) fn name(blob: &Arc<Blob>) -> bool {
     NAMED.with_borrow_mut(|named| {
         let Some(named) = named else { return false };
         for needed in blob.needs.iter().chain([blob]) {
-            if named.keys.insert(needed.key) {
+            if named.keys.get_or_insert_default().insert(needed.key) {
                 named.blobs.push(Arc::clone(needed));
             }
         }

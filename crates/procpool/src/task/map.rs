@@ -29,13 +29,49 @@ pub(crate) fn map_with_parts<C: Ship, A: Ship, R: Ship>(
     Parts {
         entry: Entry::map_with(function),
         name: TaskName::fixed("map_with"),
-        arguments: Arguments::new(move |out| {
-            if !blob::name(&context) {
-                return Err(CodecError::custom("nobody would send the context along"));
-            }
-            out.extend_from_slice(&context.key().to_le_bytes());
-            codec::encode_owned(item, out)
-        }),
+        arguments: Arguments::new(move |out| encode_with(&context, item, out)),
         decode: codec::decode_received,
     }
+}
+
+/// The same code for all items of a map: for whoever encodes many of them together.
+pub(crate) struct Uniform<A, R> {
+    pub(crate) entry: Entry,
+    pub(crate) name: TaskName,
+    /// Appends the encoded arguments for an item.
+    pub(crate) encode: Box<EncodeItem<A>>,
+    pub(crate) decode: fn(&[u8]) -> Result<R, CodecError>,
+}
+
+type EncodeItem<A> = dyn Fn(A, &mut Vec<u8>) -> Result<(), CodecError> + Send;
+
+/// [`map_parts`] for all items.
+pub(crate) fn map_uniform<A: Ship, R: Ship>(function: fn(A) -> R) -> Uniform<A, R> {
+    Uniform {
+        entry: Entry::map(function),
+        name: TaskName::fixed("map"),
+        encode: Box::new(codec::encode_owned),
+        decode: codec::decode_received,
+    }
+}
+
+/// [`map_with_parts`] for all items.
+pub(crate) fn map_with_uniform<C: Ship, A: Ship, R: Ship>(
+    function: fn(&C, A) -> R,
+    context: Arc<Blob>,
+) -> Uniform<A, R> {
+    Uniform {
+        entry: Entry::map_with(function),
+        name: TaskName::fixed("map_with"),
+        encode: Box::new(move |item, out| encode_with(&context, item, out)),
+        decode: codec::decode_received,
+    }
+}
+
+fn encode_with<A: Ship>(context: &Arc<Blob>, item: A, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    if !blob::name(context) {
+        return Err(CodecError::custom("nobody would send the context along"));
+    }
+    out.extend_from_slice(&context.key().to_le_bytes());
+    codec::encode_owned(item, out)
 }

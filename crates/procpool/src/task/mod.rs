@@ -44,7 +44,7 @@ pub(crate) use code_name::{CodeName, Naming};
 pub(crate) use entry::Entry;
 pub(crate) use identity_error::IdentityError;
 pub(crate) use image::build_id;
-pub(crate) use map::{map_parts, map_with_parts};
+pub(crate) use map::{Uniform, map_parts, map_uniform, map_with_parts, map_with_uniform};
 pub(crate) use name::TaskName;
 pub(crate) use registry::check_duplicates;
 pub(crate) use stateful::{Made, make_parts, try_make_parts, use_parts};

@@ -30,8 +30,8 @@ const TOTAL_LEN: usize = 8;
 /// arrive.
 const ROOM: usize = 64 << 20;
 
-const FIRST: u8 = 1;
-const LAST: u8 = 2;
+pub(super) const FIRST: u8 = 1;
+pub(super) const LAST: u8 = 2;
 const ABORT: u8 = 4;
 /// With `FIRST` alone: the end of the message is apart.
 const APART: u8 = 8;
@@ -56,8 +56,10 @@ pub(crate) enum Kind {
     Hello = 16,
     /// From the worker: its initialiser has run (id 0), or its state has been made (id 1), and this is what came of it.
     InitDone = 17,
-    /// From the worker: what came of a task.
+    /// From the worker: what came of a task. Of a lot: that no more of its items will be answered.
     Reply = 18,
+    /// From the worker: what came of the next item of a lot.
+    Item = 19,
 }
 
 impl Kind {
@@ -65,7 +67,7 @@ impl Kind {
     pub(crate) const FROM_PARENT: &'static [Kind] =
         &[Kind::Setup, Kind::Task, Kind::Retire, Kind::State, Kind::Shared, Kind::Forget];
     /// What a parent accepts.
-    pub(crate) const FROM_WORKER: &'static [Kind] = &[Kind::Hello, Kind::InitDone, Kind::Reply];
+    pub(crate) const FROM_WORKER: &'static [Kind] = &[Kind::Hello, Kind::InitDone, Kind::Reply, Kind::Item];
 
     fn from_wire(byte: u8) -> Option<Kind> {
         Self::FROM_PARENT.iter().chain(Self::FROM_WORKER).copied().find(|&kind| kind as u8 == byte)
@@ -302,6 +304,11 @@ impl Assembler {
                 return Ok(Some(message));
             }
         }
+    }
+
+    /// Whether no message is half there.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.partial.is_none()
     }
 
     /// Where the next bytes are wanted. What is appended to [`Wanted::Here`] has been taken: call

@@ -170,13 +170,14 @@ const HEAD_LEN: usize = 2 + 4 + 8 + 2;
 pub(crate) struct TaskHead<'a> {
     /// [`CodeName::to_bytes`].
     pub(crate) entry: &'a [u8],
-    /// 1 for the first.
+    /// 1 for the first; 0 says that this is a lot, and that what follows are the arguments of its items: see
+    /// [`lot`](super::lot).
     pub(crate) attempt: u32,
     pub(crate) task: u64,
     pub(crate) name: &'a str,
 }
 
-/// Writes what precedes the arguments in the body of a `Task`. A name that is too long is cut.
+/// Writes what precedes the arguments in the body of a `Task`. `attempt` is 0 for a lot. A name that is too long is cut.
 pub(crate) fn task_head(entry: &CodeName, attempt: u32, task: u64, name: &str) -> Vec<u8> {
     let name = cut(name, MAX_NAME);
     let mut head = Vec::with_capacity(HEAD_LEN + WireEntry::LEN + name.len());

@@ -6,9 +6,11 @@
 //! error, never in a panic.
 
 pub(crate) mod frame;
+pub(crate) mod lot;
 pub(crate) mod message;
 pub(crate) mod page;
 mod panic_slot;
+pub(crate) mod progress;
 pub(crate) mod ring;
 
 #[cfg(test)]

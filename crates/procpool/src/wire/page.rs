@@ -21,6 +21,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::panic_slot;
 pub(crate) use super::panic_slot::PanicParts;
+pub(crate) use super::progress::LotState;
+use super::progress::Progress;
 use super::ring::{RINGS_WORDS, RingReader, RingWriter, Way};
 use crate::backend::scheduler::OfferId;
 use crate::sys::clock::monotonic_ns;
@@ -44,6 +46,7 @@ const STEP: usize = 8;
 const WAITS: usize = 16;
 const SLOT: usize = 64;
 const CLAIMED_AT: usize = SLOT + OfferId::SLOTS;
+const PROGRESS: usize = CLAIMED_AT + OfferId::SLOTS;
 const PANIC: usize = 256;
 
 const STATE_BITS: u32 = 2;
@@ -122,6 +125,26 @@ impl ParentPage {
     /// Lets the worker claim this. Before the first byte of its frame is sent; the slot's earlier offer must be over.
     pub(crate) fn offer(&self, offer: OfferId) {
         self.words[SLOT + offer.slot()].store(word(offer, OFFERED), Ordering::Release);
+    }
+
+    /// The words by which the items of lots are claimed, one for each slot.
+    fn progress(&self, offer: OfferId) -> Progress<'_> {
+        Progress::new(&self.words[PROGRESS + offer.slot()], offer)
+    }
+
+    /// No item of this lot has been claimed. Before it is offered.
+    pub(crate) fn begin_lot(&self, offer: OfferId) {
+        self.progress(offer).begin();
+    }
+
+    /// Lets the worker claim no further item of this lot, and says how far it was.
+    pub(crate) fn stop_lot(&self, offer: OfferId) -> LotState {
+        self.progress(offer).stop()
+    }
+
+    /// How far the worker is with this lot.
+    pub(crate) fn lot(&self, offer: OfferId) -> LotState {
+        self.progress(offer).read()
     }
 
     /// Takes the offer back if it is not claimed yet ([`SlotState::Revoked`]); says what it is otherwise.
@@ -207,6 +230,19 @@ impl WorkerPage {
         swap(&self.words, offer, OFFERED, CLAIMED).is_ok()
     }
 
+    /// Claims this item of a lot, which answers for the one before it: that has left. `false`: no further item is to be
+    /// begun.
+    pub(crate) fn claim_item(&self, offer: OfferId, item: u32) -> bool {
+        panic_slot::clear(&self.words[PANIC..WORDS]);
+        self.set_step(None);
+        Progress::new(&self.words[PROGRESS + offer.slot()], offer).claim(item)
+    }
+
+    /// Says that all items before this one have been answered, and that none is being run.
+    pub(crate) fn rest_before(&self, offer: OfferId, item: u32) {
+        Progress::new(&self.words[PROGRESS + offer.slot()], offer).rest(item);
+    }
+
     /// Says that the whole answer has been written. `false` if the offer was not claimed.
     pub(crate) fn done(&self, offer: OfferId) -> bool {
         swap(&self.words, offer, CLAIMED, DONE).is_ok()
@@ -243,7 +279,7 @@ impl WorkerPage {
 }
 
 const _: () =
-    assert!(CLAIMED_AT + OfferId::SLOTS <= PANIC && PANIC < WORDS && size_of::<AtomicU64>() * WORDS == 16 * 1024);
+    assert!(PROGRESS + OfferId::SLOTS <= PANIC && PANIC < WORDS && size_of::<AtomicU64>() * WORDS == 16 * 1024);
 
 #[cfg(test)]
 mod tests {

@@ -127,9 +127,17 @@ impl Link {
 
     /// The same for a message of which a part is apart.
     pub(super) fn send_with(&mut self, kind: Kind, id: u64, body: &[u8], apart: &[u8]) -> io::Result<()> {
-        if self.rings.is_some() {
-            socket::probe(&*self.socket)?;
-        }
+        self.probe()?;
+        self.send_on(kind, id, body, apart)
+    }
+
+    /// An error if rings go on without the socket.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        if self.rings.is_some() { socket::probe(&*self.socket) } else { Ok(()) }
+    }
+
+    /// As [`send_with`](Self::send_with), where the socket is looked at by whoever calls.
+    pub(super) fn send_on(&mut self, kind: Kind, id: u64, body: &[u8], apart: &[u8]) -> io::Result<()> {
         let split = body.len();
         Fragments::new(kind, id, split + apart.len(), apart.len()).try_for_each(|(prefix, range)| {
             let (start, end) = (range.start, range.end);

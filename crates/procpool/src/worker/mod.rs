@@ -11,6 +11,7 @@
 //! there is nobody left to work for.
 
 mod link;
+mod lot;
 mod panics;
 mod patience;
 mod serve;

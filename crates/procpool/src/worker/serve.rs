@@ -26,14 +26,16 @@ const KEEP_BUFFER: usize = 1 << 20;
 /// The exit code of a worker whose exit hook panicked; that of any Rust program that panics.
 const EXIT_PANICKED: i32 = 101;
 
-struct Worker {
-    link: Link,
-    page: &'static WorkerPage,
+pub(super) struct Worker {
+    pub(super) link: Link,
+    pub(super) page: &'static WorkerPage,
     naming: Naming,
     max_message: u64,
-    reply: Vec<u8>,
+    pub(super) reply: Vec<u8>,
     /// What the result in `reply` has apart.
-    apart: Bytes,
+    pub(super) apart: Bytes,
+    /// What an item of the last lot took; at first so much that each is taken for a long one.
+    pub(super) item_ns: u64,
     /// This process, and none that was forked from it.
     original: Original,
 }
@@ -43,7 +45,7 @@ pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
     let Setup { name, max_message, init, exit, exe, .. } = setup;
     let naming = if exe.is_some() { Naming::ByPlace } else { Naming::ByName };
     let (reply, apart, original) = (Vec::new(), Bytes::new(), Original::here());
-    let mut worker = Worker { link, page, naming, max_message, reply, apart, original };
+    let mut worker = Worker { link, page, naming, max_message, reply, apart, item_ns: u64::MAX, original };
     worker.initialise(init);
     loop {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
@@ -93,6 +95,9 @@ impl Worker {
             Ok(parsed) => parsed,
             Err(error) => fail(name, "understand its parent", error),
         };
+        if head.attempt == 0 {
+            return self.lot(offer, &head, &body[start..]);
+        }
         current::set_running(Some(Running { task: head.task, attempt: head.attempt, offer }));
         apart::coming(apart, || self.run(head.entry, &body[start..]));
         current::set_running(None);
@@ -105,16 +110,26 @@ impl Worker {
 
     /// Writes the whole reply. Where that fails there is no parent any more, or a task has closed the socket.
     fn send(&mut self, kind: Kind, id: u64) {
-        // Handles that came with the task, or leave with its answer, are this process's before the parent lets go of its
-        // own; and what the task has acknowledged is acknowledged before it is done.
-        queue::client::settle_if_open();
-        if kind != Kind::Reply {
-            // What a start has to tell is judged as one piece.
-            self.reply.extend_from_slice(&std::mem::take(&mut self.apart));
-        }
+        self.settle(kind);
         if self.link.send_with(kind, id, &self.reply, &self.apart).is_err() {
             process::kill_own_group();
         }
+        self.clear();
+    }
+
+    /// What is to be done before an answer leaves.
+    pub(super) fn settle(&mut self, kind: Kind) {
+        // Handles that came with the task, or leave with its answer, are this process's before the parent lets go of its
+        // own; and what the task has acknowledged is acknowledged before it is done.
+        queue::client::settle_if_open();
+        if !matches!(kind, Kind::Reply | Kind::Item) {
+            // What a start has to tell is judged as one piece.
+            self.reply.extend_from_slice(&std::mem::take(&mut self.apart));
+        }
+    }
+
+    /// What is to be done once it has left.
+    pub(super) fn clear(&mut self) {
         self.apart = Bytes::new();
         if self.reply.capacity() > KEEP_BUFFER {
             self.reply = Vec::new();
@@ -123,9 +138,19 @@ impl Worker {
 
     /// Runs a job, and leaves what came of it in `reply`.
     fn run(&mut self, entry: &[u8], arguments: &[u8]) {
+        let code = self.find(entry);
+        self.run_code(code.as_ref(), arguments);
+    }
+
+    pub(super) fn find(&self, entry: &[u8]) -> Result<Code, String> {
+        CodeName::find(entry, self.naming).map_err(|error| error.to_string())
+    }
+
+    /// The same for code that has been looked for.
+    pub(super) fn run_code(&mut self, code: Result<&Code, &String>, arguments: &[u8]) {
         self.reply.clear();
-        let outcome = find(entry, self.naming).map_err(ReplyBody::UnknownCode);
-        let outcome = outcome.and_then(|code| self.call(&code, arguments));
+        let outcome = code.map_err(|why| ReplyBody::UnknownCode(why.clone()));
+        let outcome = outcome.and_then(|code| self.call(code, arguments));
         self.apart = apart::take_result();
         // A task may have forked, and a child that returns from the task gets here, too. It has the socket, where its
         // answer would be a second one, and the next task's bytes half its own.
@@ -202,8 +227,4 @@ impl Worker {
             Err(_) => EXIT_BROKEN,
         }
     }
-}
-
-fn find(entry: &[u8], naming: Naming) -> Result<Code, String> {
-    CodeName::find(entry, naming).map_err(|error| error.to_string())
 }

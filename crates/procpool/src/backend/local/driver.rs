@@ -11,7 +11,7 @@ use super::outbox::{Order, Outgoing};
 use super::processes::Processes;
 use crate::backend::job::{Death, Work};
 use crate::backend::scheduler::{Event, OfferId};
-use crate::backend::{Engine, worker_name};
+use crate::backend::{Answered, Engine, worker_name};
 use crate::config::Hook;
 use crate::panics;
 use crate::queue::travel::Carried;
@@ -87,26 +87,29 @@ impl Receiver {
     fn hear(&self, link: &Arc<Link>, arrival: Arrival, answers: &mut Answers) -> Result<(), String> {
         match arrival {
             Arrival::Message(message) => self.understand(link, message, answers),
-            Arrival::Pause => {
-                self.tell(answers);
+            Arrival::Values(values) => {
+                answers.items.push(Answered::Values(values));
                 Ok(())
             }
+            Arrival::Pause => self.tell(link, answers),
         }
     }
 
     /// Tells the engine of the answers that were read together.
-    fn tell(&self, answers: &mut Answers) {
-        self.engine.handle_all(&mut answers.events);
+    fn tell(&self, link: &Link, answers: &mut Answers) -> Result<(), String> {
+        let told = self.engine.handle_answers(link.worker, &mut answers.items, &mut answers.events);
         answers.carried.clear();
+        told
     }
 
     fn understand(&self, link: &Arc<Link>, message: Message, answers: &mut Answers) -> Result<(), String> {
         let worker = link.worker;
-        if !message.apart.is_empty() && message.kind != Kind::Reply {
+        let is_answer = matches!(message.kind, Kind::Reply | Kind::Item);
+        if !message.apart.is_empty() && !is_answer {
             return Err("it broke the protocol: a message came in parts that never does".to_owned());
         }
-        if message.kind != Kind::Reply {
-            self.tell(answers);
+        if !is_answer {
+            self.tell(link, answers)?;
         }
         match message.kind {
             Kind::Hello => {
@@ -142,6 +145,12 @@ impl Receiver {
                 }
                 answers.carried.extend(reply.adopt());
                 answers.events.push(Event::Replied { worker, offer: OfferId(message.id), reply });
+            }
+            Kind::Item => {
+                let mut reply = ReplyBody::decode_with(message.body, message.apart)
+                    .map_err(|fault| format!("its answer makes no sense: {fault}"))?;
+                answers.carried.extend(reply.adopt());
+                answers.items.push(Answered::One { offer: message.id, reply });
             }
             // The assembler lets through only what a worker may send.
             Kind::Setup | Kind::Task | Kind::Retire | Kind::State | Kind::Shared | Kind::Forget => {}
@@ -193,6 +202,8 @@ impl Receiver {
 #[derive(Default)]
 struct Answers {
     events: Vec<Event<Work>>,
+    /// Those to items of lots: before the others.
+    items: Vec<Answered>,
     /// Kept until the engine's lock is released: an answer that nobody wants is dropped under it.
     carried: Vec<Carried>,
 }

@@ -38,10 +38,12 @@ impl Etiquette {
             (Stage::Greeted, Kind::InitDone) if id == INIT_STEP && self.with_state => Stage::Initialised,
             (Stage::Greeted, Kind::InitDone) if id == INIT_STEP => Stage::Ready,
             (Stage::Initialised, Kind::InitDone) if id == STATE_STEP => Stage::Ready,
-            (Stage::Ready, Kind::Reply) if !owed() => {
-                return Err("it broke the protocol: it answered a task that it does not have".into());
+            (Stage::Ready, Kind::Reply | Kind::Item) => {
+                if !owed() {
+                    return Err("it broke the protocol: it answered a task that it does not have".into());
+                }
+                Stage::Ready
             }
-            (Stage::Ready, Kind::Reply) => Stage::Ready,
             (stage, kind) => return Err(format!("it broke the protocol: a message of kind {kind:?} when {stage:?}")),
         };
         Ok(())

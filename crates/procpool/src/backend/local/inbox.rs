@@ -11,6 +11,7 @@ use super::etiquette::Etiquette;
 use crate::sys::socket::Target;
 use crate::sys::{futex, socket};
 use crate::wire::frame::{Assembler, FrameError, Kind, Message};
+use crate::wire::lot::Values;
 use crate::wire::message::{Carrier, MESSAGE_OVERHEAD};
 use crate::wire::ring::RingReader;
 
@@ -42,6 +43,8 @@ pub(super) struct Inbox {
 /// What [`Inbox::receive`] hands on.
 pub(super) enum Arrival {
     Message(Message),
+    /// Values of items of a lot.
+    Values(Values),
     /// All that was read at a time has been handed on.
     Pause,
 }
@@ -87,7 +90,7 @@ impl Inbox {
     pub(super) fn receive(
         &mut self,
         socket: BorrowedFd<'_>,
-        answers: impl Fn(u64) -> bool,
+        answers: impl Fn(Kind, u64) -> bool,
         mut each: impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<Received, String> {
         if self.ended {
@@ -110,7 +113,7 @@ impl Inbox {
         &mut self,
         patience: Duration,
         is_done: &dyn Fn() -> bool,
-        answers: impl Fn(u64) -> bool,
+        answers: impl Fn(Kind, u64) -> bool,
         mut each: impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<Received, String> {
         if self.ended || self.by == Carrier::Socket {
@@ -125,7 +128,7 @@ impl Inbox {
         &mut self,
         patience: Duration,
         is_done: &dyn Fn() -> bool,
-        answers: &impl Fn(u64) -> bool,
+        answers: &impl Fn(Kind, u64) -> bool,
         each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<Received, String> {
         // Nobody needs to ring.
@@ -159,7 +162,7 @@ impl Inbox {
     fn receive_by_socket(
         &mut self,
         socket: BorrowedFd<'_>,
-        answers: &impl Fn(u64) -> bool,
+        answers: &impl Fn(Kind, u64) -> bool,
         each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<Received, String> {
         for _ in 0..READS {
@@ -182,7 +185,7 @@ impl Inbox {
     fn receive_by_ring(
         &mut self,
         socket: BorrowedFd<'_>,
-        answers: &impl Fn(u64) -> bool,
+        answers: &impl Fn(Kind, u64) -> bool,
         each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<Received, String> {
         // First: what was written before the end is in the ring by then.
@@ -205,7 +208,7 @@ impl Inbox {
     /// Reads once from the ring. `false`: there was nothing.
     fn read(
         &mut self,
-        answers: &impl Fn(u64) -> bool,
+        answers: &impl Fn(Kind, u64) -> bool,
         each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<bool, String> {
         let mut target = self.assembler.target(&mut self.buffer).map_err(unheard)?;
@@ -238,10 +241,20 @@ impl Inbox {
     /// Takes the whole messages out of the buffer.
     fn digest(
         &mut self,
-        answers: &impl Fn(u64) -> bool,
+        answers: &impl Fn(Kind, u64) -> bool,
         each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<(), String> {
         loop {
+            let values = if self.assembler.is_between_messages() { Values::take(&mut self.buffer) } else { None };
+            if let Some(values) = values {
+                let owed = self.etiquette.admit(Kind::Item, values.offer, || answers(Kind::Item, values.offer));
+                if let Err(fault) = owed {
+                    each(Arrival::Pause)?;
+                    return Err(fault);
+                }
+                each(Arrival::Values(values))?;
+                continue;
+            }
             let understood = match self.assembler.push(&mut self.buffer) {
                 Ok(Some(message)) => self.hand_on(message, answers, each),
                 Ok(None) => return each(Arrival::Pause),
@@ -258,11 +271,11 @@ impl Inbox {
     fn hand_on(
         &mut self,
         message: Message,
-        answers: &impl Fn(u64) -> bool,
+        answers: &impl Fn(Kind, u64) -> bool,
         each: &mut impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<(), String> {
         let (kind, id) = (message.kind, message.id);
-        self.etiquette.admit(kind, id, || answers(id))?;
+        self.etiquette.admit(kind, id, || answers(kind, id))?;
         each(Arrival::Message(message))?;
         if kind == Kind::Hello && self.then == Carrier::Rings {
             self.by = Carrier::Rings;

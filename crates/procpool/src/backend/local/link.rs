@@ -244,7 +244,7 @@ impl Link {
 
     /// Reads what has arrived: see [`Inbox::receive`]. Somebody else reading meanwhile is waited for: it is never long.
     pub(super) fn receive(&self, each: impl FnMut(Arrival) -> Result<(), String>) -> Result<Received, String> {
-        lock(&self.inbox).receive(self.socket.as_fd(), |offer| self.answers(offer), each)
+        lock(&self.inbox).receive(self.socket.as_fd(), |kind, offer| self.answers(kind, offer), each)
     }
 
     /// Looks at what arrives for so long, unless `is_done` before; or not at all while somebody else reads.
@@ -255,7 +255,7 @@ impl Link {
         each: impl FnMut(Arrival) -> Result<(), String>,
     ) -> Result<(), String> {
         let Some(mut inbox) = try_lock(&self.inbox) else { return Ok(()) };
-        if inbox.linger(patience, is_done, |offer| self.answers(offer), each)? == Received::More {
+        if inbox.linger(patience, is_done, |kind, offer| self.answers(kind, offer), each)? == Received::More {
             self.nudge();
         }
         Ok(())
@@ -288,10 +288,13 @@ impl Link {
         self.push(Order::Abort { id: offer.0 });
     }
 
-    /// Whether the worker owes an answer to this offer; from now on it does not.
-    fn answers(&self, offer: u64) -> bool {
+    /// Whether the worker owes an answer to this offer; from now on it does not, unless this was about an item of it.
+    fn answers(&self, kind: Kind, offer: u64) -> bool {
         let mut given = lock(&self.given);
         let position = given.iter().position(|given| *given == offer);
+        if kind == Kind::Item {
+            return position.is_some();
+        }
         position.and_then(|position| given.remove(position)).is_some()
     }
 

@@ -15,7 +15,7 @@ use crate::process::Watch;
 use crate::queue::waiting::Reading;
 use crate::wire::frame::Kind;
 use crate::wire::message::task_head;
-use crate::wire::page::SlotState;
+use crate::wire::page::{LotState, SlotState};
 
 /// The links of a pool's workers, by slot, and the way to the keeper.
 pub(super) struct Processes {
@@ -162,6 +162,9 @@ impl Workers for Processes {
         for blob in &task.job.shared {
             link.share(blob);
         }
+        if task.job.lot.is_some() {
+            link.page.begin_lot(offer);
+        }
         let (body, apart) = (task.job.arguments.clone(), task.job.apart.clone());
         link.offer(offer, Outgoing { head, body, apart, ..Outgoing::new(Kind::Task, offer.0) });
         // Tasks that are handed to a worker one after the other leave in one write.
@@ -195,6 +198,14 @@ impl Workers for Processes {
         if let Some(link) = self.link(worker) {
             link.page.set_cancel(offer);
         }
+    }
+
+    fn look_at_lot(&self, worker: WorkerId, offer: OfferId) -> LotState {
+        self.link(worker).map_or(LotState::Nonsense, |link| link.page.lot(offer))
+    }
+
+    fn stop_lot(&mut self, worker: WorkerId, offer: OfferId) -> LotState {
+        self.link(worker).map_or(LotState::Nonsense, |link| link.page.stop_lot(offer))
     }
 
     fn kill(&mut self, worker: WorkerId, overdue: Option<Overdue>, later: &mut Later) {

@@ -9,7 +9,7 @@ use super::driver::Receiver;
 use super::keeper::{Keeper, KeeperHandle};
 use super::processes::Processes;
 use crate::backend::scheduler::SchedulerConfig;
-use crate::backend::{Backend, Batching, Demands, Engine, Timings, tie_to_runtime};
+use crate::backend::{Backend, Batching, Demands, Engine, Lots, Timings, tie_to_runtime};
 use crate::config::{Hook, ProcessConfig};
 use crate::error::{PoolError, PoolErrorKind};
 use crate::sys::{readiness, socket};
@@ -47,7 +47,9 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
     let batching = if process.captures() { Batching::OneAtATime } else { Batching::Allowed };
     let naming = if process.program.is_some() { Naming::ByName } else { Naming::ByPlace };
     let lingering = process.setup.spin_us > 0;
-    let demands = Demands { max_message: process.max_message, naming, batching, timings, lingering };
+    let is_plain = batching == Batching::Allowed && scheduler.max_tasks.is_none() && scheduler.max_depth > 1;
+    let lots = if is_plain && state.is_none() { Lots::Allowed } else { Lots::Never };
+    let demands = Demands { max_message: process.max_message, naming, batching, timings, lingering, lots };
     let engine =
         Arc::new(Engine::new(scheduler, demands, runtime, |epoch_ns| Processes::new(Arc::clone(&keeper), epoch_ns)));
     let exe = process.setup.exe.clone();

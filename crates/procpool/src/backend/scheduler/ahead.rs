@@ -3,9 +3,10 @@
 //! A hand-over ahead saves a worker the wait for its next task, and both sides a wake-up for each. It decides nothing:
 //! until a worker claims an offer it can be revoked, and it is whenever that would serve somebody better.
 
-use super::api::{Action, Batch, Evidence, OfferId, Payload, Placement, TaskId, WorkerId};
+use super::api::{Action, Batch, Evidence, OfferId, Placement, TaskId, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::life::{Assignment, Claim, Life};
+use super::payload::Payload;
 use super::queue::Rank;
 use super::tasks::Place;
 use super::timers::Timer;

@@ -7,6 +7,7 @@ use std::fmt::{self, Debug, Display, Formatter};
 use std::time::Duration;
 
 use super::facts::{Fact, Timing};
+use super::payload::Payload;
 
 /// A point in time: how long ago the pool was made. The shell reads the clock, the scheduler only compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -58,17 +59,6 @@ impl OfferId {
         // Less than SLOTS, so it fits.
         (self.0 % Self::SLOTS as u64) as usize
     }
-}
-
-/// What the scheduler carries for the shell without looking at it.
-pub(crate) trait Payload {
-    /// What is to be run: given back by value with the [`Action::Resolve`] that ends the task, so that a second
-    /// resolution cannot be written.
-    type Job;
-    /// What a worker answered.
-    type Reply;
-    /// Why a worker ended: exit status, signal, last words.
-    type Death: Clone + Debug;
 }
 
 /// Where a task may run.
@@ -207,6 +197,9 @@ pub(crate) enum Event<P: Payload> {
     Worn { worker: WorkerId },
     /// An answer to this offer arrived whole.
     Replied { worker: WorkerId, offer: OfferId, reply: P::Reply },
+    /// The answer to [`Action::Relieve`]: these items were taken from the lot, in pieces, each with the number of its first
+    /// item.
+    Relieved { worker: WorkerId, offer: OfferId, rest: Vec<(u64, P::Job)> },
     /// The answer to [`Action::Revoke`] and [`Action::Inspect`]. A worker's answers come in the order of the questions:
     /// a page that seems to go backwards is taken for a lie.
     Evidence { worker: WorkerId, offer: OfferId, evidence: Evidence },
@@ -248,6 +241,8 @@ pub(crate) enum Action<P: Payload> {
     /// Read the page and answer with `Evidence` (whatever stands there; `Revoked` too, where a revocation has just
     /// been carried out).
     Inspect { worker: WorkerId, offer: OfferId },
+    /// Take those items of this lot away that its worker has not begun. Answered by `Relieved`.
+    Relieve { worker: WorkerId, offer: OfferId },
     /// Set the page's cancel flag for this offer; its task may notice and return.
     SetCancel { worker: WorkerId, offer: OfferId },
     /// Kill the worker and everything in its process group. Answered by `Exited`, whose death is to name the limit
@@ -322,7 +317,7 @@ pub(crate) enum Refused<P: Payload> {
 }
 
 /// How a task ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Resolution<P: Payload> {
     /// A worker answered.
     Replied { worker: WorkerId, reply: P::Reply },
@@ -351,6 +346,16 @@ impl<P: Payload> Resolution<P> {
             | Resolution::WorkerDied { began, .. }
             | Resolution::ShutDown { began } => *began != Began::No,
             Resolution::QueueTimedOut { .. } | Resolution::QueueFull | Resolution::Unavailable(_) => false,
+        }
+    }
+
+    /// The same end, for what had not begun.
+    pub(crate) fn of_unbegun(self) -> Self {
+        match self {
+            Resolution::Cancelled { why, .. } => Resolution::Cancelled { why, began: Began::No, killed: None },
+            Resolution::ShutDown { .. } => Resolution::ShutDown { began: Began::No },
+            Resolution::WorkerDied { worker, death, .. } => Resolution::WorkerDied { worker, began: Began::No, death },
+            other => other,
         }
     }
 

@@ -1,9 +1,10 @@
 //! The end of a pool.
 
-use super::api::{Action, Closing, Now, Payload, TaskId, Unavailable, WorkerId};
+use super::api::{Action, Closing, Now, TaskId, Unavailable, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::facts::{End, Fact};
 use super::life::{Claim, Halt, Life, Stage, Stop, Withdraw};
+use super::payload::Payload;
 use super::tasks::Place;
 use super::timers::Timer;
 

@@ -1,15 +1,17 @@
 //! The scheduler itself: what it knows, and where its events go.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::api::{
-    Action, Admission, Closing, Counts, Event, Now, OfferId, Payload, Placement, Resolution, SchedulerConfig, TaskId,
+    Action, Admission, Closing, Counts, Event, Now, OfferId, Placement, Resolution, SchedulerConfig, TaskId,
     TaskOptions, TaskPhase, Unavailable, WorkerId, WorkerPhase, WorkerView,
 };
 use super::closing::Close;
 use super::facts::Fact;
 use super::life::{Life, Stop};
 use super::pace::Pace;
+use super::payload::Payload;
 use super::queue::{Entry, Queue};
 use super::reservations::Reservations;
 use super::starts::Starts;
@@ -40,7 +42,11 @@ pub(crate) struct Scheduler<P: Payload> {
     pub(super) idle_timer: Option<Now>,
     pub(super) counts: Counts,
     pub(super) pace: Pace,
-    next_task: u64,
+    /// How many of the tasks are lots.
+    pub(super) lots: usize,
+    /// The tasks that were made of the rest of a lot.
+    pub(super) pieces: BTreeSet<TaskId>,
+    pub(super) next_task: u64,
     pub(super) next_reservation: u64,
     pub(super) next_offer: u64,
 }
@@ -79,6 +85,8 @@ impl<P: Payload> Scheduler<P> {
             idle_timer: None,
             counts: Counts::default(),
             pace: Pace::default(),
+            lots: 0,
+            pieces: BTreeSet::new(),
             next_task: 0,
             next_reservation: 0,
             next_offer: 0,
@@ -94,9 +102,13 @@ impl<P: Payload> Scheduler<P> {
         actions: &mut Vec<Action<P>>,
     ) -> TaskId {
         let turn = &mut Turn { now, actions };
-        let id = TaskId(self.next_task);
-        self.next_task += 1;
-        self.counts.submitted += 1;
+        let is_lot = P::is_lot(&job);
+        let id = self.number(is_lot);
+        if is_lot {
+            self.lots += 1;
+        } else {
+            self.counts.submitted += 1;
+        }
         // From here on the place is the task's, or free.
         let reserved = match options.admission {
             Admission::Wait | Admission::Bounded => false,
@@ -198,6 +210,7 @@ impl<P: Payload> Scheduler<P> {
             Event::Ready { worker } => self.ready(worker, turn),
             Event::Worn { worker } => self.worn(worker, turn),
             Event::Replied { worker, offer, reply } => self.replied(worker, offer, reply, turn),
+            Event::Relieved { worker, offer, rest } => self.relieved(worker, offer, rest, turn),
             Event::Evidence { worker, offer, evidence } => self.evidence(worker, offer, evidence, turn),
             Event::Broken { worker } => self.broken(worker, turn),
             Event::Exited { worker, evidence, death } => self.exited(worker, &evidence, death, turn),
@@ -276,6 +289,7 @@ impl<P: Payload> Scheduler<P> {
     pub(super) fn end(&mut self, id: TaskId, mut task: Task<P>, resolution: Resolution<P>, turn: &mut Turn<'_, P>) {
         self.timers.disarm(&mut task.queue_timer, Timer::Queue(id));
         self.timers.disarm(&mut task.deadline_timer, Timer::Deadline(id));
+        self.forget_lot(id, &task);
         let count = match &resolution {
             Resolution::Replied { .. } => &mut self.counts.replied,
             Resolution::Cancelled { .. } => &mut self.counts.cancelled,
@@ -314,6 +328,11 @@ impl<P: Payload> Scheduler<P> {
         }
     }
 
+    /// The same, for whoever keeps the account of it.
+    pub(crate) fn job_mut(&mut self, task: TaskId) -> Option<&mut P::Job> {
+        self.tasks.get_mut(&task).map(|task| &mut task.job)
+    }
+
     /// The attempt that an unresolved task is in: 1 for the first, and for tasks that are not known.
     pub(crate) fn attempt(&self, task: TaskId) -> u32 {
         self.tasks.get(&task).map_or(1, |task| task.attempt)
@@ -324,9 +343,14 @@ impl<P: Payload> Scheduler<P> {
         self.pace.depth(self.config.max_depth)
     }
 
+    /// How many items a lot is to have just now; 0 where there are to be none.
+    pub(crate) fn lot_size(&self) -> u32 {
+        self.pace.lot()
+    }
+
     /// The numbers so far.
     pub(crate) fn counts(&self) -> Counts {
-        self.counts
+        Counts { submitted: self.counts.submitted + self.items_of_lots(), ..self.counts }
     }
 
     /// The worker time that went into tasks, and that there was: of shared workers that were ready.
@@ -340,7 +364,7 @@ impl<P: Payload> Scheduler<P> {
         let waiting = self.queue.waiting();
         let starting = self.workers.iter().filter(|(_, worker)| worker.life.bound().is_some()).count();
         let queued = (self.queue.len() - waiting) + self.workers.ahead() + starting;
-        (queued, waiting, self.tasks.len().saturating_sub(queued + waiting))
+        self.with_items((queued, waiting, self.tasks.len().saturating_sub(queued + waiting)))
     }
 
     /// How many tasks wait for a worker: in the queue, for a place in it, or behind another in a worker's hand.
@@ -409,7 +433,7 @@ impl<P: Payload> Scheduler<P> {
     }
 
     /// Whether this task is the first in the worker's hand.
-    fn runs(&self, worker: WorkerId, task: TaskId) -> bool {
+    pub(super) fn runs(&self, worker: WorkerId, task: TaskId) -> bool {
         let first = self.workers.get(worker).and_then(|worker| worker.life.assignment());
         first.is_some_and(|held| held.task == task)
     }
@@ -418,5 +442,10 @@ impl<P: Payload> Scheduler<P> {
     /// them.
     pub(crate) fn offers_of(&self, worker: WorkerId) -> impl Iterator<Item = OfferId> {
         self.workers.get(worker).into_iter().flat_map(|worker| worker.hand().map(|held| held.offer))
+    }
+
+    /// The task behind an offer that a worker has in hand.
+    pub(crate) fn task_of(&self, worker: WorkerId, offer: OfferId) -> Option<TaskId> {
+        self.workers.get(worker)?.hand().find(|held| held.offer == offer).map(|held| held.task)
     }
 }

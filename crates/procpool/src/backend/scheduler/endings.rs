@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::iter;
 use std::time::Duration;
 
-use super::api::{Began, Evidence, OfferId, Payload, Placement, Resolution, TaskId, Unavailable, WorkerId};
+use super::api::{Began, Evidence, OfferId, Placement, Resolution, TaskId, Unavailable, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::facts::{End, Fact};
 use super::life::{Assignment, Before, Halt, Hold, Life};
+use super::payload::{Lost as LostItems, Payload};
 use super::stopping::Kill;
 use super::tasks::{Lost, Task};
 use super::timers::Timer;
@@ -170,6 +171,15 @@ impl<P: Payload> Scheduler<P> {
                 self.requeue(id, task, turn);
                 return;
             }
+        }
+        if began == Began::Yes && P::is_lot(&task.job) && self.bereaved_lot(id, &mut task, turn) {
+            task.offers = if P::lost(&task.job) == LostItems::None { 0 } else { task.offers + u32::from(first) };
+            if task.offers < task.max_offers(&self.config) {
+                self.requeue(id, task, turn);
+                return;
+            }
+            self.end(id, task, Resolution::WorkerDied { worker, began: Began::No, death }, turn);
+            return;
         }
         if began != Began::No {
             // Until here; if there is no further attempt, nothing is left to be added.

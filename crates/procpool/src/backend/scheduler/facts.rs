@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::api::{Closing, Payload, WorkerId};
+use super::api::{Closing, WorkerId};
+use super::payload::Payload;
 
 /// Something that happened. Told in the order in which it was decided; there are a few for each worker, and none for
 /// each task.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::api::{Action, Batch, Began, Evidence, Now, OfferId, Payload, Placement, Resolution, TaskId, WorkerId};
+use super::api::{Action, Batch, Began, Evidence, Now, OfferId, Placement, Resolution, TaskId, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::life::{Assignment, Claim, Halt, Life, Stage, Stop, Withdraw};
+use super::payload::Payload;
 use super::tasks::{Place, Task};
 use super::timers::Timer;
 
@@ -33,6 +34,7 @@ impl<P: Payload> Scheduler<P> {
             // It cannot be claimed before now, so nothing has to be looked at sooner.
             self.arm_worker(worker, turn.now.after(limit));
         }
+        self.watch_lot(worker, turn);
         self.watch_claims(turn.now);
         turn.act(Action::Offer { worker, offer, task: id });
     }
@@ -92,9 +94,15 @@ impl<P: Payload> Scheduler<P> {
         let Some(held) = held else { return };
         if let Some(task) = self.tasks.remove(&held.task) {
             if task.options.batch != Batch::One {
-                self.pace.took(turn.now.0.saturating_sub(held.since.0));
+                let (count, time) = P::effort(&task.job, &reply, turn.now.since(held.since));
+                self.pace.took_all(count, time);
             }
-            self.end(held.task, task, Resolution::Replied { worker, reply }, turn);
+            // A lot that was stopped ends without some of its items.
+            let resolution = match held.stop.filter(|_| P::is_lot(&task.job)) {
+                Some(stop) => Self::halted(&task, stop.halt, Began::No, None),
+                None => Resolution::Replied { worker, reply },
+            };
+            self.end(held.task, task, resolution, turn);
         }
         if passed_over {
             self.kill(worker, turn);
@@ -119,6 +127,7 @@ impl<P: Payload> Scheduler<P> {
                     self.arm_worker(worker, turn.now.after(limit));
                 }
                 self.watch_claims(turn.now);
+                self.watch_lot(worker, turn);
             }
             Claim::At(_) => self.claimed(worker, turn),
             Claim::Done => self.arm_worker(worker, turn.now.after(ANSWER_LIMIT)),

@@ -6,6 +6,12 @@ use std::time::Duration;
 /// answer; short beside anything that a person, or another task, would notice.
 pub(super) const AHEAD: Duration = Duration::from_millis(2);
 
+/// What is to travel in lots takes less than this, in nanoseconds: by itself it would cost as much on its way.
+const SHORT: u64 = 20_000;
+
+/// How much work a lot is to be, in nanoseconds.
+const LOT: u64 = 1_000_000;
+
 /// A single task counts for at most this much, so that a long one among many short ones is soon forgotten.
 const MOST: Duration = Duration::from_millis(10);
 
@@ -23,12 +29,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// One more was answered, so long after its turn had come.
-    pub(super) fn took(&mut self, time: Duration) {
+    /// So many were answered that were handed over together, after so long for all of them.
+    pub(super) fn took_all(&mut self, items: u32, time: Duration) {
         let (count, total) = self.together;
-        // At most ten million, so it fits.
-        let time = time.min(MOST).as_nanos() as u64;
-        self.together = (count.saturating_add(1), total.saturating_add(time));
+        let most = MOST.saturating_mul(items);
+        let time = u64::try_from(time.min(most).as_nanos()).unwrap_or(u64::MAX);
+        self.together = (count.saturating_add(items), total.saturating_add(time));
     }
 
     /// There are no more that were read with those.
@@ -38,6 +44,15 @@ impl Pace {
         // After so many of one kind nothing else counts.
         for _ in 0..count.min(8 << WEIGHT) {
             self.mean = Some(self.mean.map_or(time, |mean| mean - (mean >> WEIGHT) + (time >> WEIGHT)));
+        }
+    }
+
+    /// How many items a lot is to have: 0 where they had better go by themselves, since they take long, or nothing is
+    /// known.
+    pub(super) fn lot(&self) -> u32 {
+        match self.mean {
+            Some(mean) if mean < SHORT => u32::try_from(LOT / mean.max(1)).unwrap_or(u32::MAX),
+            _ => 0,
         }
     }
 
@@ -55,7 +70,7 @@ mod tests {
     use super::*;
 
     fn took(pace: &mut Pace, micros: u64) {
-        pace.took(Duration::from_micros(micros));
+        pace.took_all(1, Duration::from_micros(micros));
         pace.settle();
     }
 
@@ -84,8 +99,8 @@ mod tests {
     fn answers_that_are_read_together_share_the_time() {
         let (mut one_by_one, mut together) = (Pace::default(), Pace::default());
         for _ in 0..10 {
-            together.took(Duration::from_millis(1));
-            (0..9).for_each(|_| together.took(Duration::ZERO));
+            together.took_all(1, Duration::from_millis(1));
+            (0..9).for_each(|_| together.took_all(1, Duration::ZERO));
             together.settle();
             (0..10).for_each(|_| took(&mut one_by_one, 100));
         }

@@ -75,6 +75,13 @@ impl Queue {
         Rank { at: now.0.as_nanos() as i128 - i128::from(priority) * self.ageing, number }
     }
 
+    /// The rank of somebody who was a part of whoever has this one.
+    pub(super) fn rank_beside(&mut self, rank: Rank) -> Rank {
+        let number = self.next;
+        self.next += 1;
+        Rank { number, ..rank }
+    }
+
     fn has_place(&self) -> bool {
         self.ready.len() + self.reserved + self.ahead < self.limit
     }

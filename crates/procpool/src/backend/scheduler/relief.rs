@@ -4,9 +4,10 @@
 //! before whoever is in the queue now, so they go back to its head. A worker that is idle needs no suspicion: it gets
 //! half of the longest hand (`ahead.rs`).
 
-use super::api::{Action, Batch, Evidence, Payload, WorkerId};
+use super::api::{Action, Batch, Evidence, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::life::{Assignment, Claim, Life};
+use super::payload::Payload;
 use super::workers::Worker;
 
 impl<P: Payload> Scheduler<P> {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
-use super::api::{Action, Booking, Now, Patience, Payload, Refused, ReservationId, Unavailable};
+use super::api::{Action, Booking, Now, Patience, Refused, ReservationId, Unavailable};
 use super::core::{Scheduler, Turn};
+use super::payload::Payload;
 use super::queue::{Entry, Rank};
 use super::tasks::IdHasher;
 use super::timers::Timer;

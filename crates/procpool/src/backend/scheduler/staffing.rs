@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::api::{Action, Now, Payload, Placement, TaskId, Unavailable, WorkerId};
+use super::api::{Action, Now, Placement, TaskId, Unavailable, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::facts::{End, Fact};
 use super::life::Life;
+use super::payload::Payload;
 use super::tasks::Place;
 use super::timers::Timer;
 

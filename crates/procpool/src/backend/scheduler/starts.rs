@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::api::{Now, Payload, SchedulerConfig, Unavailable};
+use super::api::{Now, SchedulerConfig, Unavailable};
+use super::payload::Payload;
 
 /// The record of failed starts since the last worker that became ready.
 pub(super) struct Starts<P: Payload> {

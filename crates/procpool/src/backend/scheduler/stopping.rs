@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::api::{Action, Began, CancelReason, Overdue, Payload, Resolution, TaskId, WorkerId};
+use super::api::{Action, Began, CancelReason, Overdue, Resolution, TaskId, WorkerId};
 use super::core::{Scheduler, Turn};
 use super::facts::End;
 use super::life::{Claim, Halt, Hold, Life, Stage, Stop, Withdraw};
+use super::payload::Payload;
 use super::tasks::{Place, Task};
 
 /// Why a worker is killed.
@@ -22,6 +23,10 @@ pub(super) struct Kill {
 impl<P: Payload> Scheduler<P> {
     pub(super) fn cancel(&mut self, id: TaskId, why: CancelReason, turn: &mut Turn<'_, P>) {
         self.halt(id, Halt::Cancel(why), turn);
+        // The last ones first, as ever.
+        for piece in self.pieces_of(id).into_iter().rev().filter(|piece| *piece != id) {
+            self.halt(piece, Halt::Cancel(why), turn);
+        }
     }
 
     /// Ends a task wherever it is: at once where no worker has it, otherwise as soon as it is certain that it does
@@ -112,7 +117,7 @@ impl<P: Payload> Scheduler<P> {
         };
         let Some(stop) = &mut held.stop else { return };
         stop.stage = Stage::Grace;
-        let (offer, grace) = (held.offer, task.options.grace);
+        let (offer, grace) = (held.offer, Self::grace(task));
         // The answers come before that to the last look: by then it is known whether the worker is past this task.
         self.revoke_ahead(worker, turn);
         turn.act(Action::SetCancel { worker, offer });
@@ -160,7 +165,12 @@ impl<P: Payload> Scheduler<P> {
                 // The shell owes an answer.
                 (_, Some(Stage::Revoking | Stage::Confirming)) => {}
                 // The run limit counts from the claim, and only the page knows when that was.
-                (_, None) => turn.act(Action::Inspect { worker, offer: held.offer }),
+                (_, None) => {
+                    let offer = held.offer;
+                    if !self.look_at_lot(worker, turn) {
+                        turn.act(Action::Inspect { worker, offer });
+                    }
+                }
             },
         }
     }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use super::api::{Began, Now, Payload, Placement, Resolution, SchedulerConfig, TaskId, TaskOptions, WorkerId};
+use super::api::{Began, Now, Placement, Resolution, SchedulerConfig, TaskId, TaskOptions, WorkerId};
 use super::facts::Timing;
+use super::payload::Payload;
 use super::queue::Rank;
 
 /// One unresolved task.

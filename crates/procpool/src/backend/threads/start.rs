@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::clock::{Clock, ClockHandle};
 use super::workers::Threads;
 use crate::backend::scheduler::SchedulerConfig;
-use crate::backend::{Backend, Batching, Demands, Engine, Timings, tie_to_runtime};
+use crate::backend::{Backend, Batching, Demands, Engine, Lots, Timings, tie_to_runtime};
 use crate::config::Hook;
 use crate::error::{PoolError, PoolErrorKind};
 use crate::task::Naming;
@@ -29,8 +29,14 @@ pub(crate) fn start(config: ThreadsConfig, runtime: Handle) -> Result<Arc<dyn Ba
     // A thread that is handed its next task ahead gains nothing that would be worth a page of its own.
     let scheduler = SchedulerConfig { max_depth: 1, ..scheduler };
     let handle = Arc::new(ClockHandle::default());
-    let demands =
-        Demands { max_message, naming: Naming::ByPlace, batching: Batching::Allowed, timings, lingering: false };
+    let demands = Demands {
+        max_message,
+        naming: Naming::ByPlace,
+        batching: Batching::Allowed,
+        timings,
+        lingering: false,
+        lots: Lots::Never,
+    };
     let engine = Arc::new(Engine::new(scheduler, demands, runtime, |_| Threads::new(Arc::clone(&handle))));
     let clock = Clock { engine: Arc::clone(&engine), handle, init, exit, state, max_message };
     let ended = Arc::new(Notify::new());

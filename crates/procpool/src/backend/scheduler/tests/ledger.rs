@@ -134,6 +134,7 @@ impl Ledger {
                 worker.pending.insert(*offer);
             }
             Action::Inspect { worker, offer } => self.asks_about_first(*worker, *offer),
+            Action::Relieve { .. } => unreachable!("there are no lots here"),
             Action::SetCancel { worker, offer } => {
                 self.asks_about_first(*worker, *offer);
                 self.workers.get_mut(worker).unwrap().stopping = true;

@@ -11,6 +11,7 @@ pub(super) fn show(action: &Action<Test>) -> String {
         Action::Offer { worker, task, .. } => format!("offer {} t{}", name(worker), task.0),
         Action::Revoke { worker, .. } => format!("revoke {}", name(worker)),
         Action::Inspect { worker, .. } => format!("inspect {}", name(worker)),
+        Action::Relieve { worker, .. } => format!("relieve {}", name(worker)),
         Action::SetCancel { worker, .. } => format!("set cancel {}", name(worker)),
         Action::Kill { worker, overdue: None } => format!("kill {}", name(worker)),
         Action::Kill { worker, overdue: Some(overdue) } => format!("kill {}, {overdue}", name(worker)),

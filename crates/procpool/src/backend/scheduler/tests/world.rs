@@ -201,6 +201,7 @@ impl World {
                 self.read_page(worker, offer);
             }
             Action::Inspect { worker, offer } => self.read_page(worker, offer),
+            Action::Relieve { .. } => {}
             Action::SetCancel { worker, offer } => {
                 if self.source.chance(30) {
                     let delay = self.source.pick(10);
