@@ -223,7 +223,8 @@ test! {
         for _ in 0..3 {
             let run = pool.spawn(call!(pid()));
             let victim = gate.arrival().await;
-            assert_eq!(worker_in(&pool, &[WorkerState::Initialising]), Some(victim.pid));
+            // It may be at the gate before its hello has been read.
+            until("it is known to initialise", || worker_in(&pool, &[WorkerState::Initialising]) == Some(victim.pid));
             assert!(send_to_child(Signal::KILL, victim.pid));
             let next = gate.arrival().await;
             assert_ne!(next.pid, victim.pid);
