@@ -15,7 +15,7 @@ use super::payload::Payload;
 use super::queue::{Entry, Queue};
 use super::reservations::Reservations;
 use super::starts::Starts;
-use super::tasks::{Place, Spent, Task, Tasks};
+use super::tasks::{Place, Task, Tasks};
 use super::timers::{Timer, Timers};
 use super::workers::{Worker, Workers};
 
@@ -116,19 +116,7 @@ impl<P: Payload> Scheduler<P> {
         };
         let dedicated = options.placement == Placement::Dedicated;
         let rank = self.queue.rank(now, options.priority);
-        let task = Task {
-            job,
-            options,
-            rank,
-            place: Place::Queued,
-            since: now,
-            spent: Spent::default(),
-            attempt: 1,
-            offers: 0,
-            queue_timer: None,
-            deadline_timer: None,
-            lost: None,
-        };
+        let task = Task::new(job, options, rank, now);
         let refusal = match self.refusal() {
             Some(Unavailable::Closed) => Some(Resolution::Unavailable(Unavailable::Closed)),
             Some(why) if !dedicated => Some(Resolution::Unavailable(why)),

@@ -11,7 +11,7 @@ use super::core::{Scheduler, Turn};
 use super::life::Life;
 use super::payload::{LOT_NUMBERS, Lost, Payload};
 use super::queue::Rank;
-use super::tasks::{Place, Spent, Task};
+use super::tasks::{Place, Task};
 use super::timers::Timer;
 
 /// How long a worker may be with a lot before those items are taken away from it that it has not begun: ten times what the
@@ -32,6 +32,17 @@ impl<P: Payload> Scheduler<P> {
         }
         let id = TaskId(self.next_task);
         self.next_task += if is_lot { LOT_NUMBERS } else { 1 };
+        id
+    }
+
+    /// The number of a piece that begins with this item: that of the item, or the next one that is free. A worker may have
+    /// been relieved of all items of its lot, and that lot is a task until the worker says that it is through with it.
+    fn number_of_piece(&self, of: TaskId, first: u64) -> TaskId {
+        let mut id = TaskId(of.0 / LOT_NUMBERS * LOT_NUMBERS + first);
+        // A lot that ends just now is no task any more, and its number not free yet.
+        while self.tasks.contains_key(&id) || self.pieces.contains(&id) {
+            id.0 += 1;
+        }
         id
     }
 
@@ -109,12 +120,15 @@ impl<P: Payload> Scheduler<P> {
         turn: &mut Turn<'_, P>,
     ) {
         let Some(id) = self.task_of(worker, offer) else { return };
+        let is_settled = !rest.is_empty();
         for (first, job) in rest {
             self.carry_on(id, first, job, turn);
         }
         let Some(Life::Busy(held)) = self.workers.get(worker).map(|worker| &worker.life) else { return };
-        if held.offer == offer && held.stop.is_none() {
-            self.arm_worker(worker, turn.now.after(STUCK));
+        if held.offer == offer && held.stop.is_none() && !is_settled {
+            // Ever more seldom: it may be one long item.
+            let pause = turn.now.since(held.since).max(STUCK);
+            self.arm_worker(worker, turn.now.after(pause));
         }
     }
 
@@ -136,20 +150,8 @@ impl<P: Payload> Scheduler<P> {
     ) {
         // Two that wait never have the same rank, and the old one may have to wait again.
         let rank = self.queue.rank_beside(rank);
-        let mut task = Task {
-            job,
-            options,
-            rank,
-            place: Place::Queued,
-            since: turn.now,
-            spent: Spent::default(),
-            attempt: 1,
-            offers: 0,
-            queue_timer: None,
-            deadline_timer: None,
-            lost: None,
-        };
-        let id = TaskId(of.0 / LOT_NUMBERS * LOT_NUMBERS + first);
+        let mut task = Task::new(job, options, rank, turn.now);
+        let id = self.number_of_piece(of, first);
         self.lots += 1;
         self.pieces.insert(id);
         if let Some(at) = deadline {

@@ -57,5 +57,6 @@ pub(crate) enum Lost {
     Time,
 }
 
-/// How many task numbers a lot takes: those of its items, from that of the lot on. That is a multiple of it.
-pub(crate) const LOT_NUMBERS: u64 = 1 << 12;
+/// How many task numbers a lot takes, from its own on, which is a multiple of it: one for each of its items, and as many
+/// again, since there may be pieces without an item (see `number_of_piece`).
+pub(crate) const LOT_NUMBERS: u64 = 1 << 13;

@@ -59,6 +59,23 @@ pub(super) enum Place {
 }
 
 impl<P: Payload> Task<P> {
+    /// A task that no worker has had.
+    pub(super) fn new(job: P::Job, options: TaskOptions, rank: Rank, now: Now) -> Task<P> {
+        Task {
+            job,
+            options,
+            rank,
+            place: Place::Queued,
+            since: now,
+            spent: Spent::default(),
+            attempt: 1,
+            offers: 0,
+            queue_timer: None,
+            deadline_timer: None,
+            lost: None,
+        }
+    }
+
     /// Whether its time to wait for a worker is over.
     pub(super) fn is_overdue(&self, now: Now) -> bool {
         self.queue_timer.is_some_and(|at| at < now)

@@ -3,6 +3,7 @@
 mod ahead;
 mod ending;
 mod ledger;
+mod lots;
 mod process;
 mod puppet;
 mod queueing;

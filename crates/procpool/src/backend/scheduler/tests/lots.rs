@@ -1,0 +1,107 @@
+//! Lots: what becomes of the task when its items are taken away.
+
+use super::super::*;
+use super::ledger::ms;
+use super::puppet::{PLAIN, config, w};
+
+/// Jobs are ranges of items.
+#[derive(Debug)]
+struct Items;
+
+impl Payload for Items {
+    type Job = std::ops::Range<u64>;
+    type Reply = ();
+    type Death = ();
+
+    fn is_lot(_: &Self::Job) -> bool {
+        true
+    }
+
+    fn open_items(job: &Self::Job) -> usize {
+        (job.end - job.start) as usize
+    }
+
+    fn items(job: &Self::Job) -> u64 {
+        job.end - job.start
+    }
+}
+
+struct Lots {
+    scheduler: Scheduler<Items>,
+    now: Now,
+}
+
+impl Lots {
+    fn tell(&mut self, event: Event<Items>) -> Vec<Action<Items>> {
+        let mut actions = Vec::new();
+        self.scheduler.handle(event, self.now, &mut actions);
+        actions
+    }
+
+    fn offers(&mut self, actions: &[Action<Items>]) -> Vec<(WorkerId, OfferId, TaskId)> {
+        let offer = |action: &Action<Items>| match action {
+            Action::Offer { worker, offer, task } => Some((*worker, *offer, *task)),
+            _ => None,
+        };
+        actions.iter().filter_map(offer).collect()
+    }
+
+    /// Two workers, of which the first has claimed a lot of so many items.
+    fn claimed(items: u64) -> (Lots, TaskId, OfferId) {
+        let mut lots = Lots { scheduler: Scheduler::new(config(2)), now: Now::default() };
+        let mut actions = Vec::new();
+        let id = lots.scheduler.submit(0..items, PLAIN, lots.now, &mut actions);
+        lots.tell(Event::Booted { worker: w(0) });
+        let actions = lots.tell(Event::Ready { worker: w(0) });
+        let [(_, offer, task)] = lots.offers(&actions)[..] else { panic!("no offer") };
+        assert_eq!(task, id);
+        let evidence = Evidence::Claimed { at: lots.now };
+        lots.tell(Event::Evidence { worker: w(0), offer, evidence });
+        lots.now = lots.now.after(ms(50));
+        let actions = lots.tell(Event::Tick);
+        assert!(actions.iter().any(|action| matches!(action, Action::Relieve { .. })), "it was there for long");
+        (lots, id, offer)
+    }
+}
+
+/// A worker that was held up between the claim of a lot and that of its first item is relieved of all of them. They were
+/// given the number of the lot, which is a task until its worker says that it is through with it; so that one was lost, and
+/// its end was taken for theirs.
+#[test]
+fn a_lot_that_is_relieved_of_all_its_items_is_still_a_task() {
+    let (mut lots, id, offer) = Lots::claimed(10);
+    *lots.scheduler.job_mut(id).unwrap() = 0..0;
+    let rest = vec![(0, 0..5), (5, 5..10)];
+    let mut actions = lots.tell(Event::Relieved { worker: w(0), offer, rest });
+    assert_eq!(lots.scheduler.task_of(w(0), offer), Some(id));
+    assert_eq!(lots.scheduler.job_mut(id), Some(&mut (0..0)));
+    actions.extend(lots.tell(Event::Replied { worker: w(0), offer, reply: () }));
+    let ended = |actions: &[Action<Items>]| {
+        let resolved = actions.iter().filter_map(|action| match action {
+            Action::Resolve { task, job, .. } => Some((*task, job.clone())),
+            _ => None,
+        });
+        resolved.collect::<Vec<_>>()
+    };
+    assert_eq!(ended(&actions), [(id, 0..0)]);
+    let [(_, offer, piece)] = lots.offers(&actions)[..] else { panic!("no offer") };
+    assert_ne!(piece, id);
+    assert_eq!(lots.scheduler.job_mut(piece), Some(&mut (0..5)));
+    // Whoever cancels the lot means its pieces, too.
+    let mut actions = lots.tell(Event::Evidence { worker: w(0), offer, evidence: Evidence::Claimed { at: lots.now } });
+    actions.extend(lots.tell(Event::Cancel { task: id, why: CancelReason::Dropped }));
+    assert_eq!(ended(&actions).len(), 1, "the one that is queued");
+    assert!(actions.iter().any(|action| matches!(action, Action::SetCancel { .. })), "the one that runs");
+}
+
+/// Also where some of them are empty.
+#[test]
+fn pieces_have_numbers_of_their_own() {
+    let (mut lots, id, offer) = Lots::claimed(3);
+    let rest = vec![(0, 0..1), (0, 1..2), (1, 2..3)];
+    *lots.scheduler.job_mut(id).unwrap() = 0..0;
+    lots.tell(Event::Relieved { worker: w(0), offer, rest });
+    assert_eq!(lots.scheduler.task_counts().0, 3);
+    let numbers = (0..4).map(|more| TaskId(id.0 + more));
+    assert!(numbers.into_iter().all(|number| lots.scheduler.job_mut(number).is_some()));
+}
