@@ -4,37 +4,30 @@
 //! drop of the handle that was encoded and the decoding of the new one, somebody must. So encoding is allowed only where
 //! somebody collects what was named ([`collecting`]), and decoding only where procpool itself decodes ([`decoding`]).
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::client::{Broken, Parcel, ParcelKey, Side, client};
 pub(crate) use super::key::Key;
+use crate::task::slot::{Slot, State};
 
 thread_local! {
-    /// The handles that are named in what this thread encodes; `None` where what is encoded goes elsewhere.
-    static NAMED: RefCell<Option<Vec<Side>>> = const { RefCell::new(None) };
+    static NAMES: Cell<State> = const { Cell::new(State::Closed) };
+    static NAMED: Cell<Vec<Side>> = const { Cell::new(Vec::new()) };
     static DECODES: Cell<bool> = const { Cell::new(false) };
 }
 
+/// The handles that are named in what this thread encodes; closed where what is encoded goes elsewhere.
+static NAMING: Slot<Vec<Side>> = Slot { state: &NAMES, value: &NAMED };
+
 /// Encodes something, and gives the handles that it names.
 pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Side>) {
-    /// What was encoded before goes on after this, also when this panics.
-    struct Restore(Option<Vec<Side>>);
-
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            NAMED.set(self.0.take());
-        }
-    }
-
-    let _restore = Restore(NAMED.replace(Some(Vec::new())));
-    let result = encode();
-    (result, NAMED.take().unwrap_or_default())
+    NAMING.collect(encode)
 }
 
 /// Notes that a handle is named. False where nobody would keep it.
 pub(super) fn name(side: &Side) -> bool {
-    NAMED.with_borrow_mut(|named| named.as_mut().map(|named| named.push(side.clone())).is_some())
+    NAMING.add(|named| named.push(side.clone())).is_some()
 }
 
 /// Decodes something that procpool has brought here.

@@ -9,83 +9,78 @@
 //! [`decode_received`](super::codec::decode_received) know of all this: what is encoded and decoded *within* a value (a
 //! shared one, or what a user's `Serialize` does) takes no part in it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use bytes::Bytes;
+
+use super::slot::{Slot, State};
 
 /// The least bytes that travel apart: below, copying them is cheaper than a second piece of memory. A message with such
 /// a value never fits one frame.
 pub(crate) const MIN: usize = 64 * 1024;
 
 thread_local! {
-    /// What leaves apart from that which this thread encodes; `None` where nothing does.
-    static LEAVING: RefCell<Option<Bytes>> = const { RefCell::new(None) };
-    /// What the result of the task that this thread ran last has apart.
+    static LEAVES: Cell<State> = const { Cell::new(State::Closed) };
+    static LEFT: Cell<Bytes> = const { Cell::new(Bytes::new()) };
+    static RESULTS: Cell<State> = const { Cell::new(State::Closed) };
     static RESULT: Cell<Bytes> = const { Cell::new(Bytes::new()) };
-    /// What came apart from that which this thread decodes.
-    static COMING: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
+    static COMES: Cell<State> = const { Cell::new(State::Closed) };
+    static CAME: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
+
+/// What leaves apart from that which this thread encodes.
+static LEAVING: Slot<Bytes> = Slot { state: &LEAVES, value: &LEFT };
+/// What the result of the task that this thread ran last has apart.
+static OF_RESULT: Slot<Bytes> = Slot { state: &RESULTS, value: &RESULT };
+/// What came apart from that which this thread decodes.
+static COMING: Slot<Vec<u8>> = Slot { state: &COMES, value: &CAME };
 
 /// Encodes something that may have a value apart, and gives that, too; empty if there is none.
 pub(crate) fn leaving<R>(encode: impl FnOnce() -> R) -> (R, Bytes) {
-    /// What was encoded before goes on after this, also when this panics.
-    struct Restore(Option<Bytes>);
-
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            LEAVING.set(self.0.take());
-        }
-    }
-
-    let _restore = Restore(LEAVING.replace(Some(Bytes::new())));
-    let result = encode();
-    (result, LEAVING.take().unwrap_or_default())
+    LEAVING.collect(encode)
 }
 
 /// Whether a value of this length is to leave apart.
 pub(super) fn wants(len: usize) -> bool {
-    len >= MIN && LEAVING.with_borrow(|leaving| leaving.as_ref().is_some_and(Bytes::is_empty))
+    len >= MIN && LEAVING.state() == State::Open
 }
 
 /// Lets a value leave apart.
 pub(super) fn leave(bytes: Bytes) {
-    LEAVING.set(Some(bytes));
+    LEAVING.put(bytes);
 }
 
 /// Keeps what the result of a task has apart, for whoever ran it.
 pub(super) fn keep_result(bytes: Bytes) {
-    RESULT.set(bytes);
+    if !bytes.is_empty() || OF_RESULT.state() == State::Filled {
+        OF_RESULT.put(bytes);
+    }
 }
 
 /// What the result of the task that has just been run has apart.
 pub(crate) fn take_result() -> Bytes {
-    RESULT.take()
+    OF_RESULT.take()
 }
 
 /// Decodes something, of which these bytes came apart, and says whether they were used.
 pub(crate) fn coming<R>(apart: Vec<u8>, decode: impl FnOnce() -> R) -> (R, bool) {
-    /// As in [`leaving`].
-    struct Restore(Option<Vec<u8>>);
-
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            COMING.set(self.0.take());
-        }
+    if apart.is_empty() {
+        // Nor may what is within it take what came apart from something else.
+        return (COMING.collect(decode).0, true);
     }
-
-    let none = apart.is_empty();
-    let _restore = Restore(COMING.replace(Some(apart).filter(|_| !none)));
-    let result = decode();
-    (result, COMING.take().is_none())
+    COMING.offer(apart, decode)
 }
 
 /// What came apart, if it has this length.
 pub(super) fn take(len: usize) -> Option<Vec<u8>> {
-    let coming = COMING.take()?;
+    if COMING.state() != State::Filled {
+        return None;
+    }
+    let coming = COMING.take();
     if coming.len() == len {
         return Some(coming);
     }
-    COMING.set(Some(coming));
+    COMING.put(coming);
     None
 }
 

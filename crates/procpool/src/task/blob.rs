@@ -4,7 +4,7 @@
 //! ([`collecting`]), and the task keeps these alive until it is over. A worker that is given a task is sent the blobs
 //! that it does not have yet; when the last task and the last handle of a blob are gone, it is told to forget it.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use crate::queue::client::Side;
 use crate::queue::travel;
 use crate::sync::lock;
 use crate::task::codec::CodecError;
+use crate::task::slot::{Slot, State};
 
 /// An encoded value with a key that is never used twice in this process.
 pub(crate) struct Blob {
@@ -105,9 +106,12 @@ impl Known {
 }
 
 thread_local! {
-    /// The blobs that are named in what this thread encodes; `None` where what is encoded goes elsewhere.
-    static NAMED: RefCell<Option<Names>> = const { RefCell::new(None) };
+    static NAMES: Cell<State> = const { Cell::new(State::Closed) };
+    static NAMED: Cell<Names> = const { Cell::new(Names { blobs: Vec::new(), keys: None }) };
 }
+
+/// The blobs that are named in what this thread encodes.
+static NAMING: Slot<Names> = Slot { state: &NAMES, value: &NAMED };
 
 /// Blobs in the order in which they are to be sent, each once. There may be thousands of them, in each of thousands of
 /// tasks, so none is looked for among the others.
@@ -120,29 +124,18 @@ struct Names {
 
 /// Encodes something that goes to workers, and gives the blobs that it names, each after those that it needs.
 pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Arc<Blob>>) {
-    /// What was encoded before goes on after this, also when this panics.
-    struct Restore(Option<Names>);
-
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            NAMED.set(self.0.take());
-        }
-    }
-
-    let _restore = Restore(NAMED.replace(Some(Names::default())));
-    let result = encode();
-    (result, NAMED.take().unwrap_or_default().blobs)
+    let (result, names) = NAMING.collect(encode);
+    (result, names.blobs)
 }
 
 /// Notes that a blob is named. False where nobody would send it along.
 pub(super) fn name(blob: &Arc<Blob>) -> bool {
-    NAMED.with_borrow_mut(|named| {
-        let Some(named) = named else { return false };
+    let named = NAMING.add(|named| {
         for needed in blob.needs.iter().chain([blob]) {
             if named.keys.get_or_insert_default().insert(needed.key) {
                 named.blobs.push(Arc::clone(needed));
             }
         }
-        true
-    })
+    });
+    named.is_some()
 }

@@ -20,6 +20,7 @@ mod name;
 mod registry;
 mod shared;
 mod ship;
+pub(crate) mod slot;
 pub(crate) mod state;
 mod stateful;
 pub(crate) mod store;

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::PanicHookInfo;
 
 use crate::panics::{self, NOT_A_STRING};
@@ -17,6 +17,8 @@ const AFTERMATHS: [&str; 2] = ["panic in a function that cannot unwind", "panic 
 thread_local! {
     /// The last panic of this thread that the hook saw.
     static LAST: RefCell<Option<PanicReport>> = const { RefCell::new(None) };
+    /// Whether there may be one: asked for before each task.
+    static SEEN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Installs a hook that leaves each panic's words in the page, then lets the hook before it print them.
@@ -50,13 +52,16 @@ fn note(page: &WorkerPage, info: &PanicHookInfo<'_>) {
         thread: thread.map(str::to_owned),
         ..PanicReport::default()
     };
+    SEEN.set(true);
     // A panic in a thread's last moments finds no place to write to; nobody will ask for it there.
     let _ = LAST.try_with(|last| last.try_borrow_mut().map(|mut last| *last = Some(report)));
 }
 
 /// Forgets earlier panics of this thread: a task begins.
 pub(super) fn forget() {
-    let _ = LAST.try_with(RefCell::take);
+    if SEEN.replace(false) {
+        let _ = LAST.try_with(RefCell::take);
+    }
 }
 
 /// The report for a payload that was caught on this thread, and the end of that payload.
