@@ -236,8 +236,26 @@ impl<I: Input, R> Map<I, R> {
 
     /// Hands items over until the window is full; at most `burst` of them.
     fn fill(&mut self, burst: &mut usize, context: &mut Context<'_>) -> Fill {
-        let window = self.window.size(&self.pool, self.chunk);
         let lot = self.lot();
+        let fill = self.take_items(lot, burst, context);
+        if let Some(packer) = &mut self.packer {
+            let at = Counter {
+                index: self.next_index,
+                most: lot,
+                max_message: self.pool.backend().max_message(),
+                backend: self.pool.backend(),
+                options: &self.options,
+                tracker: &self.tracker,
+                group: self.group.as_ref().map(|(group, _)| group),
+            };
+            packer.flush(&at, &mut self.running);
+        }
+        fill
+    }
+
+    fn take_items(&mut self, lot: u32, burst: &mut usize, context: &mut Context<'_>) -> Fill {
+        let window = self.window.size(&self.pool, self.chunk);
+        let max_message = self.pool.backend().max_message();
         loop {
             if self.input.is_none() {
                 return Fill::Ended;
@@ -262,6 +280,7 @@ impl<I: Input, R> Map<I, R> {
                             let at = Counter {
                                 index,
                                 most: lot,
+                                max_message,
                                 backend: self.pool.backend(),
                                 options: &self.options,
                                 tracker: &self.tracker,
@@ -322,13 +341,13 @@ impl<I: Input, R> Map<I, R> {
     }
 
     /// How many items may travel together just now; 0: each by itself.
-    fn lot(&mut self) -> usize {
+    fn lot(&mut self) -> u32 {
         let RunOptions { timeout: None, queue_timeout: None, retries: 0, .. } = &self.options else { return 0 };
         let backend = self.pool.backend();
-        let most = match (backend.lot_hint() as usize, self.chunk) {
+        let most = match (backend.lot_hint(), self.chunk) {
             (hint, None) => hint,
             // Two of them are in a worker's hand.
-            (hint, Some(chunk)) => hint.min(chunk / 2),
+            (hint, Some(chunk)) => hint.min(u32::try_from(chunk / 2).unwrap_or(u32::MAX)),
         };
         if most > 0 && self.packer.as_mut().is_some_and(|packer| packer.is_named(&**backend)) { most } else { 0 }
     }
@@ -347,6 +366,13 @@ impl<I: Input, R> Map<I, R> {
         } else if self.input.take().is_some() {
             self.tracker.taken_all(self.next_index);
         }
+    }
+
+    /// Takes results that have been read, without asking for more: up to the first failure, which is given.
+    pub(super) fn take_at_hand(&mut self, into: &mut Vec<R>) -> Option<RunError> {
+        let (taken, failed) = self.running.take_at_hand(self.spare, into);
+        self.spare -= taken;
+        failed
     }
 
     /// Tells `on_progress` what is new. Called before a result is taken, so that its panic loses none.
@@ -441,9 +467,13 @@ impl<I: Input, R> Stream for Map<I, R> {
         let mut burst = if this.lot() > 0 { LOT_BURST } else { BURST };
         let fill = this.fill(&mut burst, context);
         this.report(context);
-        // Who wants to see progress sees each.
-        this.spare =
-            if this.on_progress.is_none() && fill == Fill::Full && this.lot() > 0 { this.running.len() / 8 } else { 0 };
+        this.spare = match fill {
+            // Who wants to see progress sees each.
+            _ if this.on_progress.is_some() => 0,
+            Fill::Full if this.lot() > 0 => this.running.len() / 8,
+            Fill::Ended => this.running.len(),
+            Fill::Full | Fill::Paused | Fill::Waiting => 0,
+        };
         let next = match this.running.poll_next(context) {
             Poll::Ready(None) if fill == Fill::Ended => this.broken.take().map(Err),
             Poll::Pending | Poll::Ready(None) => {

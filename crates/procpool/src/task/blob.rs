@@ -16,7 +16,7 @@ use crate::queue::client::Side;
 use crate::queue::travel;
 use crate::sync::lock;
 use crate::task::codec::CodecError;
-use crate::task::slot::{Slot, State};
+use crate::task::slot::{Opened, Slot, State};
 
 /// An encoded value with a key that is never used twice in this process.
 pub(crate) struct Blob {
@@ -42,9 +42,9 @@ impl Blob {
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
     ) -> Result<Arc<Blob>, CodecError> {
         let mut bytes = Vec::new();
-        let ((encoded, needs), handles) = travel::collecting(|| collecting(|| encode(&mut bytes)));
-        encoded?;
-        Ok(Arc::new(Blob::of(bytes.into(), needs, handles)))
+        let (needs, handles) = (naming(), travel::naming());
+        encode(&mut bytes)?;
+        Ok(Arc::new(Blob::of(bytes.into(), needs.blobs(), handles.take().unwrap_or_default())))
     }
 
     /// One that holds nothing.
@@ -107,7 +107,7 @@ impl Known {
 
 thread_local! {
     static NAMES: Cell<State> = const { Cell::new(State::Closed) };
-    static NAMED: Cell<Names> = const { Cell::new(Names { blobs: Vec::new(), keys: None }) };
+    static NAMED: Cell<Option<Names>> = const { Cell::new(None) };
 }
 
 /// The blobs that are named in what this thread encodes.
@@ -116,25 +116,47 @@ static NAMING: Slot<Names> = Slot { state: &NAMES, value: &NAMED };
 /// Blobs in the order in which they are to be sent, each once. There may be thousands of them, in each of thousands of
 /// tasks, so none is looked for among the others.
 #[derive(Default)]
-struct Names {
+pub(crate) struct Names {
     blobs: Vec<Arc<Blob>>,
-    /// Made with the first one: most have none.
+    /// Made when there are [`MANY`].
     keys: Option<HashSet<u64>>,
 }
 
-/// Encodes something that goes to workers, and gives the blobs that it names, each after those that it needs.
-pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Arc<Blob>>) {
-    let (result, names) = NAMING.collect(encode);
-    (result, names.blobs)
+/// Up to so many it is faster to look through them.
+const MANY: usize = 8;
+
+impl Names {
+    fn add(&mut self, blob: &Arc<Blob>) {
+        let is_new = if self.blobs.len() < MANY {
+            self.blobs.iter().all(|known| known.key != blob.key)
+        } else {
+            let keys = self.keys.get_or_insert_with(|| self.blobs.iter().map(|known| known.key).collect());
+            keys.insert(blob.key)
+        };
+        if is_new {
+            self.blobs.push(Arc::clone(blob));
+        }
+    }
+}
+
+/// Lets blobs be named in what is encoded meanwhile: it goes to workers.
+#[inline]
+pub(crate) fn naming() -> Opened<Names> {
+    NAMING.open()
+}
+
+impl Opened<Names> {
+    /// Those that were, each after those that it needs.
+    pub(crate) fn blobs(&self) -> Vec<Arc<Blob>> {
+        self.take().map(|names| names.blobs).unwrap_or_default()
+    }
 }
 
 /// Notes that a blob is named. False where nobody would send it along.
 pub(super) fn name(blob: &Arc<Blob>) -> bool {
     let named = NAMING.add(|named| {
         for needed in blob.needs.iter().chain([blob]) {
-            if named.keys.get_or_insert_default().insert(needed.key) {
-                named.blobs.push(Arc::clone(needed));
-            }
+            named.add(needed);
         }
     });
     named.is_some()

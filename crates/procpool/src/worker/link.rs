@@ -10,13 +10,20 @@ use bytes::BytesMut;
 use super::patience::Patience;
 use crate::sys::socket::Target;
 use crate::sys::{futex, poll, socket, stdio};
-use crate::wire::frame::{Assembler, Fragments, Kind, Message};
+use crate::wire::frame::{Assembler, Fragments, HEADER_LEN, Kind, Message, whole};
 use crate::wire::message::{Carrier, Setup};
 use crate::wire::page::WorkerPage;
 use crate::wire::ring::{RingReader, RingWriter};
 
 /// How much of the set-up is read at a time.
 const SETUP_PIECE: usize = 16 * 1024;
+
+/// A body of no more bytes is that of a short frame.
+const SHORT: usize = 64;
+
+/// How many bytes a parent that sleeps may not know of: to be woken for each of many short answers would cost it more than
+/// to read them.
+const MOST_UNTOLD: usize = 8 * 1024;
 
 /// What a parent sends first.
 #[derive(Debug)]
@@ -43,6 +50,16 @@ struct Rings {
     down: RingReader,
     up: RingWriter,
     patience: Patience,
+    /// How many bytes the parent has not been told of, should it sleep.
+    untold: usize,
+}
+
+/// When a parent that sleeps is to hear of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tell {
+    Now,
+    /// With what comes after it, which is soon: see [`Link::tell`]. A parent that is awake sees it at once.
+    Soon,
 }
 
 impl Link {
@@ -58,7 +75,8 @@ impl Link {
             Carrier::Socket => None,
             Carrier::Rings => {
                 let (down, up) = page.rings();
-                Some(Rings { down, up, patience: Patience::new(Duration::from_micros(setup.spin_us.into())) })
+                let patience = Patience::new(Duration::from_micros(setup.spin_us.into()));
+                Some(Rings { down, up, patience, untold: 0 })
             }
         };
     }
@@ -128,7 +146,7 @@ impl Link {
     /// The same for a message of which a part is apart.
     pub(super) fn send_with(&mut self, kind: Kind, id: u64, body: &[u8], apart: &[u8]) -> io::Result<()> {
         self.probe()?;
-        self.send_on(kind, id, body, apart)
+        self.send_on(kind, id, body, apart, Tell::Now)
     }
 
     /// An error if rings go on without the socket.
@@ -137,7 +155,14 @@ impl Link {
     }
 
     /// As [`send_with`](Self::send_with), where the socket is looked at by whoever calls.
-    pub(super) fn send_on(&mut self, kind: Kind, id: u64, body: &[u8], apart: &[u8]) -> io::Result<()> {
+    pub(super) fn send_on(&mut self, kind: Kind, id: u64, body: &[u8], apart: &[u8], tell: Tell) -> io::Result<()> {
+        if let Some(rings) = &mut self.rings
+            && body.len() <= SHORT
+            && apart.is_empty()
+            && rings.send_short(&self.socket, &whole(kind, id, body.len()), body, tell)?
+        {
+            return Ok(());
+        }
         let split = body.len();
         Fragments::new(kind, id, split + apart.len(), apart.len()).try_for_each(|(prefix, range)| {
             let (start, end) = (range.start, range.end);
@@ -145,10 +170,15 @@ impl Link {
             let apart = &apart[start.max(split) - split..end.max(split) - split];
             let slices = &mut [IoSlice::new(&prefix), IoSlice::new(body), IoSlice::new(apart)];
             match &mut self.rings {
-                Some(rings) => rings.send(&self.socket, slices),
+                Some(rings) => rings.send(&self.socket, slices, tell),
                 None => socket::send_all(&*self.socket, slices),
             }
         })
+    }
+
+    /// Tells a parent that sleeps of what it has not been told of.
+    pub(super) fn tell(&mut self) -> io::Result<()> {
+        self.rings.as_mut().map_or(Ok(()), |rings| rings.tell(&self.socket))
     }
 }
 
@@ -175,16 +205,19 @@ impl Rings {
     }
 
     /// Writes all of it.
-    fn send(&mut self, socket: &OwnedFd, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    fn send(&mut self, socket: &OwnedFd, mut slices: &mut [IoSlice<'_>], tell: Tell) -> io::Result<()> {
         while slices.iter().any(|slice| !slice.is_empty()) {
             match self.up.write(slices) {
                 Ok(written) => {
                     IoSlice::advance_slices(&mut slices, written);
-                    if self.up.is_waited_for() {
-                        ring_bell(socket)?;
+                    self.untold += written;
+                    if tell == Tell::Now || self.untold >= MOST_UNTOLD {
+                        self.tell(socket)?;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Nobody makes room who does not know.
+                    self.tell(socket)?;
                     while self.up.want_room()? {
                         let _ = futex::wait(self.up.room_word(), 1, None);
                     }
@@ -193,6 +226,24 @@ impl Rings {
             }
         }
         Ok(())
+    }
+
+    /// Writes a short frame, if there is room for it.
+    fn send_short(&mut self, socket: &OwnedFd, header: &[u8; HEADER_LEN], body: &[u8], tell: Tell) -> io::Result<bool> {
+        let is_written = self.up.write_short(header, body)?;
+        if is_written {
+            self.untold += header.len() + body.len();
+            if tell == Tell::Now || self.untold >= MOST_UNTOLD {
+                self.tell(socket)?;
+            }
+        }
+        Ok(is_written)
+    }
+
+    /// Wakes the parent if it sleeps.
+    fn tell(&mut self, socket: &OwnedFd) -> io::Result<()> {
+        self.untold = 0;
+        if self.up.is_waited_for() { ring_bell(socket) } else { Ok(()) }
     }
 }
 
