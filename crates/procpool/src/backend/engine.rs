@@ -287,11 +287,13 @@ impl<W: Workers> State<W> {
                 }
             }
             Action::Revoke { worker, offer } => {
-                let evidence = self.workers.revoke(worker, offer, now, later);
+                let slot = self.workers.revoke(worker, offer, now, later);
+                let evidence = self.seen(worker, offer, slot);
                 self.scheduler.handle(Event::Evidence { worker, offer, evidence }, now, &mut self.actions);
             }
             Action::Inspect { worker, offer } => {
-                let evidence = self.workers.inspect(worker, offer, now);
+                let slot = self.workers.inspect(worker, offer, now);
+                let evidence = self.seen(worker, offer, slot);
                 self.scheduler.handle(Event::Evidence { worker, offer, evidence }, now, &mut self.actions);
             }
             Action::SetCancel { worker, offer } => self.workers.set_cancel(worker, offer),

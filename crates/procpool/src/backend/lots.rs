@@ -123,6 +123,20 @@ impl<W: Workers> State<W> {
         if is_sound { evidence } else { Evidence::Nonsense }
     }
 
+    /// What the page says about an offer, given the value of its slot. Whoever asks is told the same, whatever for: a
+    /// page that went back to "claimed" would be a lie.
+    pub(super) fn seen(&mut self, worker: WorkerId, offer: OfferId, slot: Evidence) -> Evidence {
+        let is_claimed = matches!(slot, Evidence::Claimed { .. });
+        if !is_claimed || self.lot_of(worker, offer).is_none() {
+            return slot;
+        }
+        match self.workers.look_at_lot(worker, offer) {
+            // No item runs, and none will: that it is through with the lot is on its way.
+            LotState::Rests { stopped: true, .. } => Evidence::Done,
+            _ => slot,
+        }
+    }
+
     /// What is done about lots in another way than about tasks; gives back what is not about one.
     pub(super) fn perform_for_lot(
         &mut self,
@@ -149,21 +163,6 @@ impl<W: Workers> State<W> {
                     self.workers.stop_lot(worker, offer);
                 }
                 Some(action)
-            }
-            Action::Inspect { worker, offer } => {
-                if self.lot_of(worker, offer).is_none() {
-                    return Some(action);
-                }
-                let is_past = matches!(self.workers.look_at_lot(worker, offer), LotState::Rests { stopped: true, .. });
-                match self.workers.inspect(worker, offer, now) {
-                    // No item runs, and none will: that it is through with the lot is on its way.
-                    Evidence::Claimed { .. } if is_past => {
-                        let event = Event::Evidence { worker, offer, evidence: Evidence::Done };
-                        self.scheduler.handle(event, now, &mut self.actions);
-                        None
-                    }
-                    _ => Some(action),
-                }
             }
             Action::Relieve { worker, offer } => {
                 let rest = self.relieve(worker, offer, now);

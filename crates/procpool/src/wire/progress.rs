@@ -46,13 +46,13 @@ pub(crate) enum LotState {
 
 /// The word of one lot.
 #[derive(Debug)]
-pub(super) struct Progress<'a> {
+pub(crate) struct Progress<'a> {
     word: &'a AtomicU64,
     offer: OfferId,
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(word: &'a AtomicU64, offer: OfferId) -> Progress<'a> {
+    pub(crate) fn new(word: &'a AtomicU64, offer: OfferId) -> Progress<'a> {
         Progress { word, offer }
     }
 
@@ -66,16 +66,16 @@ impl<'a> Progress<'a> {
     }
 
     /// Nothing has been claimed. Before the lot is offered.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.word.store(self.value(0, 0), Ordering::Release);
     }
 
-    pub(super) fn claim(&self, item: u32) -> bool {
+    pub(crate) fn claim(&self, item: u32) -> bool {
         let from = item.checked_sub(1).map_or(self.value(0, 0), |before| self.value(before, RUNS));
         self.step(from, self.value(item, RUNS))
     }
 
-    pub(super) fn rest(&self, item: u32) {
+    pub(crate) fn rest(&self, item: u32) {
         let running = item.checked_sub(1).map(|before| self.value(before, RUNS));
         for stop in [0, STOPS] {
             if running.is_some_and(|running| self.step(running | stop, self.value(item, stop))) {
@@ -84,12 +84,12 @@ impl<'a> Progress<'a> {
         }
     }
 
-    pub(super) fn stop(&self) -> LotState {
+    pub(crate) fn stop(&self) -> LotState {
         let found = self.word.fetch_or(STOPS, Ordering::AcqRel);
         self.interpret(found | STOPS)
     }
 
-    pub(super) fn read(&self) -> LotState {
+    pub(crate) fn read(&self) -> LotState {
         self.interpret(self.word.load(Ordering::Acquire))
     }
 

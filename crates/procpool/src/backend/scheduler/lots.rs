@@ -121,8 +121,13 @@ impl<P: Payload> Scheduler<P> {
     ) {
         let Some(id) = self.task_of(worker, offer) else { return };
         let is_settled = !rest.is_empty();
+        // What was to end by the time that this was asked is to end now.
+        let stop = self.workers.get_mut(worker).and_then(|worker| worker.held_for(id)?.1.stop);
         for (first, job) in rest {
-            self.carry_on(id, first, job, turn);
+            let piece = self.carry_on(id, first, job, turn);
+            if let (Some(piece), Some(stop)) = (piece, stop) {
+                self.halt(piece, stop.halt, turn);
+            }
         }
         let Some(Life::Busy(held)) = self.workers.get(worker).map(|worker| &worker.life) else { return };
         if held.offer == offer && held.stop.is_none() && !is_settled {
@@ -133,13 +138,13 @@ impl<P: Payload> Scheduler<P> {
     }
 
     /// What was left of a task is one of its own from now on, where that one was before.
-    fn carry_on(&mut self, of: TaskId, first: u64, job: P::Job, turn: &mut Turn<'_, P>) {
-        let Some(task) = self.tasks.get(&of) else { return };
+    fn carry_on(&mut self, of: TaskId, first: u64, job: P::Job, turn: &mut Turn<'_, P>) -> Option<TaskId> {
+        let task = self.tasks.get(&of)?;
         let (options, rank, deadline) = (task.options, task.rank, task.deadline_timer);
-        self.enter_piece(of, first, job, (options, rank, deadline), turn);
+        Some(self.enter_piece(of, first, job, (options, rank, deadline), turn))
     }
 
-    /// A piece of a lot enters the queue.
+    /// A piece of a lot enters the queue. Gives its number.
     pub(super) fn enter_piece(
         &mut self,
         of: TaskId,
@@ -147,7 +152,7 @@ impl<P: Payload> Scheduler<P> {
         job: P::Job,
         (options, rank, deadline): (TaskOptions, Rank, Option<Now>),
         turn: &mut Turn<'_, P>,
-    ) {
+    ) -> TaskId {
         // Two that wait never have the same rank, and the old one may have to wait again.
         let rank = self.queue.rank_beside(rank);
         let mut task = Task::new(job, options, rank, turn.now);
@@ -158,6 +163,7 @@ impl<P: Payload> Scheduler<P> {
             self.timers.arm(&mut task.deadline_timer, at, Timer::Deadline(id));
         }
         self.requeue(id, task, turn);
+        id
     }
 
     /// A lot that had begun has lost its worker. Gives back whether it goes on as it is: nothing is lost of it. Otherwise

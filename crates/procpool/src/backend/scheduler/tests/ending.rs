@@ -4,7 +4,7 @@ use super::super::*;
 use super::ledger::ms;
 use super::puppet::{NOTHING, PLAIN, Puppet, config, w};
 
-const DRAIN: Event<super::ledger::Test> = Event::Close { how: Closing::Drain { deadline: None } };
+const DRAIN: Event<super::job::Test> = Event::Close { how: Closing::Drain { deadline: None } };
 
 /// Behaviour 22.
 #[test]

@@ -4,21 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::*;
-
-/// The payload of all tests. A job is its serial number; a reply names the task that was run and the offer.
-#[derive(Debug)]
-pub(super) struct Test;
-
-impl Payload for Test {
-    type Job = u64;
-    type Reply = (TaskId, OfferId);
-    type Death = &'static str;
-}
+use super::items::Lots;
+use super::job::Test;
 
 #[derive(Debug)]
 pub(super) struct TaskRecord {
     pub(super) options: TaskOptions,
     pub(super) submitted: Now,
+    /// When somebody asked for it: earlier, where it is made of what was left of a lot.
+    pub(super) asked: Now,
+    /// Its place among all tasks, in the order in which they came to be.
+    pub(super) born: u64,
+    /// Which lot it is a part of.
+    pub(super) lot: Option<u64>,
     /// Claims that the world saw: how often its code ran.
     pub(super) runs: u32,
     pub(super) last_claim: Now,
@@ -31,6 +29,32 @@ pub(super) struct TaskRecord {
     pub(super) cancel_asked: bool,
     /// A worker broke the page while it had this task.
     pub(super) obscured: bool,
+    /// Made of what was left of a lot, by this call to the scheduler.
+    pub(super) made_by: u64,
+    /// Of a lot: the worker that has it has answered an item.
+    pub(super) moved: bool,
+}
+
+impl TaskRecord {
+    pub(super) fn new(options: TaskOptions, now: Now, born: u64) -> TaskRecord {
+        TaskRecord {
+            options,
+            submitted: now,
+            asked: now,
+            born,
+            lot: None,
+            runs: 0,
+            last_claim: now,
+            offered: false,
+            lost_unclaimed: (1, 0),
+            lost_in_all: 0,
+            resolved: false,
+            cancel_asked: false,
+            obscured: false,
+            made_by: 0,
+            moved: false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -95,28 +119,23 @@ pub(super) struct Ledger {
     pub(super) ahead: u64,
     pub(super) reclaimed: u64,
     pub(super) resolved: u64,
+    pub(super) lots: Lots,
+    /// The call to the scheduler that has made the decision in question.
+    pub(super) decider: u64,
+    /// Tasks that are no lots.
+    pub(super) plain: u64,
 }
 
 impl Ledger {
-    pub(super) fn submitted(&mut self, id: TaskId, options: TaskOptions, now: Now) {
-        let record = TaskRecord {
-            options,
-            submitted: now,
-            runs: 0,
-            last_claim: now,
-            offered: false,
-            lost_unclaimed: (1, 0),
-            lost_in_all: 0,
-            resolved: false,
-            cancel_asked: false,
-            obscured: false,
-        };
-        assert!(self.tasks.insert(id, record).is_none(), "task id used twice");
+    pub(super) fn submitted(&mut self, id: TaskId, record: TaskRecord) {
+        // A number in a lot may be free again.
+        let before = self.tasks.insert(id, record);
+        assert!(before.is_none_or(|before| before.resolved && before.lot.is_some()), "task id used twice");
         self.unresolved.insert(id);
         self.asked = true;
     }
 
-    fn live(&self, id: WorkerId) -> &WorkerRecord {
+    pub(super) fn live(&self, id: WorkerId) -> &WorkerRecord {
         let worker = self.workers.get(&id).unwrap_or_else(|| panic!("{id:?} is unknown"));
         assert!(!worker.gone, "{id:?} is gone");
         worker
@@ -134,7 +153,11 @@ impl Ledger {
                 worker.pending.insert(*offer);
             }
             Action::Inspect { worker, offer } => self.asks_about_first(*worker, *offer),
-            Action::Relieve { .. } => unreachable!("there are no lots here"),
+            Action::Relieve { worker, offer } => {
+                self.asks_about_first(*worker, *offer);
+                let (_, task) = self.workers[worker].held[0];
+                assert!(self.tasks[&task].lot.is_some(), "{task:?} is no lot");
+            }
             Action::SetCancel { worker, offer } => {
                 self.asks_about_first(*worker, *offer);
                 self.workers.get_mut(worker).unwrap().stopping = true;
@@ -256,8 +279,11 @@ impl Ledger {
         let in_order = placement == Placement::Dedicated || booked || self.is_next(task);
         assert!(in_order, "{task:?} jumps the queue");
         let record = self.tasks.get_mut(&task).unwrap();
-        assert!(record.runs < attempt, "{task:?} ran {} times before attempt {attempt}", record.runs);
-        record.offered = true;
+        // A lot goes on after a worker's end, with what had not begun.
+        let goes_on = record.lot.is_some();
+        assert!(goes_on || record.runs < attempt, "{task:?} ran {} times before attempt {attempt}", record.runs);
+        assert!(!goes_on || !self.lots.is_over(record.lot), "{task:?} is of a lot that was to end");
+        (record.offered, record.moved) = (true, false);
         let max_offers = if placement == Placement::Dedicated { 1 } else { self.max_offers };
         let (of, losses) = record.lost_unclaimed;
         assert!(of < attempt || losses < max_offers, "{task:?} was offered too often");
@@ -271,64 +297,6 @@ impl Ledger {
         let (of, losses) = record.lost_unclaimed;
         record.lost_unclaimed = (attempt, if of == attempt { losses + 1 } else { 1 });
         record.lost_in_all += 1;
-    }
-
-    /// What must be true of an offer to a worker that has others in hand.
-    fn check_ahead(&self, id: WorkerId, offer: OfferId, task: TaskId) {
-        let worker = self.live(id);
-        let in_hand = worker.held.len();
-        let most = match self.tasks[&task].options.batch {
-            Batch::One => 1,
-            Batch::UpTo(most) => most.min(self.max_depth),
-            Batch::Auto => self.max_depth,
-        };
-        assert!(in_hand < most as usize, "{in_hand} in hand, and {task:?} behind them; at most {most}");
-        let idle = |other: &WorkerRecord| {
-            let able = other.ready && !other.killed && !other.retired;
-            other.placement == Placement::Shared && able && other.held.is_empty()
-        };
-        let idle = self.present.iter().any(|id| idle(&self.workers[id]));
-        assert!(!idle || self.busy() >= self.max, "{task:?} waits beside an idle worker");
-        assert!(worker.placement == Placement::Shared && !worker.stopping, "{id:?} is no good place to wait");
-        assert!(!worker.pending.contains(&worker.held[0].0), "{id:?} may be silent");
-        assert!(worker.held.iter().all(|(held, _)| held.slot() != offer.slot()), "two offers in one slot");
-        assert!(self.max_tasks.is_none_or(|max| worker.answered + (in_hand as u32) < max), "too many for it");
-        let behind = worker.held.iter().skip(1).all(|(_, held)| self.goes_before(*held, task));
-        assert!(behind, "{task:?} waits behind what is less urgent");
-    }
-
-    /// How many shared workers that are to live have tasks.
-    fn busy(&self) -> u32 {
-        let shared =
-            self.present.iter().map(|id| &self.workers[id]).filter(|worker| worker.placement == Placement::Shared);
-        shared.filter(|worker| !worker.killed && !worker.held.is_empty()).count() as u32
-    }
-
-    /// Whether one task is to be next before another, age and priority weighed against each other.
-    fn goes_before(&self, one: TaskId, other: TaskId) -> bool {
-        let (task, record) = (&self.tasks[&other], &self.tasks[&one]);
-        let levels = i64::from(record.options.priority) - i64::from(task.options.priority);
-        let worth = self.ageing.saturating_mul(levels.unsigned_abs() as u32);
-        let (mine, theirs) = (task.submitted.0, record.submitted.0);
-        let mine = if levels >= 0 { mine.saturating_add(worth) } else { mine };
-        let theirs = if levels < 0 { theirs.saturating_add(worth) } else { theirs };
-        mine.cmp(&theirs).then(other.cmp(&one)).is_gt()
-    }
-
-    /// Whether nobody who waits goes before this one, age and priority weighed against each other, pair by pair.
-    fn is_next(&self, id: TaskId) -> bool {
-        let held: BTreeSet<TaskId> = self.held().collect();
-        !self.unresolved.iter().any(|other| {
-            let record = &self.tasks[other];
-            // One that nobody took stays with the last worker until that is dead.
-            let waits = !held.contains(other) && record.lost_unclaimed.1 < self.max_offers;
-            waits && record.options.placement == Placement::Shared && self.goes_before(*other, id)
-        })
-    }
-
-    /// The tasks in the hands of workers.
-    fn held(&self) -> impl Iterator<Item = TaskId> {
-        self.present.iter().flat_map(|id| &self.workers[id].held).map(|(_, task)| *task)
     }
 
     fn asks_about(&self, id: WorkerId, offer: OfferId) {
@@ -369,8 +337,10 @@ impl Ledger {
         assert!(!record.resolved, "{task:?} runs after it was resolved");
         record.runs += 1;
         record.last_claim = now;
-        assert!(record.runs <= attempt, "{task:?} ran twice in one attempt");
-        assert!(record.runs <= 1 + record.options.retries, "{task:?} ran too often");
+        if record.lot.is_none() {
+            assert!(record.runs <= attempt, "{task:?} ran twice in one attempt");
+            assert!(record.runs <= 1 + record.options.retries, "{task:?} ran too often");
+        }
     }
 
     fn resolve(&mut self, id: TaskId, resolution: &Resolution<Test>, attempts: u32, now: Now) {
@@ -383,7 +353,10 @@ impl Ledger {
         let options = &record.options;
         assert!((1..=1 + options.retries).contains(&attempts), "{attempts} attempts");
         let gone = |worker: &WorkerId| assert!(self.workers[worker].gone, "resolved before {worker:?} was gone");
+        // Of a lot, each item is judged by itself.
+        let is_lot = record.lot.is_some();
         let truth = |began: &Began| match began {
+            Began::No | Began::Yes if is_lot => {}
             Began::No => assert_eq!(record.runs, 0, "{id:?} did begin"),
             Began::Yes => assert!(record.runs > 0, "{id:?} did not begin"),
             Began::Unknown => assert!(record.obscured, "{id:?}: the facts were there"),
@@ -392,13 +365,13 @@ impl Ledger {
             Resolution::Replied { reply, worker } => {
                 assert_eq!(reply.0, id, "somebody else's answer");
                 assert!(record.runs > 0);
-                self.workers.get_mut(worker).unwrap().answered += 1;
+                assert!(!self.workers[worker].gone);
             }
             Resolution::Cancelled { why, began, killed } => {
                 match (why, options.deadline) {
                     (CancelReason::Deadline(whole), Some(deadline)) => {
                         assert_eq!(*whole, deadline.whole);
-                        assert!(now >= record.submitted.after(deadline.left), "its deadline had not passed");
+                        assert!(now >= record.asked.after(deadline.left), "its deadline had not passed");
                     }
                     _ => assert!(record.cancel_asked),
                 }
@@ -422,7 +395,7 @@ impl Ledger {
             }
             Resolution::QueueFull => assert!(!record.offered),
             Resolution::Unavailable(why) => {
-                assert_eq!(record.runs, 0);
+                assert!(is_lot || record.runs == 0);
                 assert!(self.closing || !matches!(why, Unavailable::Closed));
             }
             Resolution::ShutDown { began } => {
@@ -440,7 +413,9 @@ impl Ledger {
             return;
         };
         assert_eq!(waited + timing.ran.unwrap_or_default(), now.since(record.submitted), "time of {id:?} was lost");
-        assert!(record.obscured || timing.ran.is_some() == (record.runs > 0), "{id:?}: {timing:?}");
+        // A lot that goes on elsewhere has waited for that.
+        let may_have_run = record.obscured || record.lot.is_some();
+        assert!(may_have_run || timing.ran.is_some() == (record.runs > 0), "{id:?}: {timing:?}");
     }
 
     fn told(&mut self, fact: &Fact<Test>) {
@@ -488,26 +463,6 @@ impl Ledger {
         if self.deadline.is_some_and(|at| at <= now) {
             assert!(self.present.iter().all(|id| self.workers[id].killed), "the deadline has passed");
         }
-    }
-
-    /// What the books say about the limits of the queue.
-    pub(super) fn check_queue(&self, scheduler: &Scheduler<Test>) {
-        let (queued, waiting, reserved) = scheduler.queue.sizes();
-        let limit = scheduler.config.queue_limit;
-        let held: BTreeSet<TaskId> = self.held().collect();
-        let back = self.unresolved.iter().filter(|id| self.tasks[id].offered && !held.contains(id)).count();
-        assert!(queued + reserved <= limit + back, "{queued} queued, {reserved} reserved, limit {limit}");
-        let bookings = self.reservations.values().filter(|reservation| !reservation.held).count();
-        // Places that were not used when the pool closed are void.
-        let places = if self.closing { 0 } else { self.reservations.len() - bookings };
-        assert_eq!(scheduler.reservations(), (places, bookings), "places are lost, or made up");
-        let bounded = |id: &&TaskId| self.tasks[*id].options.admission == Admission::Bounded;
-        let excess = self.unresolved.iter().filter(bounded).count();
-        assert!(waiting + bookings <= scheduler.config.waiting_limit + excess);
-        // What lies behind another in a hand has kept its place.
-        let ahead: usize = self.present.iter().map(|id| self.workers[id].held.len().saturating_sub(1)).sum();
-        let taken = queued + reserved + ahead;
-        assert!(waiting + bookings == 0 || taken >= limit, "somebody waits beside a free place");
     }
 }
 

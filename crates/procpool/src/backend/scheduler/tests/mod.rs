@@ -2,8 +2,13 @@
 
 mod ahead;
 mod ending;
+mod items;
+mod job;
 mod ledger;
+mod lot_shell;
+mod lot_worker;
 mod lots;
+mod order;
 mod process;
 mod puppet;
 mod queueing;

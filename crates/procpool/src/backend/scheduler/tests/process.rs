@@ -1,9 +1,11 @@
 //! The workers of a simulated world, and what the shell is to learn of them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicU64;
 
 use super::super::*;
 use super::ledger::ms;
+use super::lot_worker::InLot;
 use super::world::World;
 
 /// Something that will happen.
@@ -15,12 +17,22 @@ pub(super) enum Happening {
     /// The worker looks into its socket.
     Claims,
     Ends(OfferId, Ending),
-    Answer(OfferId, TaskId),
+    /// It has run an item of the lot that it has, and goes on with that.
+    GoesOn(OfferId),
+    Answer(OfferId, Answer),
     Evidence(OfferId, Evidence),
     Broken,
     /// The process ends; the shell learns of it later.
     Dies(&'static str),
     Exited,
+}
+
+/// What arrives from a worker.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answer {
+    Task(TaskId),
+    /// So many items of a lot.
+    Items(u32),
 }
 
 /// How a run ends.
@@ -52,6 +64,14 @@ pub(super) struct Process {
     /// It does not look any more.
     pub(super) silent: bool,
     pub(super) running: Option<TaskId>,
+    /// The lots on their way to it.
+    pub(super) frames: BTreeMap<OfferId, Vec<u32>>,
+    /// The second word of each slot.
+    pub(super) words: BTreeMap<usize, AtomicU64>,
+    /// The lot that it is at.
+    pub(super) lot: Option<InLot>,
+    /// It broke the protocol: nothing is read from it any more.
+    pub(super) cut_off: bool,
     /// When the last question about its page is answered.
     pub(super) answered: Now,
     /// When its last answer arrives.
@@ -69,13 +89,17 @@ impl Process {
             looking: false,
             silent: false,
             running: None,
+            frames: BTreeMap::new(),
+            words: BTreeMap::new(),
+            lot: None,
+            cut_off: false,
             answered: now,
             sent: now,
         }
     }
 
     /// The state of an offer, if its slot is still about it.
-    fn slot(&mut self, offer: OfferId) -> Option<(TaskId, &mut Evidence)> {
+    pub(super) fn slot(&mut self, offer: OfferId) -> Option<(TaskId, &mut Evidence)> {
         let (on_page, task, slot) = self.page.get_mut(&offer.slot())?;
         (*on_page == offer).then_some((*task, slot))
     }
@@ -87,7 +111,7 @@ impl World {
             self.processes.get(&worker).map_or((false, false), |process| (process.alive, process.exists));
         match what {
             Happening::Spawned => self.spawned(worker),
-            Happening::Answer(offer, task) => self.answer(worker, offer, task),
+            Happening::Answer(offer, answer) => self.answer(worker, offer, answer),
             Happening::Evidence(offer, evidence) => {
                 self.ledger.evidence(worker, offer, evidence);
                 self.tell(Event::Evidence { worker, offer, evidence });
@@ -108,6 +132,7 @@ impl World {
             Happening::Broken => self.tell(Event::Broken { worker }),
             Happening::Claims => self.claims(worker),
             Happening::Ends(offer, how) => self.ends(worker, offer, how),
+            Happening::GoesOn(offer) => self.goes_on(worker, offer),
         }
     }
 
@@ -169,7 +194,10 @@ impl World {
 
     fn claims(&mut self, worker: WorkerId) {
         self.processes.get_mut(&worker).unwrap().looking = false;
-        let Some((offer, _)) = self.claim_next(worker) else { return };
+        let Some((offer, task)) = self.claim_next(worker) else { return };
+        if self.processes[&worker].frames.contains_key(&offer) {
+            return self.begins_lot(worker, offer, task);
+        }
         let how = if self.source.chance(self.faults.crash) {
             self.source.of(&[Ending::Crashes, Ending::AnswersAndCrashes])
         } else if self.source.chance(self.faults.hang) {
@@ -204,9 +232,12 @@ impl World {
         }
         if how == Ending::Grabs {
             process.silent = true;
-            let other = self.claim_next(worker).map(|(_, task)| task);
-            for task in other.into_iter().chain([task]) {
+            let other = self.claim_next(worker);
+            for task in other.map(|(_, task)| task).into_iter().chain([task]) {
                 self.ledger.tasks.get_mut(&task).unwrap().obscured = true;
+            }
+            if let Some((offer, task)) = other.filter(|(offer, _)| self.processes[&worker].frames.contains_key(offer)) {
+                self.begins_lot(worker, offer, task);
             }
         }
         // Whoever looks finds nonsense; if nobody does, the worker is found out by its socket.
@@ -215,12 +246,7 @@ impl World {
             self.plan(worker, delay, Happening::Broken);
         }
         if matches!(how, Ending::Answers | Ending::AnswersAndCrashes) {
-            // One after the other, as they were written.
-            let at = self.now.after(ms(self.source.pick(4)));
-            let process = self.processes.get_mut(&worker).unwrap();
-            process.sent = process.sent.max(at);
-            let delay = process.sent.0 - self.now.0;
-            self.plan(worker, delay.as_millis() as u64, Happening::Answer(offer, task));
+            self.send(worker, offer, Answer::Task(task));
         }
         if matches!(how, Ending::Crashes | Ending::AnswersAndCrashes) {
             self.dies(worker, "crashed");
@@ -229,7 +255,16 @@ impl World {
         }
     }
 
-    fn dies(&mut self, worker: WorkerId, why: &'static str) {
+    /// Answers arrive one after the other, as they were written.
+    pub(super) fn send(&mut self, worker: WorkerId, offer: OfferId, answer: Answer) {
+        let at = self.now.after(ms(self.source.pick(4)));
+        let process = self.processes.get_mut(&worker).unwrap();
+        process.sent = process.sent.max(at);
+        let delay = process.sent.0.saturating_sub(self.now.0);
+        self.plan(worker, delay.as_millis() as u64, Happening::Answer(offer, answer));
+    }
+
+    pub(super) fn dies(&mut self, worker: WorkerId, why: &'static str) {
         let process = self.processes.get_mut(&worker).unwrap();
         process.alive = false;
         process.dying = Some(why);
@@ -244,7 +279,9 @@ impl World {
             return;
         };
         let held: Vec<_> = self.scheduler.offers_of(worker).collect();
-        let evidence: Vec<_> = held.into_iter().filter_map(|offer| Some((offer, *process.slot(offer)?.1))).collect();
+        let found: Vec<_> = held.into_iter().filter_map(|offer| Some((offer, *process.slot(offer)?.1))).collect();
+        let evidence: Vec<_> =
+            found.into_iter().map(|(offer, page)| (offer, self.last_evidence(worker, offer, &process, page))).collect();
         let unclaimed = |evidence: &Evidence| matches!(evidence, Evidence::Offered { .. } | Evidence::Revoked);
         let record = self.ledger.workers.get_mut(&worker).unwrap();
         record.gone = true;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::super::*;
-use super::ledger::{Test, ms};
+use super::job::{Job, Test};
+use super::ledger::ms;
 use super::show::show;
 
 pub(super) struct Puppet {
@@ -82,7 +83,7 @@ impl Puppet {
 
     pub(super) fn submit(&mut self, options: TaskOptions) -> Vec<String> {
         let mut actions = Vec::new();
-        self.scheduler.submit(0, options, self.now, &mut actions);
+        self.scheduler.submit(Job::Plain, options, self.now, &mut actions);
         self.decisions(&actions)
     }
 

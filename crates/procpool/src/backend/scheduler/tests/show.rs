@@ -1,7 +1,7 @@
 //! Decisions as text.
 
 use super::super::*;
-use super::ledger::Test;
+use super::job::Test;
 
 /// One line for an action.
 pub(super) fn show(action: &Action<Test>) -> String {

@@ -42,6 +42,7 @@ pub(super) fn world(mut source: Source) -> World {
         lie: s.of(&[0, 5, 20]),
         slow: s.of(&[30, 3, 1]),
         stray: s.of(&[0, 5, 30]),
+        lots: s.of(&[0, 0, 20, 60, 95]),
     };
     World::new(config, faults, source)
 }
@@ -60,6 +61,19 @@ fn options(world: &mut World, admission: Admission) -> TaskOptions {
         grace: s.of(&[ms(0), ms(0), ms(10), ms(60)]),
         deadline,
         batch: s.of(&[Batch::One, Batch::One, Batch::Auto, Batch::UpTo(2), Batch::UpTo(5), Batch::UpTo(64)]),
+    }
+}
+
+/// What a map asks for.
+fn lot_options(world: &mut World) -> TaskOptions {
+    TaskOptions {
+        placement: Placement::Shared,
+        admission: Admission::Bounded,
+        retries: 0,
+        run_limit: None,
+        queue_limit: None,
+        batch: LOTS_IN_HAND,
+        ..options(world, Admission::Bounded)
     }
 }
 
@@ -84,8 +98,14 @@ fn closing(world: &mut World) -> Closing {
 
 /// One thing that a user does.
 fn act(world: &mut World) {
-    match world.source.pick(46) {
+    match world.source.pick(50) {
         0..20 => {
+            if world.source.chance(world.faults.lots) {
+                let options = lot_options(world);
+                let items = world.source.of(&[1, 2, 3, 5, 9, 20]);
+                world.submit_lot(options, items);
+                return;
+            }
             let admission = world.source.of(&[Admission::Wait, Admission::Wait, Admission::Bounded]);
             let options = options(world, admission);
             world.submit(options);
@@ -93,6 +113,7 @@ fn act(world: &mut World) {
         20..29 => {
             if let Some(task) = some_task(world) {
                 let why = world.source.of(&[CancelReason::Dropped, CancelReason::Aborted, CancelReason::Token]);
+                let task = world.ledger.known_as(task);
                 world.tell(Event::Cancel { task, why });
             }
         }
@@ -125,6 +146,11 @@ fn act(world: &mut World) {
             world.tell(Event::Warm);
         }
         38 if world.source.chance(world.faults.stray) => world.stray(),
+        46..50 => {
+            if let Some(task) = some_task(world) {
+                world.ledger.try_add(task);
+            }
+        }
         39 if world.source.chance(10) => {
             let how = closing(world);
             world.tell(Event::Close { how });
@@ -136,7 +162,7 @@ fn act(world: &mut World) {
 /// Lets the world run until nothing happens any more.
 fn settle(world: &mut World) {
     let mut vain = 0;
-    while world.step() {
+    while !world.is_at_rest() && world.step() {
         let before = world.acted;
         let tick = world.scheduler.next_deadline();
         vain = if world.acted == before && tick.is_some() { vain + 1 } else { 0 };
@@ -149,7 +175,9 @@ pub(super) fn live(world: &mut World, deeds: u64) {
     for _ in 0..deeds {
         act(world);
         for _ in 0..world.source.pick(14) {
-            world.step();
+            if !world.is_at_rest() {
+                world.step();
+            }
         }
     }
     // The faults go on: rest must come in a bad world too, as long as it is not all bad.

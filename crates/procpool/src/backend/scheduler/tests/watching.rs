@@ -1,7 +1,8 @@
 //! What is told beside the decisions: why workers end, and where the time goes.
 
 use super::super::*;
-use super::ledger::{Test, ms};
+use super::job::{Job, Test};
+use super::ledger::ms;
 use super::puppet::{PLAIN, Puppet, config, w};
 
 /// Tells the scheduler something, and gives what a task that ends by it was told of its time, in milliseconds.
@@ -66,7 +67,7 @@ fn who_never_ran_has_waited_and_who_was_refused_has_not() {
     puppet.submit(PLAIN);
     pass(&mut puppet, 20);
     let mut actions = Vec::new();
-    puppet.scheduler.submit(0, PLAIN, puppet.now, &mut actions);
+    puppet.scheduler.submit(Job::Plain, PLAIN, puppet.now, &mut actions);
     assert!(matches!(actions[..], [Action::Resolve { timing: Timing { waited: None, ran: None }, .. }]));
     let cancel = Event::Cancel { task: TaskId(2), why: CancelReason::Dropped };
     assert_eq!(timing(&mut puppet, cancel), [(Some(20), None)]);

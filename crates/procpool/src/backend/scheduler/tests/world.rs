@@ -1,11 +1,12 @@
 //! A world for the scheduler to rule over: workers that work, crash, hang, fall silent and lie, in virtual time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use super::super::life::Life;
 use super::super::*;
-use super::ledger::{Ledger, ReservationRecord, Test, ms};
-use super::process::{Ending, Happening, Process};
+use super::job::{Job, Test};
+use super::ledger::{Ledger, ReservationRecord, TaskRecord, ms};
+use super::process::{Answer, Ending, Happening, Process};
 use super::show::show;
 use super::source::Source;
 
@@ -21,6 +22,8 @@ pub(super) struct Faults {
     /// Tasks take less than this, in milliseconds.
     pub(super) slow: u64,
     pub(super) stray: u64,
+    /// Submissions that are lots.
+    pub(super) lots: u64,
 }
 
 pub(super) struct World {
@@ -34,7 +37,10 @@ pub(super) struct World {
     agenda: BTreeMap<(Now, u64), (WorkerId, Happening)>,
     sequence: u64,
     pub(super) processes: BTreeMap<WorkerId, Process>,
-    actions: Vec<Action<Test>>,
+    pub(super) actions: Vec<Action<Test>>,
+    /// Which call to the scheduler has decided each of them.
+    deciders: Vec<u64>,
+    calls: u64,
     pub(super) acted: u64,
 }
 
@@ -60,6 +66,8 @@ impl World {
             sequence: 0,
             processes: BTreeMap::new(),
             actions: Vec::new(),
+            deciders: Vec::new(),
+            calls: 0,
             acted: 0,
         }
     }
@@ -75,15 +83,23 @@ impl World {
         self.agenda.insert((self.now.after(ms(delay)), self.sequence), (worker, what));
     }
 
-    pub(super) fn submit(&mut self, options: TaskOptions) -> TaskId {
+    pub(super) fn submit(&mut self, options: TaskOptions) {
+        let born = self.ledger.lots.births.next();
+        self.hand_in(Job::Plain, options, |ledger, id, now| {
+            ledger.submitted(id, TaskRecord::new(options, now, born));
+            ledger.plain += 1;
+        });
+    }
+
+    pub(super) fn hand_in(&mut self, job: Job, options: TaskOptions, enter: impl FnOnce(&mut Ledger, TaskId, Now)) {
         let before = self.scheduler.queue.sizes().1 + self.scheduler.reservations().1;
         if let Admission::Reserved(id) = options.admission {
             self.ledger.reservations.remove(&id);
         }
         let mut actions = std::mem::take(&mut self.actions);
-        let id = self.scheduler.submit(self.events, options, self.now, &mut actions);
+        let id = self.scheduler.submit(job, options, self.now, &mut actions);
         self.note(|| format!("submit {id:?} {options:?}"));
-        self.ledger.submitted(id, options, self.now);
+        enter(&mut self.ledger, id, self.now);
         let full = actions.iter().any(
             |action| matches!(action, Action::Resolve { task, resolution: Resolution::QueueFull, .. } if *task == id),
         );
@@ -91,7 +107,6 @@ impl World {
         assert!(!full || options.admission != Admission::Bounded, "refused although it holds back by itself");
         self.actions = actions;
         self.after_event();
-        id
     }
 
     pub(super) fn reserve(&mut self, patience: Patience) {
@@ -116,11 +131,8 @@ impl World {
             Event::Resize { min, max } => self.ledger.max = (*max).max(*min).max(1),
             Event::Unreserve { reservation } => drop(self.ledger.reservations.remove(reservation)),
             Event::Close { how } => self.ledger.close(*how),
-            Event::Cancel { task, .. } => {
-                if let Some(task) = self.ledger.tasks.get_mut(task) {
-                    task.cancel_asked = true;
-                }
-            }
+            Event::Cancel { task, .. } => self.ledger.cancelled(*task),
+            Event::Tick => self.ledger.lots.time_passes(self.now),
             _ => {}
         }
         let tick = matches!(event, Event::Tick);
@@ -128,7 +140,10 @@ impl World {
         self.scheduler.handle(event, self.now, &mut actions);
         self.actions = actions;
         if tick {
-            assert!(self.scheduler.next_deadline().is_none_or(|at| at > self.now), "a due timer was left");
+            // What is handed over now may have no time to run at all.
+            let offers = self.actions.iter().any(|action| matches!(action, Action::Offer { .. }));
+            let left = self.scheduler.next_deadline().filter(|at| *at <= self.now);
+            assert!(left.is_none_or(|at| offers && at == self.now), "a due timer was left");
         }
         self.after_event();
         if tick {
@@ -139,18 +154,27 @@ impl World {
     /// Enters and carries out all decisions, then checks what must hold after every event.
     fn after_event(&mut self) {
         self.events += 1;
-        let actions: VecDeque<_> = self.actions.drain(..).collect();
-        self.acted += actions.len() as u64;
-        for action in actions {
-            self.note(|| format!("    {}", show(&action)));
-            self.ledger.enter(&action, self.now, |task| self.scheduler.attempt(task));
-            self.carry_out(action);
+        self.decided();
+        // What is carried out may lead to more.
+        while !self.actions.is_empty() {
+            let deciders = std::mem::take(&mut self.deciders);
+            for (action, call) in std::mem::take(&mut self.actions).into_iter().zip(deciders) {
+                self.ledger.decider = call;
+                self.acted += 1;
+                self.note(|| format!("    {}", show(&action)));
+                if let Action::Resolve { task, job: Job::Lot(part), .. } = &action {
+                    self.ledger.meet(*task, part, self.now);
+                }
+                self.ledger.enter(&action, self.now, |task| self.scheduler.attempt(task));
+                self.carry_out(action);
+            }
         }
         let s = &self.scheduler;
         let counts = s.counts();
         let outcomes = counts.replied + counts.cancelled + counts.timed_out + counts.queue_timed_out;
         let outcomes = outcomes + counts.worker_died + counts.queue_full + counts.unavailable + counts.shut_down;
-        assert_eq!(counts.submitted, outcomes + s.tasks.len() as u64, "the numbers do not add up");
+        assert_eq!(s.tasks.len(), self.ledger.unresolved.len(), "a task is lost, or made up");
+        self.ledger.check_items(s);
         assert_eq!(self.ledger.resolved, outcomes);
         assert_eq!(counts.workers_spawned - counts.workers_ended, s.workers.present() as u64);
         assert_eq!(self.ledger.present.len(), s.workers.present());
@@ -169,6 +193,14 @@ impl World {
         assert!(!keeps || s.workers.tally().kept() <= s.most_workers(), "one too many has more than its task");
     }
 
+    /// The scheduler has been told something, which may have made tasks of the rest of a lot.
+    pub(super) fn decided(&mut self) {
+        self.calls += 1;
+        self.deciders.resize(self.actions.len(), self.calls);
+        self.ledger.decider = self.calls;
+        self.meet_parts();
+    }
+
     fn carry_out(&mut self, action: Action<Test>) {
         match action {
             Action::Spawn { worker, .. } => {
@@ -183,6 +215,8 @@ impl World {
                 process.page.insert(offer.slot(), (offer, task, Evidence::Offered { since: self.now }));
                 process.inbox.push_back(offer);
                 process.silent |= silent;
+                self.offer_lot(worker, offer);
+                let process = &self.processes[&worker];
                 if process.alive && !process.silent {
                     self.look(worker);
                 } else if self.source.chance(self.faults.crash) {
@@ -201,11 +235,13 @@ impl World {
                 self.read_page(worker, offer);
             }
             Action::Inspect { worker, offer } => self.read_page(worker, offer),
-            Action::Relieve { .. } => {}
+            Action::Relieve { worker, offer } => self.relieve(worker, offer),
             Action::SetCancel { worker, offer } => {
+                let is_lot = self.cancel_lot(worker, offer);
                 if self.source.chance(30) {
                     let delay = self.source.pick(10);
-                    self.plan(worker, delay, Happening::Ends(offer, Ending::Answers));
+                    let ends = Happening::Ends(offer, Ending::Answers);
+                    self.plan(worker, delay, if is_lot { Happening::GoesOn(offer) } else { ends });
                 }
             }
             Action::Kill { worker, .. } => {
@@ -218,7 +254,8 @@ impl World {
                     self.plan(worker, delay, Happening::Dies("retired"));
                 }
             }
-            Action::Resolve { task, .. } => {
+            Action::Resolve { task, job, resolution, .. } => {
+                self.end_lot(task, job, &resolution);
                 let runs = |process: &&Process| process.alive && process.running == Some(task);
                 assert!(self.processes.values().find(runs).is_none(), "{task:?} is resolved and still runs");
             }
@@ -228,13 +265,18 @@ impl World {
 
     /// The shell looks now; the scheduler may learn of it a little later, but in the order of its questions.
     fn read_page(&mut self, worker: WorkerId, offer: OfferId) {
+        let slot = *self.processes.get_mut(&worker).and_then(|process| process.slot(offer)).expect("no such offer").1;
+        let evidence = self.seen(worker, offer, slot);
         let delay = if self.source.chance(20) { self.source.pick(4) } else { 0 };
         let process = self.processes.get_mut(&worker).unwrap();
-        let Some(&(on_page, _, evidence)) = process.page.get(&offer.slot()) else { panic!("no such offer") };
-        assert_eq!(on_page, offer);
         process.answered = process.answered.max(self.now.after(ms(delay)));
         self.sequence += 1;
         self.agenda.insert((process.answered, self.sequence), (worker, Happening::Evidence(offer, evidence)));
+    }
+
+    /// Nothing will happen for an hour.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.agenda.is_empty() && self.scheduler.next_deadline().is_none_or(|at| at.since(self.now) > ms(3_600_000))
     }
 
     /// Lets the next thing happen: an entry of the agenda, or a timer. False if there is neither.
@@ -272,16 +314,16 @@ impl World {
             .map(|(&key, _)| key)
             .collect();
         for key in sent {
-            if let Some((worker, Happening::Answer(offer, task))) = self.agenda.remove(&key) {
-                self.answer(worker, offer, task);
+            if let Some((worker, Happening::Answer(offer, answer))) = self.agenda.remove(&key) {
+                self.answer(worker, offer, answer);
             }
         }
     }
 
     /// The others of its answers that have arrived by now are read with it.
-    pub(super) fn answer(&mut self, worker: WorkerId, offer: OfferId, task: TaskId) {
+    pub(super) fn answer(&mut self, worker: WorkerId, offer: OfferId, answer: Answer) {
         let record = self.ledger.workers.get_mut(&worker).unwrap();
-        if record.gone {
+        if record.gone || self.processes.get(&worker).is_none_or(|process| process.cut_off) {
             return;
         }
         // One in many loses its state in a task, and says so with its answer.
@@ -289,16 +331,24 @@ impl World {
             record.worn = true;
             self.tell(Event::Worn { worker });
         }
-        let mut answers = vec![(offer, task)];
+        let mut answers = vec![(offer, answer)];
         let until = (self.now, u64::MAX);
         self.agenda.retain(|&at, (from, what)| match what {
-            Happening::Answer(offer, task) if at <= until && *from == worker => {
-                answers.push((*offer, *task));
+            Happening::Answer(offer, answer) if at <= until && *from == worker => {
+                answers.push((*offer, *answer));
                 false
             }
             _ => true,
         });
-        let mut answers = answers.into_iter().peekable();
+        if self.read(worker, &answers).is_err() {
+            self.processes.get_mut(&worker).unwrap().cut_off = true;
+            return self.tell(Event::Broken { worker });
+        }
+        let ended = answers.into_iter().filter_map(|(offer, answer)| match answer {
+            Answer::Task(task) => Some((offer, task)),
+            Answer::Items(_) => None,
+        });
+        let mut answers = ended.peekable();
         while answers.peek().is_some() {
             let ledger = &mut self.ledger;
             let mut events = answers.by_ref().map(|(offer, task)| {
@@ -306,6 +356,7 @@ impl World {
                 if record.held.first() == Some(&(offer, task)) {
                     record.stopping = false;
                 }
+                record.answered += u32::from(record.held.contains(&(offer, task)));
                 record.held.retain(|held| *held != (offer, task));
                 Event::Replied { worker, offer, reply: (task, offer) }
             });
@@ -361,10 +412,13 @@ impl World {
                 || tally.kept() <= s.workers.busy().max(config.min_workers) + config.spares;
             assert!(kept, "idle, not needed, and still there");
         }
+        // Whoever is with one item of a lot for ever is asked again and again, ever more seldom.
+        let asked = |id: &TaskId| hung(id) && self.ledger.tasks[id].lot.is_some();
+        let is_asked = self.ledger.unresolved.iter().any(asked);
         assert_eq!(tally.starting + tally.failing + tally.dying + tally.leaving, 0);
         let limited = |record: &ReservationRecord| record.limit.is_some_and(|limit| limit < Now::NEVER.0);
         assert!(!self.ledger.reservations.values().any(|record| !record.held && limited(record)), "waits too long");
         assert!(!self.ledger.warming, "nobody said whether the pool is warm");
-        assert_eq!(s.next_deadline(), None);
+        assert!(is_asked || s.next_deadline().is_none());
     }
 }
