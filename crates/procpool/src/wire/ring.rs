@@ -433,6 +433,10 @@ mod tests {
             for (reads, size) in sizes {
                 let data = bytes(size, sent.len());
                 let (one, two) = data.split_at(size / 3);
+                let (header, body) = (std::array::from_fn(|at| at as u8), &data[..size % 70]);
+                if writer.write_short(&header, body).unwrap() {
+                    sent.extend_from_slice(&[&header[..], body].concat());
+                }
                 if let Ok(written) = writer.write(&[IoSlice::new(one), IoSlice::new(two)]) {
                     sent.extend_from_slice(&data[..written]);
                 }
@@ -453,7 +457,7 @@ mod tests {
             let start = HEAD_WORDS + RING_WORDS;
             let mut got = BytesMut::new();
             for (at, value) in scribbles {
-                let _ = writer.write(&[IoSlice::new(&bytes(100, at))]);
+                let _ = (writer.write(&[IoSlice::new(&bytes(100, at))]), writer.write_short(&[7; 16], &bytes(3, at)));
                 memory[start + at].store(value, Relaxed);
                 for _ in 0..10 {
                     match reader.read_into(&mut Target::Buffer(&mut got)) {

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
@@ -17,6 +17,9 @@ use crate::wire::ring::{RingReader, RingWriter};
 
 /// How much of the set-up is read at a time.
 const SETUP_PIECE: usize = 16 * 1024;
+
+/// How long the socket is taken for sound once it has been looked at, while there is the next task to go on with.
+pub(super) const PROBE: Duration = Duration::from_micros(16);
 
 /// A body of no more bytes is that of a short frame.
 const SHORT: usize = 64;
@@ -43,6 +46,8 @@ pub(super) struct Link {
     assembler: Assembler,
     /// What carries everything once the parent has been greeted, unless it is the socket.
     rings: Option<Rings>,
+    /// When the socket was looked at last.
+    probed: Instant,
 }
 
 #[derive(Debug)]
@@ -66,7 +71,7 @@ impl Link {
     pub(super) fn new(socket: Arc<OwnedFd>) -> Link {
         // The parent is trusted with lengths: it is who set the limits.
         let assembler = Assembler::new(u64::MAX, Kind::FROM_PARENT);
-        Link { socket, buffer: BytesMut::new(), assembler, rings: None }
+        Link { socket, buffer: BytesMut::new(), assembler, rings: None, probed: Instant::now() }
     }
 
     /// From here on everything goes as was agreed on.
@@ -138,19 +143,24 @@ impl Link {
     /// # Errors
     /// The parent, or the socket, is gone; the latter also where the rings would do without it: who goes on without a
     /// way to be told of the parent's end, and for the parent to be told of his, would be killed in the midst of the
-    /// next task.
+    /// next task. That is noticed with the answer, or when [`PROBE`] is over.
     pub(super) fn send(&mut self, kind: Kind, id: u64, body: &[u8]) -> io::Result<()> {
         self.send_with(kind, id, body, &[])
     }
 
     /// The same for a message of which a part is apart.
     pub(super) fn send_with(&mut self, kind: Kind, id: u64, body: &[u8], apart: &[u8]) -> io::Result<()> {
-        self.probe()?;
+        // A system call each time would cost as much as a short task.
+        let is_busy = !self.buffer.is_empty() || self.rings.as_ref().is_some_and(|rings| rings.down.has_input());
+        if !is_busy || self.probed.elapsed() >= PROBE {
+            self.probe()?;
+        }
         self.send_on(kind, id, body, apart, Tell::Now)
     }
 
     /// An error if rings go on without the socket.
-    pub(super) fn probe(&self) -> io::Result<()> {
+    pub(super) fn probe(&mut self) -> io::Result<()> {
+        self.probed = Instant::now();
         if self.rings.is_some() { socket::probe(&*self.socket) } else { Ok(()) }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::link::Tell;
+use super::link::{PROBE, Tell};
 use super::serve::Worker;
 use crate::backend::scheduler::OfferId;
 use crate::current::{self, Running};
@@ -10,9 +10,6 @@ use crate::sys::process;
 use crate::wire::frame::Kind;
 use crate::wire::lot::split_arguments;
 use crate::wire::message::{ReplyBody, TaskHead};
-
-/// How often the socket is looked at between items, in nanoseconds: a system call for each would cost more than the item.
-const PROBE: u64 = 16_000;
 
 /// How many items go without that at the most.
 const MOST_UNPROBED: u64 = 256;
@@ -28,7 +25,7 @@ impl Worker {
         let mut told = began;
         let code = self.find(head.entry);
         // By what items took in the last lot.
-        let stride = (PROBE / self.item_ns.max(1)).clamp(1, MOST_UNPROBED) as u32;
+        let stride = (PROBE.as_nanos() as u64 / self.item_ns.max(1)).clamp(1, MOST_UNPROBED) as u32;
         let mut item: u32 = 0;
         current::set_running(Some(Running { task: head.task, attempt: 1, offer }));
         while let Some((arguments, rest)) = split_arguments(items) {
