@@ -12,6 +12,8 @@ mod lot;
 #[cfg(test)]
 mod lot_tests;
 mod lots;
+#[cfg(test)]
+mod lots_tests;
 mod news;
 mod outcome;
 mod record;

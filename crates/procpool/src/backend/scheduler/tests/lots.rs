@@ -48,9 +48,15 @@ impl Lots {
 
     /// Two workers, of which the first has claimed a lot of so many items.
     fn claimed(items: u64) -> (Lots, TaskId, OfferId) {
+        let (lots, id, offer, _) = Lots::claimed_with(items, PLAIN);
+        (lots, id, offer)
+    }
+
+    /// Also: what is decided once it was there for long.
+    fn claimed_with(items: u64, options: TaskOptions) -> (Lots, TaskId, OfferId, Vec<Action<Items>>) {
         let mut lots = Lots { scheduler: Scheduler::new(config(2)), now: Now::default() };
         let mut actions = Vec::new();
-        let id = lots.scheduler.submit(0..items, PLAIN, lots.now, &mut actions);
+        let id = lots.scheduler.submit(0..items, options, lots.now, &mut actions);
         lots.tell(Event::Booted { worker: w(0) });
         let actions = lots.tell(Event::Ready { worker: w(0) });
         let [(_, offer, task)] = lots.offers(&actions)[..] else { panic!("no offer") };
@@ -60,7 +66,7 @@ impl Lots {
         lots.now = lots.now.after(ms(50));
         let actions = lots.tell(Event::Tick);
         assert!(actions.iter().any(|action| matches!(action, Action::Relieve { .. })), "it was there for long");
-        (lots, id, offer)
+        (lots, id, offer, actions)
     }
 }
 
@@ -92,6 +98,23 @@ fn a_lot_that_is_relieved_of_all_its_items_is_still_a_task() {
     actions.extend(lots.tell(Event::Cancel { task: id, why: CancelReason::Dropped }));
     assert_eq!(ended(&actions).len(), 1, "the one that is queued");
     assert!(actions.iter().any(|action| matches!(action, Action::SetCancel { .. })), "the one that runs");
+}
+
+/// Its deadline passes in the tick in which its worker is to be relieved of it: what is taken back went on for as long as
+/// it liked.
+#[test]
+fn what_is_taken_back_of_a_lot_that_was_to_end_ends() {
+    let deadline = Some(Deadline { left: ms(50), whole: ms(50) });
+    let (mut lots, id, offer, actions) = Lots::claimed_with(10, TaskOptions { deadline, ..PLAIN });
+    assert!(actions.iter().any(|action| matches!(action, Action::SetCancel { .. })), "its time is up");
+    *lots.scheduler.job_mut(id).unwrap() = 0..4;
+    let actions = lots.tell(Event::Relieved { worker: w(0), offer, rest: vec![(4, 4..7), (7, 7..10)] });
+    let is_over = |action: &&Action<Items>| {
+        let over = matches!(action, Action::Resolve { resolution: Resolution::Cancelled { began, .. }, .. } if *began == Began::No);
+        over && matches!(action, Action::Resolve { task, .. } if *task != id)
+    };
+    assert_eq!(actions.iter().filter(is_over).count(), 2);
+    assert_eq!(lots.scheduler.task_counts(), (3, 0, 1), "what the worker has");
 }
 
 /// Also where some of them are empty.
