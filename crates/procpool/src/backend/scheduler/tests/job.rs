@@ -13,7 +13,7 @@ pub(super) struct Test;
 #[derive(Debug)]
 pub(super) enum Job {
     Plain,
-    Lot(Part),
+    Lot(Box<Part>),
 }
 
 /// Items of a lot that are one task: all of them at first.
@@ -44,7 +44,7 @@ impl Part {
 
     /// What was taken out of it, and the number of the first item of that.
     pub(super) fn beside(&self, piece: Piece) -> (u64, Job) {
-        (u64::from(piece.start()), Job::Lot(Part::of(self.lot, &self.births, piece)))
+        (u64::from(piece.start()), Job::Lot(Box::new(Part::of(self.lot, &self.births, piece))))
     }
 }
 

@@ -23,7 +23,7 @@ impl World {
     pub(super) fn submit_lot(&mut self, options: TaskOptions, items: u32) {
         let (lot, part) = self.ledger.lots.make(items);
         let (number, born) = (part.lot, part.born);
-        self.hand_in(Job::Lot(part), options, |ledger, id, now| {
+        self.hand_in(Job::Lot(Box::new(part)), options, |ledger, id, now| {
             ledger.submitted_lot(id, (lot, born), options, now);
             ledger.items_added(number, items);
         });
@@ -148,7 +148,8 @@ impl World {
 
     /// A lot ends as a task: so does what has not ended of it.
     pub(super) fn end_lot(&mut self, task: TaskId, job: Job, resolution: &Resolution<Test>) {
-        let Job::Lot(Part { mut piece, .. }) = job else { return };
+        let Job::Lot(mut part) = job else { return };
+        let piece = &mut part.piece;
         let open = piece.next()..piece.next() + piece.open_items();
         let begun: Vec<_> = open.clone().map(|item| piece.has_begun(item)).collect();
         for (item, begun) in open.zip(begun) {

@@ -404,6 +404,8 @@ impl World {
             let limit = task.options.run_limit.is_some_and(|limit| limit < Now::NEVER.0);
             assert!(!task.cancel_asked, "{id:?} was cancelled, and that is all");
             assert!(!hung(id) || !limit, "{id:?} runs without end, against its limit");
+            let items = s.job(*id).map_or(0, Test::open_items);
+            assert!(!hung(id) || items <= 1, "items of {id:?} wait behind one that does not end");
         }
         let (tally, config) = (s.workers.tally(), &s.config);
         if s.workers.top_idle().is_some() {
