@@ -17,7 +17,7 @@ use crate::pool::Report;
 /// What has to wait until the lock is released.
 pub(super) struct After<W: Workers> {
     pub(super) later: W::Later,
-    pub(super) resolved: Vec<(TaskId, Box<Submission>, Outcome)>,
+    pub(super) resolved: Vec<(TaskId, Submission, Outcome)>,
     /// Of the items of lots.
     pub(super) deliveries: Vec<Delivery>,
     pub(super) reserved: Vec<(oneshot::Sender<Placed>, Placed)>,

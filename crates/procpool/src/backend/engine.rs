@@ -359,7 +359,6 @@ impl<W: Workers> Backend for Engine<W> {
         if self.demands.batching == Batching::OneAtATime {
             options.batch = Batch::One;
         }
-        let job = Box::new(job);
         self.update(|state, now| state.scheduler.submit(job, options, now, &mut state.actions))
     }
 

@@ -22,24 +22,23 @@ use crate::wire::message::{PanicReport, ReplyBody};
 pub(crate) enum Work {}
 
 impl Payload for Work {
-    /// Boxed: it is moved half a dozen times on its way.
-    type Job = Box<Submission>;
+    type Job = Submission;
     type Reply = ReplyBody;
     type Death = Arc<Death>;
 
-    fn is_lot(job: &Box<Submission>) -> bool {
+    fn is_lot(job: &Submission) -> bool {
         job.lot.is_some()
     }
 
-    fn open_items(job: &Box<Submission>) -> usize {
+    fn open_items(job: &Submission) -> usize {
         job.lot.as_ref().map_or(1, |lot| lot.open_items() as usize)
     }
 
-    fn items(job: &Box<Submission>) -> u64 {
+    fn items(job: &Submission) -> u64 {
         job.lot.as_ref().map_or(1, |lot| u64::from(lot.items()))
     }
 
-    fn lost(job: &Box<Submission>) -> Lost {
+    fn lost(job: &Submission) -> Lost {
         match &job.lot {
             Some(lot) if lot.has_lost() => Lost::Some,
             Some(lot) if lot.has_moved() => Lost::None,
@@ -48,12 +47,12 @@ impl Payload for Work {
         }
     }
 
-    fn rest(job: &mut Box<Submission>) -> Option<(u64, Box<Submission>)> {
+    fn rest(job: &mut Submission) -> Option<(u64, Submission)> {
         let rest = job.lot.as_mut()?.unbegun()?;
         Some(job.with_piece(rest))
     }
 
-    fn effort(job: &Box<Submission>, reply: &ReplyBody, time: Duration) -> (u32, Duration) {
+    fn effort(job: &Submission, reply: &ReplyBody, time: Duration) -> (u32, Duration) {
         match &job.lot {
             Some(lot) => (lot.handled(), Piece::effort(reply, time)),
             None => (1, time),
@@ -102,10 +101,10 @@ impl Submission {
     }
 
     /// Some items of this lot as a task of their own, and the number of the first of them in the lot.
-    pub(super) fn with_piece(&self, piece: Piece) -> (u64, Box<Submission>) {
+    pub(super) fn with_piece(&self, piece: Piece) -> (u64, Submission) {
         let first = u64::from(piece.start());
         let (name, entry, shared) = (self.name.clone(), self.entry, self.shared.clone());
-        (first, Box::new(Submission::of_piece(name, entry, shared, piece, self.span.clone())))
+        (first, Submission::of_piece(name, entry, shared, piece, self.span.clone()))
     }
 }
 

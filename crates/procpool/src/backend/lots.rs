@@ -177,7 +177,7 @@ impl<W: Workers> State<W> {
         }
     }
 
-    fn relieve(&mut self, worker: WorkerId, offer: OfferId, now: Now) -> Vec<(u64, Box<Submission>)> {
+    fn relieve(&mut self, worker: WorkerId, offer: OfferId, now: Now) -> Vec<(u64, Submission)> {
         let state = self.workers.look_at_lot(worker, offer);
         // One that has not been claimed is no concern of this.
         let is_claimed = matches!(self.workers.inspect(worker, offer, now), Evidence::Claimed { .. });
@@ -194,7 +194,7 @@ impl<W: Workers> State<W> {
     fn resolve_lot(
         &mut self,
         task: TaskId,
-        mut job: Box<Submission>,
+        mut job: Submission,
         resolution: &Resolution<Work>,
         timing: Timing,
         after: &mut After<W>,
@@ -219,7 +219,7 @@ impl<W: Workers> State<W> {
         if !arrived.is_empty() {
             after.deliveries.extend(job.delivery(number(task, 0), arrived));
         }
-        after.over.push(*job);
+        after.over.push(job);
     }
 }
 
