@@ -99,7 +99,7 @@ impl<P: Payload> Scheduler<P> {
             }
             // A lot that was stopped ends without some of its items.
             let resolution = match held.stop.filter(|_| P::is_lot(&task.job)) {
-                Some(stop) => Self::halted(&task, stop.halt, Began::No, None),
+                Some(stop) => Self::halted(&task, stop.halt, Began::Yes, None),
                 None => Resolution::Replied { worker, reply },
             };
             self.end(held.task, task, resolution, turn);

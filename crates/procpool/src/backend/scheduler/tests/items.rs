@@ -261,8 +261,10 @@ impl Ledger {
     /// What is said of tasks with items instead of lots is true of the items.
     pub(super) fn check_items(&self, scheduler: &Scheduler<Test>) {
         self.lots.check();
+        assert!(scheduler.pieces.iter().all(|id| self.unresolved.contains(id)), "a part is remembered that is over");
         assert_eq!(scheduler.counts().submitted, self.plain + self.lots.items, "the numbers do not add up");
         let plain = self.unresolved.iter().filter(|id| self.tasks[*id].lot.is_none()).count();
+        assert_eq!(scheduler.lots, self.unresolved.len() - plain);
         let (queued, waiting, running) = scheduler.task_counts();
         assert_eq!(queued + waiting + running, plain + self.lots.open, "{queued} + {waiting} + {running}");
     }

@@ -59,12 +59,14 @@ impl World {
                 Fault::Grabs,
                 Fault::PretendsToBeDone,
             ]))
-        } else if self.source.chance(10) {
+        } else if self.source.chance(20) {
             Some(Fault::IsHeldUp(self.source.pick(40)))
         } else {
             None
         };
         let at = self.source.pick(items.len() as u64 + 1) as u32;
+        // A worker that has begun with none of them can be relieved of them all.
+        let at = if matches!(fault, Some(Fault::IsHeldUp(_))) && self.source.chance(50) { 0 } else { at };
         let fault = fault.map(|fault| (at, fault));
         let lot = InLot { offer, task, items, item: 0, runs: false, fault };
         self.processes.get_mut(&worker).unwrap().lot = Some(lot);

@@ -117,6 +117,19 @@ fn what_is_taken_back_of_a_lot_that_was_to_end_ends() {
     assert_eq!(lots.scheduler.task_counts(), (3, 0, 1), "what the worker has");
 }
 
+/// The time in which its worker had it was told as waiting.
+#[test]
+fn the_time_of_a_lot_that_was_cancelled_is_its_workers() {
+    let (mut lots, id, offer) = Lots::claimed(10);
+    lots.tell(Event::Cancel { task: id, why: CancelReason::Dropped });
+    let actions = lots.tell(Event::Replied { worker: w(0), offer, reply: () });
+    let timing = actions.iter().find_map(|action| match action {
+        Action::Resolve { timing, .. } => Some(*timing),
+        _ => None,
+    });
+    assert_eq!(timing, Some(Timing { waited: Some(ms(0)), ran: Some(ms(50)) }));
+}
+
 /// Also where some of them are empty.
 #[test]
 fn pieces_have_numbers_of_their_own() {

@@ -356,7 +356,10 @@ impl World {
                 if record.held.first() == Some(&(offer, task)) {
                     record.stopping = false;
                 }
-                record.answered += u32::from(record.held.contains(&(offer, task)));
+                if record.held.contains(&(offer, task)) {
+                    record.answered += 1;
+                    ledger.tasks.get_mut(&task).unwrap().ended = true;
+                }
                 record.held.retain(|held| *held != (offer, task));
                 Event::Replied { worker, offer, reply: (task, offer) }
             });
