@@ -46,7 +46,7 @@ use crate::task::{Job, Parts, Ship, map_parts, map_uniform, map_with_parts, map_
 /// [`into_future`](Self::into_future).
 ///
 /// # Errors
-/// Those of [`Run`], with an [`index`](RunError::index). A panic of the input, or its error where it can fail
+/// Those of [`Run`](crate::Run), with an [`index`](RunError::index). A panic of the input, or its error where it can fail
 /// ([`Pool::try_map`](crate::Pool::try_map)), is an error of kind [`Input`](ErrorKind::Input) in the place of the next
 /// item, and the end.
 ///
