@@ -222,15 +222,18 @@ test! {
     async fn an_input_that_waits_for_what_it_has_given_is_no_deadlock() {
         let log = Log::new("waits");
         let pool = watched(Pool::builder().workers(2).build().unwrap());
-        until_items_travel_together(&pool).await;
-        let path = log.0.clone();
-        let input = (0..300u64).inspect(move |&x| {
-            while std::fs::metadata(&path).unwrap().len() < x * 8 {
-                std::thread::yield_now();
-            }
-        });
-        let path = log.0.to_str().unwrap().to_owned();
-        assert!(pool.map_with(path, mark, input).await.unwrap().into_iter().eq(0..300));
+        for round in 0..10 {
+            until_items_travel_together(&pool).await;
+            let items = round * 300..(round + 1) * 300;
+            let path = log.0.clone();
+            let input = items.clone().inspect(move |&x| {
+                while std::fs::metadata(&path).unwrap().len() < x * 8 {
+                    std::thread::yield_now();
+                }
+            });
+            let path = log.0.to_str().unwrap().to_owned();
+            assert!(pool.map_with(path, mark, input).await.unwrap().into_iter().eq(items));
+        }
     }
 }
 

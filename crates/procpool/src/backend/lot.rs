@@ -73,22 +73,21 @@ pub(crate) enum Ends {
 pub(crate) struct Closed;
 
 impl Lot {
-    /// An open one with its first items, each as [`push_arguments`](crate::wire::lot::push_arguments) has written it.
-    pub(crate) fn new(home: &Arc<Home>, items: u32, arguments: &[u8]) -> Arc<Lot> {
-        let gather = Gather { arguments: arguments.to_vec(), items, closed: false };
+    /// An open one with its first item, as [`push_arguments`](crate::wire::lot::push_arguments) has written it.
+    pub(crate) fn new(home: &Arc<Home>, arguments: &[u8]) -> Arc<Lot> {
+        let gather = Gather { arguments: arguments.to_vec(), items: 1, closed: false };
         Arc::new(Lot { gather: Mutex::new(gather), arrived: Mutex::default(), home: Arc::clone(home) })
     }
 
-    /// Adds items, unless it would have more than `most`, would be too full, or is on its way.
-    pub(crate) fn add(&self, items: u32, arguments: &[u8], most: u32) -> Result<(), Closed> {
+    /// Adds an item, unless it would have more than `most`, would be too full, or is on its way.
+    pub(crate) fn add(&self, arguments: &[u8], most: u32) -> Result<(), Closed> {
         let mut gather = lock(&self.gather);
-        let is_full = gather.items.saturating_add(items) > most.min(MOST_ITEMS)
-            || gather.arguments.len() + arguments.len() > MOST_BYTES;
+        let is_full = gather.items >= most.min(MOST_ITEMS) || gather.arguments.len() + arguments.len() > MOST_BYTES;
         if gather.closed || is_full {
             return Err(Closed);
         }
         gather.arguments.extend_from_slice(arguments);
-        gather.items += items;
+        gather.items += 1;
         Ok(())
     }
 

@@ -126,7 +126,7 @@ fn whoever_asks_about_a_lot_is_told_the_same() {
     drop(engine.warm());
     engine.handle(Event::Booted { worker });
     engine.handle(Event::Ready { worker });
-    let lot = Lot::new(&Arc::new(Home::new(Arc::new(Nobody))), 1, &[0; 4]);
+    let lot = Lot::new(&Arc::new(Home::new(Arc::new(Nobody))), &[0; 4]);
     let code = call!(item()).into_parts().entry.name(Naming::ByPlace).unwrap();
     let job = Submission::of_lot(TaskName::fixed("lot"), code, Vec::new(), &lot, tracing::Span::none());
     let options = TaskOptions {

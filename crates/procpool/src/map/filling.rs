@@ -37,20 +37,7 @@ impl<I: Input, R> Map<I, R> {
     /// Hands items over until the window is full; at most `burst` of them.
     pub(super) fn fill(&mut self, burst: &mut usize, context: &mut Context<'_>) -> Fill {
         let lot = self.lot();
-        let fill = self.take_items(lot, burst, context);
-        if let Some(packer) = &mut self.packer {
-            let at = Counter {
-                index: self.next_index,
-                most: lot,
-                max_message: self.pool.backend().max_message(),
-                backend: self.pool.backend(),
-                options: &self.options,
-                tracker: &self.tracker,
-                group: self.group.as_ref().map(|(group, _)| group),
-            };
-            packer.flush(&at, &mut self.running);
-        }
-        fill
+        self.take_items(lot, burst, context)
     }
 
     /// How many items one poll hands over at the most.

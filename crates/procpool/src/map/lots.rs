@@ -15,13 +15,10 @@ use crate::pool::{Code, Run, RunOptions, Terms, encode, for_scheduler, hand_over
 use crate::task::blob::Blob;
 use crate::task::codec::CodecError;
 use crate::task::{CodeName, TaskName, Uniform};
-use crate::wire::lot::{Values, pop_arguments, push_arguments};
+use crate::wire::lot::{Values, push_arguments, without_length};
 
 /// An item whose arguments take more than this goes by itself.
 const BIG: usize = 16 * 1024;
-
-/// How many items are put into a lot at a time: for each by itself, the lot would be locked.
-const TOGETHER: u32 = 64;
 
 /// What makes lots of the items of one map.
 pub(super) struct Packer<A, R> {
@@ -30,20 +27,8 @@ pub(super) struct Packer<A, R> {
     /// Its name for other processes, once it has been asked for.
     code: Option<CodeName>,
     home: Option<Arc<Home>>,
-    gathered: Gathered,
-}
-
-/// Encoded items that have not been put into a lot: none, unless the map is just taking items.
-#[derive(Default)]
-struct Gathered {
+    /// Those of the item that is being handed over.
     arguments: Vec<u8>,
-    items: u32,
-    /// How many there may be.
-    room: u32,
-    /// The index of the first one.
-    first: usize,
-    /// What they name.
-    shared: Vec<Arc<Blob>>,
 }
 
 /// Where a map stands when it hands items over.
@@ -63,7 +48,7 @@ pub(super) struct Counter<'a> {
 impl<A, R> Packer<A, R> {
     pub(super) fn new(uniform: Uniform<A, R>, location: &'static Location<'static>) -> Self {
         let name = uniform.name.clone().at(location);
-        Packer { uniform, name, code: None, home: None, gathered: Gathered::default() }
+        Packer { uniform, name, code: None, home: None, arguments: Vec::new() }
     }
 
     /// Whether the code of the items has a name for other processes. Where it has none, each item says so.
@@ -74,51 +59,33 @@ impl<A, R> Packer<A, R> {
         self.code.is_some()
     }
 
-    /// Hands an item over: with others in a lot if it is like them, else by itself. What is gathered leaves with
-    /// [`flush`](Self::flush).
+    /// Hands an item over: with others in a lot if it is like them, else by itself.
     pub(super) fn hand_over(&mut self, item: A, at: &Counter<'_>, running: &mut Running<R>) {
         let Some(entry) = self.code else { return };
-        let start = self.gathered.arguments.len();
+        self.arguments.clear();
         // If this unwinds, the item was never there.
-        let encoding = Encoding { gathered: &mut self.gathered, start };
         let (encoded, length) =
-            push_arguments(&mut encoding.gathered.arguments, |out| encode(out, |out| (self.uniform.encode)(item, out)));
-        std::mem::forget(encoding);
+            push_arguments(&mut self.arguments, |out| encode(out, |out| (self.uniform.encode)(item, out)));
         let beside = match encoded {
             Ok(beside) => beside,
-            Err(error) => {
-                self.gathered.arguments.truncate(start);
-                self.flush(at, running);
-                return self.alone(Err(unencodable(&self.name, error)), at, running);
-            }
+            Err(error) => return self.alone(Err(unencodable(&self.name, error)), at, running),
         };
         let is_big = length > BIG || length as u64 > at.max_message;
         // Handles are let go when their item has ended, and not with its companions.
         let is_bulky = beside.as_ref().is_some_and(|beside| !beside.apart.is_empty() || !beside.handles.is_empty());
         if is_big || is_bulky {
-            let arguments = pop_arguments(&mut self.gathered.arguments, start);
-            self.flush(at, running);
+            let arguments = without_length(std::mem::take(&mut self.arguments));
             let code = Code { entry, name: self.name.clone(), decode: self.uniform.decode };
             let terms = Terms { placement: Placement::Shared, admission: at.options.admission, watch: None };
             let options = RunOptions { observer: Some(Arc::clone(at.tracker) as _), ..at.options.clone() };
             return self.alone(hand_over(at.backend, code, (arguments, beside), &options, terms), at, running);
         }
         let shared = beside.map(|beside| beside.shared).unwrap_or_default();
-        if !self.gathered.fits(at.index, &shared) {
-            let arguments = pop_arguments(&mut self.gathered.arguments, start);
-            self.flush(at, running);
-            push_arguments(&mut self.gathered.arguments, |out| out.extend_from_slice(&arguments));
+        let last = running.last_lot();
+        if !last.is_some_and(|lot| lot.add(at.index, &self.arguments, &shared, at.most)) {
+            self.begin(entry, shared, at, running);
         }
-        if self.gathered.items == 0 {
-            let room = running.last_lot().map_or(0, |lot| lot.room(at.most));
-            self.gathered.room = if room == 0 { at.most } else { room }.min(TOGETHER);
-            (self.gathered.first, self.gathered.shared) = (at.index, shared);
-        }
-        self.gathered.items += 1;
         running.joined();
-        if self.gathered.items >= self.gathered.room || self.gathered.arguments.len() > BIG {
-            self.flush(at, running);
-        }
     }
 
     fn alone(&self, ticket: Result<crate::pool::Ticket<R>, RunError>, at: &Counter<'_>, running: &mut Running<R>) {
@@ -126,23 +93,10 @@ impl<A, R> Packer<A, R> {
         running.push(Numbered::new(at.index, run, Arc::clone(at.tracker), at.group, &**at.backend));
     }
 
-    /// Puts what is gathered into the last lot, if it is still open, or into a new one.
-    pub(super) fn flush(&mut self, at: &Counter<'_>, running: &mut Running<R>) {
-        let Some(entry) = self.code.filter(|_| self.gathered.items > 0) else { return };
-        let joined = running.last_lot().is_some_and(|lot| lot.add(&self.gathered, at.most));
-        if !joined {
-            self.begin(entry, at, running);
-        }
-        self.gathered.arguments.clear();
-        self.gathered.items = 0;
-        self.gathered.shared.clear();
-    }
-
     /// A lot of its own, which others may join.
-    fn begin(&mut self, entry: CodeName, at: &Counter<'_>, running: &mut Running<R>) {
+    fn begin(&mut self, entry: CodeName, shared: Vec<Arc<Blob>>, at: &Counter<'_>, running: &mut Running<R>) {
         let home = self.home.get_or_insert_with(|| Arc::new(Home::new(Arc::clone(at.tracker) as _)));
-        let Gathered { arguments, items, first, shared, .. } = &mut self.gathered;
-        let lot = Lot::new(home, *items, arguments);
+        let lot = Lot::new(home, &self.arguments);
         let span = tracing::debug_span!(target: "procpool::task", "task", name = self.name.as_str());
         let job = Submission::of_lot(self.name.clone(), entry, shared.clone(), &lot, span);
         let mut options = for_scheduler(at.options, Placement::Shared, Admission::Bounded);
@@ -156,38 +110,16 @@ impl<A, R> Packer<A, R> {
             lot,
             task,
             group,
-            first_index: *first,
-            items: *items,
+            first_index: at.index,
+            items: 1,
             taken: 0,
-            shared: std::mem::take(shared),
+            shared,
             decode: self.uniform.decode,
             name: self.name.clone(),
             tracker: Arc::clone(at.tracker),
             current: None,
             arrived: BTreeMap::new(),
         });
-    }
-}
-
-impl Gathered {
-    /// Whether this item may be one of them.
-    fn fits(&self, index: usize, shared: &[Arc<Blob>]) -> bool {
-        self.items == 0
-            || self.first + self.items as usize == index
-                && shared.len() == self.shared.len()
-                && shared.iter().zip(&self.shared).all(|(one, other)| Arc::ptr_eq(one, other))
-    }
-}
-
-/// An item that is being encoded by foreign code.
-struct Encoding<'a> {
-    gathered: &'a mut Gathered,
-    start: usize,
-}
-
-impl Drop for Encoding<'_> {
-    fn drop(&mut self) {
-        self.gathered.arguments.truncate(self.start);
     }
 }
 
@@ -218,20 +150,15 @@ pub(super) enum Order {
 }
 
 impl<R> LotRun<R> {
-    /// How many items may join it.
-    fn room(&self, most: u32) -> u32 {
-        most.saturating_sub(self.items)
-    }
-
-    fn add(&mut self, more: &Gathered, most: u32) -> bool {
-        let is_next = self.first_index + self.items as usize == more.first;
+    /// Adds an item, if it is the next one, is like the others, and the lot still takes any.
+    fn add(&mut self, index: usize, arguments: &[u8], shared: &[Arc<Blob>], most: u32) -> bool {
+        let is_next = self.first_index + self.items as usize == index;
         let is_known = |blob: &Arc<Blob>| self.shared.iter().any(|known| Arc::ptr_eq(known, blob));
-        if !is_next || more.shared.len() > 4 || !more.shared.iter().all(is_known) {
+        if !is_next || shared.len() > 4 || !shared.iter().all(is_known) || self.lot.add(arguments, most).is_err() {
             return false;
         }
-        let added = self.lot.add(more.items, &more.arguments, most).is_ok();
-        self.items += if added { more.items } else { 0 };
-        added
+        self.items += 1;
+        true
     }
 
     pub(super) fn first_index(&self) -> usize {

@@ -26,11 +26,10 @@ pub(crate) fn push_arguments<R>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u
     (result, length)
 }
 
-/// Takes the arguments of the last item off again, which begin here, without their length.
-pub(crate) fn pop_arguments(out: &mut Vec<u8>, start: usize) -> Vec<u8> {
-    let arguments = out.split_off((start + LENGTH).min(out.len()));
-    out.truncate(start);
-    arguments
+/// The arguments of an item that was written alone, without their length.
+pub(crate) fn without_length(mut written: Vec<u8>) -> Vec<u8> {
+    written.drain(..LENGTH.min(written.len()));
+    written
 }
 
 /// The arguments of the first item, and what follows them; `None` at the end, or where they are cut off.
@@ -124,10 +123,11 @@ mod tests {
         let lengths =
             [&b"one"[..], b"", b"four"].map(|item| push_arguments(&mut bytes, |out| out.extend_from_slice(item)).1);
         assert_eq!(lengths, [3, 0, 4]);
-        assert_eq!(pop_arguments(&mut bytes, 11), b"four");
         let (one, rest) = split_arguments(&bytes).unwrap();
-        assert_eq!((one, split_arguments(rest)), (&b"one"[..], Some((&[][..], &[][..]))));
+        let (two, rest) = split_arguments(rest).unwrap();
+        assert_eq!((one, two, split_arguments(rest)), (&b"one"[..], &b""[..], Some((&b"four"[..], &[][..]))));
         assert_eq!(split_arguments(&bytes[..6]), None);
+        assert_eq!(without_length(bytes[11..].to_vec()), b"four");
     }
 
     proptest! {

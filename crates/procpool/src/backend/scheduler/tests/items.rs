@@ -94,8 +94,8 @@ impl Default for Lots {
 impl Lots {
     /// A new lot of so many items, each of which has its number for an argument.
     pub(super) fn make(&self, items: u32) -> (Arc<Lot>, Part) {
-        let arguments: Vec<u8> = (0..items).flat_map(arguments).collect();
-        let lot = Lot::new(&self.home, items, &arguments);
+        let lot = Lot::new(&self.home, &arguments(0));
+        assert!((1..items).all(|item| lot.add(&arguments(item), items).is_ok()));
         let part = Part::of(self.records.len() as u64, &self.births, Piece::of(&lot));
         (lot, part)
     }
@@ -141,7 +141,7 @@ impl Ledger {
         let Some(lot) = record.lot else { return };
         let (was_offered, record) = (record.offered, &self.lots.records[&lot]);
         let item = record.items.len() as u32;
-        if record.lot.add(1, &arguments(item), 64).is_ok() {
+        if record.lot.add(&arguments(item), 64).is_ok() {
             assert!(!was_offered, "an item is added to a lot that was handed over");
             self.items_added(lot, 1);
         }
