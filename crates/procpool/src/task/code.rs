@@ -1,21 +1,49 @@
 //! Code that was found, ready to run.
 #![expect(unsafe_code, reason = "pairs a descriptor with the function of its type")]
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::queue::travel;
 use crate::task::codec::CodecError;
 use crate::task::descriptor::{Descriptor, Function, Kind};
 use crate::task::state::NoState;
 use crate::task::{apart, store};
 
-/// How far the run of a task has come; told to the caller of [`Code::run`] so that a death can say what it interrupted.
+/// How far the run of a task has come, noted in [`Steps`] so that a death can say what it interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
 pub(crate) enum Step {
     /// The arguments are being decoded.
-    Decoding,
+    Decoding = 1,
     /// The user's function runs.
-    Running,
+    Running = 2,
     /// The result is being encoded.
-    Encoding,
+    Encoding = 3,
+}
+
+impl Step {
+    /// That of a word in which steps are noted; `None` before the first one.
+    pub(crate) fn noted(word: u64) -> Option<Step> {
+        [Step::Decoding, Step::Running, Step::Encoding].into_iter().find(|&step| step as u64 == word)
+    }
+}
+
+/// Where the steps of a task are noted, if anybody asks. (It is three notes a task, and there are millions of tasks a
+/// second: so no calls of a closure.)
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Steps<'a>(pub(crate) Option<&'a AtomicU64>);
+
+impl Steps<'_> {
+    #[inline]
+    pub(crate) fn reached(self, step: Step) {
+        store::open(step == Step::Decoding);
+        if step == Step::Running {
+            apart::forget();
+        }
+        if let Some(word) = self.0 {
+            word.store(step as u64, Ordering::Release);
+        }
+    }
 }
 
 /// Why a task that did not panic has no result.
@@ -55,7 +83,7 @@ impl Code {
         Self { descriptor, function: function.unwrap_or(none) }
     }
 
-    /// Decodes `arguments`, runs the task, and appends its encoded result to `out`. `step` hears of each step as it begins.
+    /// Decodes `arguments`, runs the task, and appends its encoded result to `out`. Each step is noted in `steps` as it begins.
     ///
     /// What the result has beside its bytes is to be had from [`apart::take_result`] and [`travel::take_result`], and only
     /// until the next task is run.
@@ -67,7 +95,7 @@ impl Code {
     /// # Panics
     ///
     /// A panic of the task, or of a user's `Serialize` or `Deserialize`, unwinds through here.
-    pub(crate) fn run(&self, arguments: &[u8], out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<(), Fault> {
+    pub(crate) fn run(&self, arguments: &[u8], out: &mut Vec<u8>, steps: Steps<'_>) -> Result<(), Fault> {
         /// Also when a decoder panics.
         struct Close;
 
@@ -80,14 +108,7 @@ impl Code {
         // In case nobody wanted it.
         drop((travel::take_result(), apart::take_result()));
         let _close = Close;
-        let step = &mut |reached| {
-            store::open(reached == Step::Decoding);
-            if reached == Step::Running {
-                apart::forget();
-            }
-            step(reached);
-        };
         // SAFETY: `new` was promised that `function` is the descriptor's.
-        unsafe { self.descriptor.run(self.function, arguments, out, step) }
+        unsafe { self.descriptor.run(self.function, arguments, out, steps) }
     }
 }

@@ -82,7 +82,7 @@ impl From<WireEntry> for CodeName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::{Job, map_parts};
+    use crate::task::{Job, Steps, map_parts};
 
     #[procpool::task(name = "procpool.tests.triple")]
     fn triple(x: u64) -> u64 {
@@ -98,7 +98,7 @@ mod tests {
         let code = CodeName::find(&stable().to_bytes(), Naming::ByName).unwrap();
         let (mut arguments, mut out) = (Vec::new(), Vec::new());
         triple { x: 14 }.into_parts().arguments.encode(&mut arguments).unwrap();
-        code.run(&arguments, &mut out, &mut |_| ()).unwrap();
+        code.run(&arguments, &mut out, Steps(None)).unwrap();
         assert_eq!(crate::task::codec::decode::<u64>(&out).unwrap(), 42);
         let place = triple { x: 1 }.into_parts().entry.name(Naming::ByPlace).unwrap();
         assert!(CodeName::find(&place.to_bytes(), Naming::ByPlace).is_ok());

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::queue::travel;
 use crate::task::argument::CallArguments;
-use crate::task::code::{Fault, Step};
+use crate::task::code::{Fault, Step, Steps};
 use crate::task::stateful::{Made, write_made};
 use crate::task::{Ship, Task, apart, codec, state, store};
 
@@ -22,7 +22,7 @@ pub(super) const VERSION: u32 = 1;
 pub(super) type Function = fn();
 
 /// Gives the handles of queues that the result names, which are to be kept while it travels.
-type Run = unsafe fn(Function, &[u8], &mut Vec<u8>, &mut dyn FnMut(Step)) -> Result<(), Fault>;
+type Run = unsafe fn(Function, &[u8], &mut Vec<u8>, Steps<'_>) -> Result<(), Fault>;
 
 /// What a descriptor stands for, and so what it needs to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,10 +152,10 @@ impl Descriptor {
         function: Function,
         arguments: &[u8],
         out: &mut Vec<u8>,
-        step: &mut dyn FnMut(Step),
+        steps: Steps<'_>,
     ) -> Result<(), Fault> {
         // SAFETY: the caller's promise is what `run` asks for.
-        unsafe { (self.run)(function, arguments, out, step) }
+        unsafe { (self.run)(function, arguments, out, steps) }
     }
 }
 
@@ -229,8 +229,8 @@ pub(super) fn of_use<S: 'static, A: Ship, R: Ship>(function: fn(&mut S, A) -> R)
     (Of::<fn(&mut S, A) -> R>::USE, unsafe { transmute::<fn(&mut S, A) -> R, Function>(function) })
 }
 
-fn finish<R: Ship>(result: R, out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<(), Fault> {
-    step(Step::Encoding);
+fn finish<R: Ship>(result: R, out: &mut Vec<u8>, steps: Steps<'_>) -> Result<(), Fault> {
+    steps.reached(Step::Encoding);
     let (handles, apart) = (travel::naming(), apart::leaving());
     // Not before the handles that it is made of are kept there is the result dropped.
     codec::encode_owned(result, out).map_err(Fault::Encode)?;
@@ -245,76 +245,71 @@ fn finish<R: Ship>(result: R, out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> 
 
 // Each `run_*` below is a `Run`: the function must have had the type that the descriptor stands for.
 
-unsafe fn run_task<T: Task>(
-    _: Function,
-    arguments: &[u8],
-    out: &mut Vec<u8>,
-    step: &mut dyn FnMut(Step),
-) -> Result<(), Fault> {
-    step(Step::Decoding);
+unsafe fn run_task<T: Task>(_: Function, arguments: &[u8], out: &mut Vec<u8>, steps: Steps<'_>) -> Result<(), Fault> {
+    steps.reached(Step::Decoding);
     let task = codec::decode::<T>(arguments).map_err(Fault::Decode)?;
-    step(Step::Running);
-    finish(task.run(), out, step)
+    steps.reached(Step::Running);
+    finish(task.run(), out, steps)
 }
 
 unsafe fn run_call<A: CallArguments, R: Ship>(
     function: Function,
     arguments: &[u8],
     out: &mut Vec<u8>,
-    step: &mut dyn FnMut(Step),
+    steps: Steps<'_>,
 ) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> R>(function) };
-    step(Step::Decoding);
+    steps.reached(Step::Decoding);
     let arguments = A::decode(arguments).map_err(Fault::Decode)?;
-    step(Step::Running);
-    finish(function(arguments), out, step)
+    steps.reached(Step::Running);
+    finish(function(arguments), out, steps)
 }
 
 unsafe fn run_map<A: Ship, R: Ship>(
     function: Function,
     arguments: &[u8],
     out: &mut Vec<u8>,
-    step: &mut dyn FnMut(Step),
+    steps: Steps<'_>,
 ) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> R>(function) };
-    step(Step::Decoding);
+    steps.reached(Step::Decoding);
     let item = codec::decode_received::<A>(arguments).map_err(Fault::Decode)?;
-    step(Step::Running);
-    finish(function(item), out, step)
+    steps.reached(Step::Running);
+    finish(function(item), out, steps)
 }
 
 unsafe fn run_map_with<C: Ship, A: Ship, R: Ship>(
     function: Function,
     arguments: &[u8],
     out: &mut Vec<u8>,
-    step: &mut dyn FnMut(Step),
+    steps: Steps<'_>,
 ) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(&C, A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(&C, A) -> R>(function) };
-    step(Step::Decoding);
+    steps.reached(Step::Decoding);
     let (key, arguments) = arguments.split_first_chunk().unwrap_or((&[0xff; 8], &[]));
     let decode = |bytes: &[u8]| codec::decode::<C>(bytes).map(Rc::new);
     let context = store::get(u64::from_le_bytes(*key), decode).map_err(Fault::Decode)?;
     let item = codec::decode_received::<A>(arguments).map_err(Fault::Decode)?;
-    step(Step::Running);
-    finish(function(&context, item), out, step)
+    steps.reached(Step::Running);
+    finish(function(&context, item), out, steps)
 }
 
 unsafe fn run_make<A: Ship, S: 'static>(
     function: Function,
     arguments: &[u8],
     out: &mut Vec<u8>,
-    step: &mut dyn FnMut(Step),
+    steps: Steps<'_>,
 ) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(A) -> S` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> S>(function) };
-    step(Step::Decoding);
+    steps.reached(Step::Decoding);
     let argument = codec::decode::<A>(arguments).map_err(Fault::Decode)?;
-    step(Step::Running);
+    steps.reached(Step::Running);
     state::keep(function(argument));
-    step(Step::Encoding);
+    steps.reached(Step::Encoding);
     write_made(Ok(()), out);
     Ok(())
 }
@@ -323,16 +318,16 @@ unsafe fn run_try_make<A: Ship, S: 'static, E: Display + 'static>(
     function: Function,
     arguments: &[u8],
     out: &mut Vec<u8>,
-    step: &mut dyn FnMut(Step),
+    steps: Steps<'_>,
 ) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(A) -> Result<S, E>` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> Result<S, E>>(function) };
-    step(Step::Decoding);
+    steps.reached(Step::Decoding);
     let argument = codec::decode::<A>(arguments).map_err(Fault::Decode)?;
-    step(Step::Running);
+    steps.reached(Step::Running);
     // Only the words of the error travel, so that it need not serialise either.
     let made: Made = function(argument).map(state::keep).map_err(|error| error.to_string());
-    step(Step::Encoding);
+    steps.reached(Step::Encoding);
     write_made(made, out);
     Ok(())
 }
@@ -341,16 +336,16 @@ unsafe fn run_use<S: 'static, A: Ship, R: Ship>(
     function: Function,
     arguments: &[u8],
     out: &mut Vec<u8>,
-    step: &mut dyn FnMut(Step),
+    steps: Steps<'_>,
 ) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(&mut S, A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(&mut S, A) -> R>(function) };
-    step(Step::Decoding);
+    steps.reached(Step::Decoding);
     let argument = codec::decode_received::<A>(arguments).map_err(Fault::Decode)?;
-    step(Step::Running);
+    steps.reached(Step::Running);
     // The state is here again before the result is encoded: what fails there is not the state's fault.
     let result = state::lend(|state: &mut S| function(state, argument)).map_err(Fault::NoState)?;
-    finish(result, out, step)
+    finish(result, out, steps)
 }
 
 /// A small, fast hash: the same in every process, no defence against an enemy.

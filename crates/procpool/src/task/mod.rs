@@ -40,7 +40,7 @@ pub use shared::Shared;
 pub use ship::Ship;
 pub use task::{Named, Task, assert_named};
 
-pub(crate) use code::{Code, Fault, Step};
+pub(crate) use code::{Code, Fault, Step, Steps};
 pub(crate) use code_name::{CodeName, Naming};
 pub(crate) use entry::Entry;
 pub(crate) use identity_error::IdentityError;

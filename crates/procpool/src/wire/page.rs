@@ -27,7 +27,7 @@ use super::ring::{RINGS_WORDS, RingReader, RingWriter, Way};
 use crate::backend::scheduler::OfferId;
 use crate::sys::clock::monotonic_ns;
 use crate::sys::memory::SharedWords;
-use crate::task::Step;
+use crate::task::{Step, Steps};
 
 use super::message::PanicReport;
 
@@ -81,15 +81,6 @@ fn word(offer: OfferId, state: u64) -> u64 {
 
 fn swap(words: &SharedWords, offer: OfferId, from: u64, to: u64) -> Result<u64, u64> {
     words[SLOT + offer.slot()].compare_exchange(word(offer, from), word(offer, to), Ordering::AcqRel, Ordering::Acquire)
-}
-
-fn step_number(step: Option<Step>) -> u64 {
-    match step {
-        None => 0,
-        Some(Step::Decoding) => 1,
-        Some(Step::Running) => 2,
-        Some(Step::Encoding) => 3,
-    }
 }
 
 /// Takes the page's faults now, rather than under a lock or in a signal handler. Those of the rings are taken when they
@@ -184,8 +175,7 @@ impl ParentPage {
 
     /// How far the worker was with the task that it claimed last.
     pub(crate) fn step(&self) -> Option<Step> {
-        let found = self.words[STEP].load(Ordering::Acquire);
-        [Step::Decoding, Step::Running, Step::Encoding].into_iter().find(|&step| step_number(Some(step)) == found)
+        Step::noted(self.words[STEP].load(Ordering::Acquire))
     }
 
     /// Who waits in a queue call over there, by the worker's account: see `queue/waiting.rs`.
@@ -226,7 +216,7 @@ impl WorkerPage {
         self.words[CLAIMED_AT + offer.slot()].store(monotonic_ns(), Ordering::Relaxed);
         // Also before: a task that dies at once must not be told by the words of the one before it.
         panic_slot::clear(&self.words[PANIC..WORDS]);
-        self.set_step(None);
+        self.forget_steps();
         swap(&self.words, offer, OFFERED, CLAIMED).is_ok()
     }
 
@@ -234,7 +224,7 @@ impl WorkerPage {
     /// begun.
     pub(crate) fn claim_item(&self, offer: OfferId, item: u32) -> bool {
         panic_slot::clear(&self.words[PANIC..WORDS]);
-        self.set_step(None);
+        self.forget_steps();
         Progress::new(&self.words[PROGRESS + offer.slot()], offer).claim(item)
     }
 
@@ -253,9 +243,14 @@ impl WorkerPage {
         self.words[CANCEL].load(Ordering::Acquire) == offer.0.wrapping_add(1)
     }
 
-    /// Notes how far the task is, so that a death can be told by it.
-    pub(crate) fn set_step(&self, step: Option<Step>) {
-        self.words[STEP].store(step_number(step), Ordering::Release);
+    /// Where a task notes how far it is, so that a death can be told by it.
+    pub(crate) fn steps(&self) -> Steps<'_> {
+        Steps(Some(&self.words[STEP]))
+    }
+
+    /// No task has begun.
+    pub(crate) fn forget_steps(&self) {
+        self.words[STEP].store(0, Ordering::Release);
     }
 
     /// The word by which this worker says who waits in a queue call.
@@ -345,7 +340,7 @@ mod tests {
         parent.offer(OfferId(1));
         assert!(worker.claim(OfferId(1)));
         for step in [Step::Decoding, Step::Running, Step::Encoding] {
-            worker.set_step(Some(step));
+            worker.steps().reached(step);
             assert_eq!(parent.step(), Some(step));
         }
         assert!(worker.write_panic(&PanicParts { message: "no", ..PanicParts::default() }));

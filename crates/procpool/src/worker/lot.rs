@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::link::{PROBE, Tell};
-use super::serve::Worker;
+use super::serve::{Worker, print};
 use crate::backend::scheduler::OfferId;
 use crate::current::{self, Running};
 use crate::sys::process;
@@ -37,6 +37,10 @@ impl Worker {
             current::set_item(item);
             self.run_code(code.as_ref(), arguments);
             self.settle(Kind::Item);
+            // For each of the shortest it would take as long as to run it.
+            if (item + 1).is_multiple_of(stride) {
+                print();
+            }
             if self.link.send_on(Kind::Item, offer.0, &self.reply, &self.apart, Tell::Soon).is_err() {
                 process::kill_own_group();
             }
@@ -55,6 +59,7 @@ impl Worker {
                 }
             }
         }
+        print();
         self.page.rest_before(offer, item);
         current::set_running(None);
         self.reply.clear();

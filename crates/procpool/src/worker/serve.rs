@@ -40,6 +40,12 @@ pub(super) struct Worker {
     original: Original,
 }
 
+/// What a task has printed is out before its caller hears of it: an unfinished line, since a line is at once. Nobody to
+/// print to is no reason to fail.
+pub(super) fn print() {
+    let _ = std::io::stdout().flush();
+}
+
 /// Runs the initialiser, then tasks until the parent says that it is enough.
 pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
     let Setup { name, max_message, init, exit, exe, .. } = setup;
@@ -74,7 +80,7 @@ impl Worker {
             }
         }
         // A panic that the parent hears of here is no news about the first task.
-        self.page.set_step(None);
+        self.page.forget_steps();
         self.send(Kind::InitDone, INIT_STEP);
     }
 
@@ -82,7 +88,7 @@ impl Worker {
     fn make_state(&mut self, body: &[u8]) {
         let (entry, arguments) = body.split_at_checked(WireEntry::LEN).unwrap_or((body, &[]));
         self.run(entry, arguments);
-        self.page.set_step(None);
+        self.page.forget_steps();
         self.send(Kind::InitDone, STATE_STEP);
     }
 
@@ -122,6 +128,9 @@ impl Worker {
         // Handles that came with the task, or leave with its answer, are this process's before the parent lets go of its
         // own; and what the task has acknowledged is acknowledged before it is done.
         queue::client::settle_if_open();
+        if kind != Kind::Item {
+            print();
+        }
         if !matches!(kind, Kind::Reply | Kind::Item) {
             // What a start has to tell is judged as one piece.
             self.reply.extend_from_slice(&std::mem::take(&mut self.apart));
@@ -162,8 +171,6 @@ impl Worker {
         if !self.original.is_here() {
             process::leave();
         }
-        // What a task has printed is out before its caller hears of it. Nobody to print to is no reason to fail.
-        let _ = std::io::stdout().flush();
         let outcome = outcome.and_then(|()| {
             let len = ((self.reply.len() + self.apart.len()) as u64).saturating_sub(1);
             let limit = self.max_message;
@@ -192,8 +199,7 @@ impl Worker {
         reply.push(ReplyBody::VALUE_TAG);
         panics::forget();
         // The reply is the only thing of ours that a panic can leave half-changed, and it is then thrown away.
-        let outcome =
-            catch_unwind(AssertUnwindSafe(|| code.run(arguments, reply, &mut |step| page.set_step(Some(step)))));
+        let outcome = catch_unwind(AssertUnwindSafe(|| code.run(arguments, reply, page.steps())));
         match outcome {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Fault::Decode(error))) => Err(ReplyBody::Undecodable(error.to_string())),

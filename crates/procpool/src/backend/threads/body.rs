@@ -12,7 +12,7 @@ use crate::backend::worker_name;
 use crate::config::Hook;
 use crate::current::{self, Place};
 use crate::queue::travel::{self, Carried};
-use crate::task::{CodeName, Fault, apart, state, store};
+use crate::task::{CodeName, Fault, Steps, apart, state, store};
 use crate::wire::message::{PanicReport, ReplyBody};
 
 pub(super) struct Body {
@@ -110,7 +110,7 @@ impl Body {
             Err(error) => return ReplyBody::UnknownCode(error.to_string()),
         };
         let mut result = Vec::new();
-        let outcome = catch_unwind(AssertUnwindSafe(|| code.run(arguments, &mut result, &mut |_| {})));
+        let outcome = catch_unwind(AssertUnwindSafe(|| code.run(arguments, &mut result, Steps(None))));
         let apart = apart::take_result().unwrap_or_default();
         let handles = travel::take_result().unwrap_or_default();
         let len = (result.len() + apart.len()) as u64;

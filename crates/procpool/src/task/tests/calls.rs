@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::loopback::{Sent, run_here};
-use crate::task::Fault;
+use crate::task::{Fault, Steps};
 use crate::{Call, Job, Ship, call};
 
 fn power(x: u64) -> u128 {
@@ -257,7 +257,7 @@ fn a_panic_of_the_task_unwinds_to_the_caller() {
     }
     let sent = Sent::job(call!(boom(7)));
     let panic = std::panic::catch_unwind(|| {
-        sent.entry.resolve().expect("the entry is whole").run(&sent.arguments, &mut Vec::new(), &mut |_| ())
+        sent.entry.resolve().expect("the entry is whole").run(&sent.arguments, &mut Vec::new(), Steps(None))
     });
     assert_eq!(panic.unwrap_err().downcast_ref::<String>().expect("works"), "boom 7");
 }

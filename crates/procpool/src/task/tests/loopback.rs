@@ -1,10 +1,11 @@
 //! Runs a job as a worker would, in this process: encode, name, find, run, decode.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::task::blob::{self, Blob};
 use crate::task::codec::CodecError;
-use crate::task::{Fault, Job, Parts, Step, WireEntry, store};
+use crate::task::{Fault, Job, Parts, Step, Steps, WireEntry, store};
 
 /// What a parent would send.
 pub(super) struct Sent<R> {
@@ -45,13 +46,13 @@ impl<R> Sent<R> {
         }
         let entry = WireEntry::from_bytes(&self.entry.to_bytes()).expect("the bytes are whole");
         let mut reply = b"before".to_vec();
-        let mut steps = Vec::new();
+        let step = AtomicU64::new(0);
         entry
             .resolve()
             .expect("the entry is whole")
-            .run(&self.arguments, &mut reply, &mut |step| steps.push(step))
+            .run(&self.arguments, &mut reply, Steps(Some(&step)))
             .expect("works");
-        assert_eq!(steps, [Step::Decoding, Step::Running, Step::Encoding]);
+        assert_eq!(Step::noted(step.into_inner()), Some(Step::Encoding));
         (self.decode)(reply.strip_prefix(b"before").expect("works")).expect("works")
     }
 
@@ -61,7 +62,7 @@ impl<R> Sent<R> {
 
     /// Runs it on other arguments than its own.
     pub(super) fn run_on(&self, arguments: &[u8]) -> Result<(), Fault> {
-        self.entry.resolve().expect("the entry is whole").run(arguments, &mut Vec::new(), &mut |_| ()).map(drop)
+        self.entry.resolve().expect("the entry is whole").run(arguments, &mut Vec::new(), Steps(None)).map(drop)
     }
 }
 

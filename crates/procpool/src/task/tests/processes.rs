@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::Command;
 
 use super::loopback::Sent;
-use crate::task::{WireEntry, build_id, map_parts};
+use crate::task::{Steps, WireEntry, build_id, map_parts};
 use crate::{Job, call};
 
 const ENTRY: &str = "PROCPOOL_TEST_ENTRY";
@@ -43,7 +43,7 @@ fn the_other_process() {
     let entry = WireEntry::from_bytes(&from_hex(&entry)).expect("works");
     let mut reply = Vec::new();
     let arguments = from_hex(&std::env::var(ARGUMENTS).expect("works"));
-    entry.resolve().expect("the entry is whole").run(&arguments, &mut reply, &mut |_| ()).expect("works");
+    entry.resolve().expect("the entry is whole").run(&arguments, &mut reply, Steps(None)).expect("works");
     let place = describe as *const () as usize;
     let build_id = hex(build_id().unwrap_or_default());
     writeln!(std::io::stdout(), "reply={} place={place:x} build_id={build_id}.", hex(&reply)).expect("works");
