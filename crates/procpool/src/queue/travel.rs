@@ -53,10 +53,12 @@ pub(super) fn name(side: &Side) -> bool {
 }
 
 /// Decodes something that procpool has brought here.
+#[inline]
 pub(crate) fn decoding<R>(decode: impl FnOnce() -> R) -> R {
     struct Restore(bool);
 
     impl Drop for Restore {
+        #[inline]
         fn drop(&mut self) {
             DECODES.set(self.0);
         }

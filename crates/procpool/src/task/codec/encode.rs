@@ -57,6 +57,12 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
+    /// A value that is one leaf.
+    #[inline]
+    pub(super) fn leaf<T: Serialize>(&mut self, value: &T) -> Result<(), CodecError> {
+        value.serialize(&mut postcard::Serializer { output: Output(self.out) }).map_err(CodecError::malformed)
+    }
+
     /// A leaf, as postcard writes it. `[u8]` is written as bytes.
     #[inline]
     pub(super) fn put<T: Leaflike + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {

@@ -20,8 +20,8 @@
 //! One case is beyond any serde layer: a *tuple* struct with one field that only `Serialize` skips
 //! and another of the same type that only `Deserialize` skips has no names to compare.
 //!
-//! `Vec<u8>`, `String` and `Bytes` by themselves skip all that: a length and the bytes. `()` is no
-//! bytes at all. Where they are big, the bytes may leave apart from the rest (see [`apart`](super::apart)).
+//! `Vec<u8>`, `String` and `Bytes` by themselves skip all that: a length and the bytes. So do numbers,
+//! `bool` and `char`; `()` is no bytes at all. Where they are big, the bytes may leave apart from the rest (see [`apart`](super::apart)).
 //!
 //! Beside bare postcard this costs 4 bytes a value, 3 a struct, 2 an enum, and (release, 2 cores,
 //! best of 7) 31 instead of 15 ns to encode and 136 instead of 67 ns to decode a struct of four

@@ -15,6 +15,7 @@ pub(crate) fn encode<T: Serialize + 'static>(value: &T, out: &mut Vec<u8>) -> Re
     let mut encoder = Encoder::new(out);
     let encoded = match plain_bytes(value) {
         Some(bytes) => encoder.put(bytes),
+        None if is_leaf::<T>() => encoder.leaf(value),
         None if TypeId::of::<T>() == TypeId::of::<()>() => Ok(()),
         None => encoder.value(value),
     };
@@ -69,6 +70,7 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(bytes: &mut &[u8]) ->
     let mut decoder = Decoder::new(bytes);
     let value = match plain(&mut decoder) {
         Some(value) => value,
+        None if is_leaf::<T>() => decoder.take(),
         // All that goes through this codec has been brought here by procpool, and so may hold handles of queues.
         None => travel::decoding(|| decoder.value()),
     };
@@ -96,6 +98,15 @@ pub(crate) fn decode_received_prefix<T: DeserializeOwned + 'static>(bytes: &mut 
         }
     }
     decode_prefix(bytes)
+}
+
+/// Whether both halves of this type's serde implementation are the standard library's, and one call. There is then no need
+/// for what is written beside a value to compare the two.
+fn is_leaf<T: 'static>() -> bool {
+    macro_rules! any_of {
+        ($($leaf:ty)*) => { $( TypeId::of::<T>() == TypeId::of::<$leaf>() )||* };
+    }
+    any_of!(bool char u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64)
 }
 
 /// The content of a `Vec<u8>`, `String` or `Bytes`. serde would take a `Vec<u8>` apart byte by byte.

@@ -1,6 +1,7 @@
 //! Random values of many types arrive as they were sent.
 
-use super::trip;
+use super::{bytes_of, trip};
+use crate::task::codec::decode;
 use crate::{AnyError, Json};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,28 @@ proptest! {
     fn floats_arrive(f in any::<f32>(), d in any::<f64>()) {
         let (g, e) = trip(&(f, d)).expect("it works");
         prop_assert_eq!((g.to_bits(), e.to_bits()), (f.to_bits(), d.to_bits()));
+    }
+
+    #[test]
+    fn numbers_arrive_by_themselves(wide: (u128, i128), long: (u64, i64, usize, isize), short: (u32, i32, u16, i16, u8, i8)) {
+        macro_rules! each {
+            ($tuple:ident: $($field:tt)*) => { $( prop_assert_eq!(trip(&$tuple.$field).expect("it works"), $tuple.$field); )* };
+        }
+        each!(wide: 0 1);
+        each!(long: 0 1 2 3);
+        each!(short: 0 1 2 3 4 5);
+    }
+
+    #[test]
+    fn other_leaves_arrive_by_themselves(f: f32, d: f64, c: char, b: bool, junk: Vec<u8>) {
+        prop_assert_eq!(trip(&f).expect("it works").to_bits(), f.to_bits());
+        prop_assert_eq!(trip(&d).expect("it works").to_bits(), d.to_bits());
+        prop_assert_eq!((trip(&c).expect("it works"), trip(&b).expect("it works")), (c, b));
+        // Nothing that is no value is one.
+        prop_assert_eq!(decode::<bool>(&junk).ok(), [false, true].into_iter().find(|b| junk == [u8::from(*b)]));
+        let bytes = bytes_of(&c).expect("it works");
+        prop_assert!(decode::<char>(&bytes[1..]).is_err() && decode::<char>(&[&bytes[..], &[0]].concat()).is_err());
+        prop_assert!(decode::<f64>(&junk).is_ok() == (junk.len() == 8));
     }
 
     #[test]

@@ -137,7 +137,7 @@ fn several_values_follow_each_other() {
     assert_eq!(second, (7, Some("x".to_owned())));
     decode_prefix::<()>(&mut rest).expect("third");
     let before = rest;
-    assert!(decode_prefix::<u64>(&mut rest).is_err());
+    assert!(decode_prefix::<Option<u64>>(&mut rest).is_err());
     assert_eq!(rest, before);
     assert_eq!(decode_prefix::<String>(&mut rest).expect("fourth"), "end");
     assert!(rest.is_empty());
