@@ -35,8 +35,13 @@ impl Limits {
         Limits { due, tokens, ..Limits::default() }
     }
 
-    /// Whether a limit has been reached.
+    /// Whether a limit has been reached. There mostly is none, and this is asked for each item.
+    #[inline]
     pub(super) fn reached(&self) -> Option<Halt> {
+        if self.tokens.is_empty() && self.due.is_none() { None } else { self.look() }
+    }
+
+    fn look(&self) -> Option<Halt> {
         if self.tokens.iter().any(CancellationToken::is_cancelled) {
             return Some(Halt::Cancelled);
         }

@@ -11,7 +11,8 @@ use super::copy;
 /// Appends the words as bytes, each read once: the other side may change them meanwhile, so nothing about them is known
 /// before they have been copied.
 pub(crate) fn append_words(words: &[AtomicU64], into: &mut Vec<u8>) {
-    append_bytes(words, 0, size_of_val(words), into);
+    let mut appending = Appending::new(into, size_of_val(words));
+    appending.add(words, 0, size_of_val(words));
 }
 
 /// A buffer that grows at its end.
@@ -62,22 +63,52 @@ impl Growing for BytesMut {
     }
 }
 
-/// Appends `len` bytes of the words, from this byte on. They must have as many.
-pub(crate) fn append_bytes(words: &[AtomicU64], from: usize, len: usize, into: &mut impl Growing) {
-    // As whole words, of which the last one may go beyond.
-    let whole = len.next_multiple_of(8);
-    if from.is_multiple_of(8) && len < copy::MANY && into.room().len() >= whole {
-        copy::read(words, from, &mut into.room()[..whole]);
-        // SAFETY: at least so many bytes have just been filled.
-        #[expect(unsafe_code, reason = "filling a buffer without clearing it before")]
-        return unsafe { into.take(len) };
+/// A buffer that is being filled with pieces, mostly short ones. They are part of it when this is dropped.
+pub(crate) struct Appending<'a, G: Growing> {
+    into: &'a mut G,
+    filled: usize,
+}
+
+impl<'a, G: Growing> Appending<'a, G> {
+    /// Makes room for so many bytes.
+    pub(crate) fn new(into: &'a mut G, most: usize) -> Self {
+        into.reserve(most);
+        Appending { into, filled: 0 }
     }
-    into.reserve(len);
-    copy::read(words, from, &mut into.room()[..len]);
-    // SAFETY: `reserve` made room for `len` bytes, and `read` has filled every one of them.
-    #[expect(unsafe_code, reason = "filling a buffer without clearing it before")]
-    unsafe {
-        into.take(len);
+
+    /// How many bytes have been added.
+    pub(crate) fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// Adds `len` bytes of the words, from this byte on. There must be as many, and room for them.
+    #[inline]
+    pub(crate) fn add(&mut self, words: &[AtomicU64], from: usize, len: usize) {
+        let room = &mut self.into.room()[self.filled..];
+        // As whole words where that does no harm: the last one may go beyond.
+        let whole = len.next_multiple_of(8);
+        if from.is_multiple_of(8)
+            && len < copy::MANY
+            && let Some(room) = room.get_mut(..whole)
+            && let Some(words) = words.get(from / 8..(from + whole) / 8)
+        {
+            for (room, word) in room.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+                room.write_copy_of_slice(&word.load(Relaxed).to_le_bytes());
+            }
+        } else {
+            copy::read(words, from, &mut room[..len]);
+        }
+        self.filled += len;
+    }
+}
+
+impl<G: Growing> Drop for Appending<'_, G> {
+    fn drop(&mut self) {
+        // SAFETY: `add` counts bytes after it has filled them, all of them and one piece behind the other.
+        #[expect(unsafe_code, reason = "filling a buffer without clearing it before")]
+        unsafe {
+            self.into.take(self.filled);
+        }
     }
 }
 
@@ -164,6 +195,10 @@ impl<'a> Filler<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn append_bytes(words: &[AtomicU64], from: usize, len: usize, into: &mut impl Growing) {
+        Appending::new(into, len).add(words, from, len);
+    }
 
     fn ring(len: usize) -> Vec<AtomicU64> {
         (0..len).map(|_| AtomicU64::new(u64::MAX)).collect()

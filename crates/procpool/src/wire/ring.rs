@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use crate::sys::memory::{SharedWords, low_half};
 use crate::sys::socket::Target;
-use crate::sys::words::{Filler, Growing, append_bytes};
+use crate::sys::words::{Appending, Filler, Growing};
 
 /// A ring's length in words. Its pages cost nothing before they are used.
 const RING_WORDS: usize = 64 * 1024;
@@ -263,10 +263,11 @@ impl RingReader {
         if tail.checked_sub(self.head).is_none_or(|there| there > RING) || !tail.is_multiple_of(8) {
             return Err(nonsense());
         }
-        let mut read = 0;
-        while self.head != tail && read < most {
+        let ring = self.place.ring();
+        let mut appending = Appending::new(buffer, most.min((tail - self.head) as usize));
+        while self.head != tail && appending.filled() < most {
             if self.left == 0 {
-                let length = self.place.ring()[place(self.head)].load(Relaxed);
+                let length = ring[place(self.head)].load(Relaxed);
                 self.head += 8;
                 // Whole, with what it is filled up with: the writer shows nothing less.
                 if length == 0 || length > tail - self.head {
@@ -274,20 +275,21 @@ impl RingReader {
                 }
                 self.left = length as usize;
             }
-            let taken = self.left.min(most - read);
-            let (ring, at) = (self.place.ring(), (self.head % RING) as usize);
+            let taken = self.left.min(most - appending.filled());
+            let at = (self.head % RING) as usize;
             let first = taken.min(RING as usize - at);
-            append_bytes(ring, at, first, buffer);
+            appending.add(ring, at, first);
             if taken > first {
-                append_bytes(ring, 0, taken - first, buffer);
+                appending.add(ring, 0, taken - first);
             }
             self.head += taken as u64;
             self.left -= taken;
-            read += taken;
             if self.left == 0 {
                 self.head = self.head.next_multiple_of(8);
             }
         }
+        let read = appending.filled();
+        drop(appending);
         self.place.word(HEAD).store(self.head / 8 * 8, Release);
         Ok(read)
     }
