@@ -14,7 +14,7 @@ use crate::error::{ErrorKind, RunError, Started};
 use crate::pool::{
     Beside, Code, Run, RunOptions, Terms, encode, for_scheduler, hand_over, read, undecodable, unencodable,
 };
-use crate::task::blob::Blob;
+use crate::task::attachment::Attachment;
 use crate::task::codec::CodecError;
 use crate::task::{CodeName, TaskName, Uniform};
 use crate::wire::lot::Values;
@@ -128,7 +128,7 @@ pub(super) struct LotRun<R> {
     items: u32,
     /// How many results have been taken.
     taken: u32,
-    shared: Vec<Arc<Blob>>,
+    shared: Vec<Arc<Attachment>>,
     decode: fn(&[u8]) -> Result<R, CodecError>,
     name: TaskName,
     tracker: Arc<Tracker>,
@@ -146,9 +146,9 @@ pub(super) enum Order {
 }
 
 impl<R> LotRun<R> {
-    fn add(&mut self, at: &Counter<'_>, arguments: &[u8], shared: &[Arc<Blob>]) -> bool {
+    fn add(&mut self, at: &Counter<'_>, arguments: &[u8], shared: &[Arc<Attachment>]) -> bool {
         let is_next = self.first_index + self.items as usize == at.index;
-        let is_known = |blob: &Arc<Blob>| self.shared.iter().any(|known| Arc::ptr_eq(known, blob));
+        let is_known = |attachment: &Arc<Attachment>| self.shared.iter().any(|known| Arc::ptr_eq(known, attachment));
         if !is_next || shared.len() > 4 || !shared.iter().all(is_known) {
             return false;
         }

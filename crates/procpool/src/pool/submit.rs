@@ -16,7 +16,7 @@ use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::process::Watch;
 use crate::queue::client::Side;
 use crate::queue::travel;
-use crate::task::blob::{Blob, collecting};
+use crate::task::attachment::{Attachment, collecting};
 use crate::task::codec::CodecError;
 use crate::task::{CodeName, Parts, TaskName, apart};
 
@@ -68,7 +68,7 @@ pub(crate) struct Code<R> {
 /// What encoded arguments need beside their bytes.
 pub(crate) struct Beside {
     pub(crate) apart: Bytes,
-    pub(crate) shared: Vec<Arc<Blob>>,
+    pub(crate) shared: Vec<Arc<Attachment>>,
     pub(crate) handles: Vec<Side>,
 }
 

@@ -3,7 +3,7 @@
 pub(crate) mod any_error;
 pub(crate) mod apart;
 mod argument;
-pub(crate) mod blob;
+pub(crate) mod attachment;
 mod call;
 mod code;
 mod code_name;

@@ -1,6 +1,6 @@
-//! The blobs that a worker was sent, and the values that they became.
+//! The attachments that a worker was sent, and the values that they became.
 //!
-//! A value is decoded when the first task that names it has its arguments decoded, and then stays until its blob is
+//! A value is decoded when the first task that names it has its arguments decoded, and then stays until its attachment is
 //! forgotten. All this is a matter of the thread that runs the tasks, so that workers that are threads share nothing.
 
 use std::any::{Any, type_name};
@@ -14,7 +14,7 @@ use serde::de::Error;
 use crate::panics;
 use crate::task::codec::CodecError;
 
-/// Up to this size blobs are copied out of the buffer that they were read into, which would stay as long as they do.
+/// Up to this size attachments are copied out of the buffer that they were read into, which would stay as long as they do.
 const SMALL: usize = 16 * 1024;
 
 enum Entry {
@@ -29,14 +29,14 @@ thread_local! {
     static OPEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Keeps a blob that has arrived.
+/// Keeps an attachment that has arrived.
 pub(crate) fn put(key: u64, bytes: Bytes) {
     let bytes = if bytes.len() <= SMALL { Bytes::copy_from_slice(&bytes) } else { bytes };
     let former = STORE.with_borrow_mut(|store| store.insert(key, Entry::Encoded(bytes)));
     drop_quietly(former);
 }
 
-/// Lets go of a blob and of its value, which lives on where a task has kept it.
+/// Lets go of an attachment and of its value, which lives on where a task has kept it.
 pub(crate) fn forget(key: u64) {
     let former = STORE.with_borrow_mut(|store| store.remove(&key));
     drop_quietly(former);
@@ -61,7 +61,7 @@ pub(super) fn open(open: bool) {
     OPEN.set(open);
 }
 
-/// The value of a blob: decoded by the first call, cloned by each.
+/// The value of an attachment: decoded by the first call, cloned by each.
 pub(super) fn get<V: Clone + 'static>(
     key: u64,
     decode: impl FnOnce(&[u8]) -> Result<V, CodecError>,

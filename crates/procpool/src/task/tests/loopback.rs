@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::task::blob::{Blob, collecting};
+use crate::task::attachment::{Attachment, collecting};
 use crate::task::codec::CodecError;
 use crate::task::{Fault, Job, Parts, Step, WireEntry, store};
 
@@ -10,7 +10,7 @@ use crate::task::{Fault, Job, Parts, Step, WireEntry, store};
 pub(super) struct Sent<R> {
     pub(super) entry: WireEntry,
     pub(super) arguments: Vec<u8>,
-    pub(super) shared: Vec<Arc<Blob>>,
+    pub(super) shared: Vec<Arc<Attachment>>,
     pub(super) name: String,
     pub(super) location: Option<String>,
     decode: fn(&[u8]) -> Result<R, CodecError>,
@@ -38,8 +38,8 @@ impl<R> Sent<R> {
 
     /// Runs it as a worker that has only the bytes.
     pub(super) fn run(&self) -> R {
-        for blob in &self.shared {
-            store::put(blob.key(), blob.bytes().clone());
+        for attachment in &self.shared {
+            store::put(attachment.key(), attachment.bytes().clone());
         }
         let entry = WireEntry::from_bytes(&self.entry.to_bytes()).expect("the bytes are whole");
         let mut reply = b"before".to_vec();

@@ -1,8 +1,8 @@
 //! Encoded values that a worker is sent once, however many tasks name them.
 //!
-//! Only the key of a blob is in a task's arguments. Whoever encodes those notes which blobs they name
-//! ([`collecting`]), and the task keeps these alive until it is over. A worker that is given a task is sent the blobs
-//! that it does not have yet; when the last task and the last handle of a blob are gone, it is told to forget it.
+//! Only the key of an attachment is in a task's arguments. Whoever encodes those notes which attachments they name
+//! ([`collecting`]), and the task keeps these alive until it is over. A worker that is given a task is sent the attachments
+//! that it does not have yet; when the last task and the last handle of an attachment are gone, it is told to forget it.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -19,42 +19,42 @@ use crate::task::codec::CodecError;
 use crate::task::slot::{Slot, State};
 
 /// An encoded value with a key that is never used twice in this process.
-pub(crate) struct Blob {
+pub(crate) struct Attachment {
     key: u64,
     bytes: Bytes,
-    /// The blobs that are named in this one.
-    needs: Vec<Arc<Blob>>,
+    /// The attachments that are named in this one.
+    needs: Vec<Arc<Attachment>>,
     /// The handles of queues that are named in it, alive for as long.
     #[expect(dead_code, reason = "its drop is its use")]
     handles: Vec<Side>,
     holders: Mutex<Vec<Weak<dyn Holder>>>,
 }
 
-/// Who has been sent blobs.
+/// Who has been sent attachments.
 pub(crate) trait Holder: Send + Sync {
-    /// Nobody will name this blob any more. Called wherever its last owner goes, also where a panic unwinds.
+    /// Nobody will name this attachment any more. Called wherever its last owner goes, also where a panic unwinds.
     fn forget(&self, key: u64);
 }
 
-impl Blob {
+impl Attachment {
     /// Encodes with `encode`, and notes what that names.
     pub(crate) fn encoded(
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
-    ) -> Result<Arc<Blob>, CodecError> {
+    ) -> Result<Arc<Attachment>, CodecError> {
         let mut bytes = Vec::new();
         let ((encoded, needs), handles) = travel::collecting(|| collecting(|| encode(&mut bytes)));
         encoded?;
-        Ok(Arc::new(Blob::of(bytes.into(), needs, handles)))
+        Ok(Arc::new(Attachment::of(bytes.into(), needs, handles)))
     }
 
     /// One that holds nothing.
-    pub(crate) fn empty() -> Arc<Blob> {
-        Arc::new(Blob::of(Bytes::new(), Vec::new(), Vec::new()))
+    pub(crate) fn empty() -> Arc<Attachment> {
+        Arc::new(Attachment::of(Bytes::new(), Vec::new(), Vec::new()))
     }
 
-    fn of(bytes: Bytes, needs: Vec<Arc<Blob>>, handles: Vec<Side>) -> Blob {
+    fn of(bytes: Bytes, needs: Vec<Arc<Attachment>>, handles: Vec<Side>) -> Attachment {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Blob { key: NEXT.fetch_add(1, Ordering::Relaxed), bytes, needs, handles, holders: Mutex::default() }
+        Attachment { key: NEXT.fetch_add(1, Ordering::Relaxed), bytes, needs, handles, holders: Mutex::default() }
     }
 
     pub(crate) fn key(&self) -> u64 {
@@ -66,7 +66,7 @@ impl Blob {
     }
 }
 
-impl Drop for Blob {
+impl Drop for Attachment {
     fn drop(&mut self) {
         for holder in self.holders.get_mut().unwrap_or_else(PoisonError::into_inner) {
             if let Some(holder) = holder.upgrade() {
@@ -76,22 +76,22 @@ impl Drop for Blob {
     }
 }
 
-impl fmt::Debug for Blob {
+impl fmt::Debug for Attachment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blob").field("key", &self.key).field("len", &self.bytes.len()).finish_non_exhaustive()
+        f.debug_struct("Attachment").field("key", &self.key).field("len", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 
-/// The blobs that one worker has.
+/// The attachments that one worker has.
 #[derive(Debug, Default)]
 pub(crate) struct Known(Mutex<HashSet<u64>>);
 
 impl Known {
-    /// Whether a blob is new to the worker, which is known to have it from now on. `holder` will be told to forget it.
-    pub(crate) fn learn(&self, blob: &Blob, holder: impl FnOnce() -> Weak<dyn Holder>) -> bool {
-        let new = lock(&self.0).insert(blob.key);
+    /// Whether an attachment is new to the worker, which is known to have it from now on. `holder` will be told to forget it.
+    pub(crate) fn learn(&self, attachment: &Attachment, holder: impl FnOnce() -> Weak<dyn Holder>) -> bool {
+        let new = lock(&self.0).insert(attachment.key);
         if new {
-            let mut holders = lock(&blob.holders);
+            let mut holders = lock(&attachment.holders);
             // Workers come and go while a value stays.
             holders.retain(|holder| holder.strong_count() > 0);
             holders.push(holder());
@@ -107,33 +107,33 @@ impl Known {
 
 thread_local! {
     static NAMES: Cell<State> = const { Cell::new(State::Closed) };
-    static NAMED: Cell<Names> = const { Cell::new(Names { blobs: Vec::new(), keys: None }) };
+    static NAMED: Cell<Names> = const { Cell::new(Names { attachments: Vec::new(), keys: None }) };
 }
 
-/// The blobs that are named in what this thread encodes.
+/// The attachments that are named in what this thread encodes.
 static NAMING: Slot<Names> = Slot { state: &NAMES, value: &NAMED };
 
-/// Blobs in the order in which they are to be sent, each once. There may be thousands of them, in each of thousands of
+/// Attachments in the order in which they are to be sent, each once. There may be thousands of them, in each of thousands of
 /// tasks, so none is looked for among the others.
 #[derive(Default)]
 struct Names {
-    blobs: Vec<Arc<Blob>>,
+    attachments: Vec<Arc<Attachment>>,
     /// Made with the first one: most have none.
     keys: Option<HashSet<u64>>,
 }
 
-/// Encodes something that goes to workers, and gives the blobs that it names, each after those that it needs.
-pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Arc<Blob>>) {
+/// Encodes something that goes to workers, and gives the attachments that it names, each after those that it needs.
+pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Arc<Attachment>>) {
     let (result, names) = NAMING.collect(encode);
-    (result, names.blobs)
+    (result, names.attachments)
 }
 
-/// Notes that a blob is named. False where nobody would send it along.
-pub(super) fn name(blob: &Arc<Blob>) -> bool {
+/// Notes that an attachment is named. False where nobody would send it along.
+pub(super) fn name(attachment: &Arc<Attachment>) -> bool {
     let named = NAMING.add(|named| {
-        for needed in blob.needs.iter().chain([blob]) {
+        for needed in attachment.needs.iter().chain([attachment]) {
             if named.keys.get_or_insert_default().insert(needed.key) {
-                named.blobs.push(Arc::clone(needed));
+                named.attachments.push(Arc::clone(needed));
             }
         }
     });
