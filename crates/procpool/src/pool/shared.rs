@@ -50,7 +50,7 @@ pub(crate) fn share(
         let detail = Some(error.to_string());
         failed(ErrorKind::Encode, Facts { detail, source: Some(error.into()), ..Facts::default() })
     })?;
-    let (len, limit) = (attachment.bytes().len() as u64, backend.max_message());
+    let (len, limit) = (attachment.content().len() as u64, backend.max_message());
     if len > limit {
         let detail = Some(format!("it takes {len} bytes, max_message is {limit}"));
         return Err(failed(ErrorKind::TooLarge, Facts { detail, ..Facts::default() }));

@@ -30,6 +30,11 @@ pub(super) fn name(side: &Side) -> bool {
     NAMING.add(|named| named.push(side.clone())).is_some()
 }
 
+/// Whether what this thread encodes goes where procpool itself decodes it.
+pub(crate) fn is_collecting() -> bool {
+    NAMING.state() != State::Closed
+}
+
 /// Decodes something that procpool has brought here.
 pub(crate) fn decoding<R>(decode: impl FnOnce() -> R) -> R {
     struct Restore(bool);
@@ -45,7 +50,7 @@ pub(crate) fn decoding<R>(decode: impl FnOnce() -> R) -> R {
 }
 
 /// Whether procpool itself decodes what this thread decodes.
-pub(super) fn is_decoding() -> bool {
+pub(crate) fn is_decoding() -> bool {
     DECODES.get()
 }
 

@@ -1,4 +1,4 @@
-//! Encoded values that a worker is sent once, however many tasks name them.
+//! What a worker is sent once, however many tasks name it: encoded values, and memory.
 //!
 //! Only the key of an attachment is in a task's arguments. Whoever encodes those notes which attachments they name
 //! ([`collecting`]), and the task keeps these alive until it is over. A worker that is given a task is sent the attachments
@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -15,19 +16,64 @@ use bytes::Bytes;
 use crate::queue::client::Side;
 use crate::queue::travel;
 use crate::sync::lock;
+use crate::sys::sealed::SealedBytes;
 use crate::task::codec::CodecError;
 use crate::task::slot::{Slot, State};
 
-/// An encoded value with a key that is never used twice in this process.
+/// Something with a key that is never used twice in this process.
 pub(crate) struct Attachment {
     key: u64,
-    bytes: Bytes,
+    content: Content,
     /// The attachments that are named in this one.
     needs: Vec<Arc<Attachment>>,
     /// The handles of queues that are named in it, alive for as long.
     #[expect(dead_code, reason = "its drop is its use")]
     handles: Vec<Side>,
     holders: Mutex<Vec<Weak<dyn Holder>>>,
+}
+
+/// What is sent.
+#[derive(Clone)]
+pub(crate) enum Content {
+    /// An encoded value, or the bytes of a small [`Blob`](crate::Blob).
+    Bytes(Bytes),
+    /// The bytes of a big one: its memory is not sent, but a descriptor of it.
+    Sealed(Arc<SealedBytes>),
+}
+
+impl Content {
+    /// The bytes, for whoever takes no others. Nothing is copied.
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        struct Owner(Arc<SealedBytes>);
+
+        impl AsRef<[u8]> for Owner {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+
+        match self {
+            Content::Bytes(bytes) => bytes.clone(),
+            Content::Sealed(sealed) => Bytes::from_owner(Owner(Arc::clone(sealed))),
+        }
+    }
+}
+
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Content::Bytes(bytes) => bytes,
+            Content::Sealed(sealed) => sealed,
+        }
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content").field("len", &self.len()).finish_non_exhaustive()
+    }
 }
 
 /// Who has been sent attachments.
@@ -44,25 +90,30 @@ impl Attachment {
         let mut bytes = Vec::new();
         let ((encoded, needs), handles) = travel::collecting(|| collecting(|| encode(&mut bytes)));
         encoded?;
-        Ok(Arc::new(Attachment::of(bytes.into(), needs, handles)))
+        Ok(Arc::new(Attachment::of(Content::Bytes(bytes.into()), needs, handles)))
     }
 
     /// One that holds nothing.
     pub(crate) fn empty() -> Arc<Attachment> {
-        Arc::new(Attachment::of(Bytes::new(), Vec::new(), Vec::new()))
+        Attachment::plain(Content::Bytes(Bytes::new()))
     }
 
-    fn of(bytes: Bytes, needs: Vec<Arc<Attachment>>, handles: Vec<Side>) -> Attachment {
+    /// One that names nothing else.
+    pub(super) fn plain(content: Content) -> Arc<Attachment> {
+        Arc::new(Attachment::of(content, Vec::new(), Vec::new()))
+    }
+
+    fn of(content: Content, needs: Vec<Arc<Attachment>>, handles: Vec<Side>) -> Attachment {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Attachment { key: NEXT.fetch_add(1, Ordering::Relaxed), bytes, needs, handles, holders: Mutex::default() }
+        Attachment { key: NEXT.fetch_add(1, Ordering::Relaxed), content, needs, handles, holders: Mutex::default() }
     }
 
     pub(crate) fn key(&self) -> u64 {
         self.key
     }
 
-    pub(crate) fn bytes(&self) -> &Bytes {
-        &self.bytes
+    pub(crate) fn content(&self) -> &Content {
+        &self.content
     }
 }
 
@@ -78,7 +129,7 @@ impl Drop for Attachment {
 
 impl fmt::Debug for Attachment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attachment").field("key", &self.key).field("len", &self.bytes.len()).finish_non_exhaustive()
+        f.debug_struct("Attachment").field("key", &self.key).field("len", &self.content.len()).finish_non_exhaustive()
     }
 }
 
@@ -126,6 +177,11 @@ struct Names {
 pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Arc<Attachment>>) {
     let (result, names) = NAMING.collect(encode);
     (result, names.attachments)
+}
+
+/// Whether what this thread encodes goes where attachments do.
+pub(super) fn can_be_named() -> bool {
+    NAMING.state() != State::Closed
 }
 
 /// Notes that an attachment is named. False where nobody would send it along.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::task::attachment::{self, Attachment};
+use crate::task::attachment::{self, Attachment, Content};
 use crate::task::{Ship, codec, store};
 
 /// A value that many tasks use: made by [`Pool::shared`](crate::Pool::shared), sent to each worker once.
@@ -108,7 +108,8 @@ impl<'de, T: Ship + Sync> Deserialize<'de> for Shared<T> {
         struct Key(u64);
 
         let Key(key) = Key::deserialize(deserializer)?;
-        let decode = |bytes: &[u8]| Ok(Arc::new(Inner { value: codec::decode(bytes)?, attachment: OnceLock::new() }));
+        let decode =
+            |content: &Content| Ok(Arc::new(Inner { value: codec::decode(content)?, attachment: OnceLock::new() }));
         let inner = store::get(key, decode).map_err(|error| de::Error::custom(format!("a shared value: {error}")))?;
         Ok(Shared { inner })
     }

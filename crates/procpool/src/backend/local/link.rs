@@ -266,11 +266,10 @@ impl Link {
         self.moved_ns.load(Ordering::Relaxed)
     }
 
-    /// Sends a value that a task will name, unless the worker has it.
+    /// Sends what a task will name, unless the worker has it.
     pub(super) fn share(self: &Arc<Self>, attachment: &Attachment) {
         if self.known.learn(attachment, || Arc::downgrade(self) as Weak<dyn Holder>) {
-            let body = attachment.bytes().clone();
-            self.push(Order::Send(Outgoing { body, ..Outgoing::new(Kind::Shared, attachment.key()) }));
+            self.push(Order::Send(Outgoing::attachment(attachment.key(), attachment.content())));
         }
     }
 

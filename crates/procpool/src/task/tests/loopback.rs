@@ -39,7 +39,7 @@ impl<R> Sent<R> {
     /// Runs it as a worker that has only the bytes.
     pub(super) fn run(&self) -> R {
         for attachment in &self.shared {
-            store::put(attachment.key(), attachment.bytes().clone());
+            store::put(attachment.key(), attachment.content().clone());
         }
         let entry = WireEntry::from_bytes(&self.entry.to_bytes()).expect("the bytes are whole");
         let mut reply = b"before".to_vec();
