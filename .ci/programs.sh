@@ -256,6 +256,7 @@ for variant in ("join_all-mt", "join_all-ct", "spawn-mt"):
 wanted["W2", "map", "per_second"] = threads | python
 for variant in ("1KiB", "64KiB", "1MiB", "16MiB", "64MiB"):
     wanted["W3", variant, "ms"] = threads | spawned | python | {"ipc-channel"}
+wanted["W3", "64MiB-blob", "ms"] = set()
 for variant in ("small", "1GiB"):
     wanted["W4", variant, "ms"] = spawned | python | {"ipc-channel", "limit"}
     wanted["W4", f"process-{variant}", "ms"] = spawned | {"limit", "multiprocessing"}
