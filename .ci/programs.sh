@@ -215,6 +215,15 @@ test_harness() {
     expect "what is wrong" grep -q '^3 + x: ' "$out"
 }
 
+# How fast is a matter of the machine, and looked at by the benchmark.
+blob() {
+    local out="$work/blob.txt"
+    example blob 16 | tee "$out"
+    expect "the time of a Blob" grep -qE '^16 MiB to a worker .* [0-9.]+ ms as a Blob$' "$out"
+    expect "the time of a Vec<u8>" grep -qE '^16 MiB to a worker .* [0-9.]+ ms as a Vec<u8>$' "$out"
+    expect "what was found" grep -qE '^GATTAC was found [1-9][0-9]+ times$' "$out"
+}
+
 # A map with a slow consumer: memory stays where it was. (The whole ten million take minutes.)
 flat_memory() {
     local out="$work/flat_memory.txt"
