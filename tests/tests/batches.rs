@@ -18,7 +18,7 @@ fn number(_: u64) -> u64 {
 }
 
 /// How many numbers belong to one lot.
-const LOT: u64 = 4096;
+const LOT: u64 = 8192;
 
 /// Has the pool learn that items are short: from then on they travel together. Gives how many items that took.
 async fn until_items_travel_together(pool: &Pool) -> u64 {

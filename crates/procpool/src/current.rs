@@ -36,7 +36,7 @@ pub fn current() -> Current {
     let Some(worker) = WORKER.get() else {
         return Current { name: "main".into(), slot: None, generation: None, task: None, cancel: Cancel::Never };
     };
-    let running = *lock(&worker.running);
+    let running = worker.running();
     Current {
         name: worker.name.clone(),
         slot: Some(worker.slot),
@@ -148,6 +148,17 @@ struct Worker {
     page: &'static WorkerPage,
     /// Of the process, not of a thread: threads that a task starts belong to it.
     running: Mutex<Option<Running>>,
+    /// Which item of it, where it is a lot. Beside the lock, which would cost as much as many an item.
+    item: AtomicU64,
+}
+
+impl Worker {
+    fn running(&self) -> Option<Running> {
+        // Of another task it cannot be: that takes the lock.
+        let running = lock(&self.running);
+        let item = self.item.load(Ordering::Acquire);
+        running.map(|running| Running { task: running.task + item, ..running })
+    }
 }
 
 /// The task that a worker process runs.
@@ -162,13 +173,29 @@ static WORKER: OnceLock<Worker> = OnceLock::new();
 
 /// Makes this process a worker in the eyes of [`current`].
 pub(crate) fn become_worker(name: &str, slot: u32, generation: u32, page: &'static WorkerPage) {
-    let _ = WORKER.set(Worker { name: name.into(), slot, generation, page, running: Mutex::new(None) });
+    let _ = WORKER.set(Worker {
+        name: name.into(),
+        slot,
+        generation,
+        page,
+        running: Mutex::new(None),
+        item: AtomicU64::new(0),
+    });
 }
 
 /// Says what this worker process runs from now on.
 pub(crate) fn set_running(running: Option<Running>) {
     if let Some(worker) = WORKER.get() {
-        *lock(&worker.running) = running;
+        let mut place = lock(&worker.running);
+        worker.item.store(0, Ordering::Release);
+        *place = running;
+    }
+}
+
+/// Says which item of the lot it runs from now on.
+pub(crate) fn set_item(item: u32) {
+    if let Some(worker) = WORKER.get() {
+        worker.item.store(item.into(), Ordering::Release);
     }
 }
 

@@ -21,7 +21,7 @@ use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::panics;
 use crate::sync::lock;
 use crate::task::TaskName;
-use crate::wire::lot::{Values, push_arguments, split_arguments};
+use crate::wire::lot::{Values, split_arguments};
 use crate::wire::message::ReplyBody;
 use crate::wire::progress::{LotState, MOST_ITEMS};
 
@@ -51,7 +51,6 @@ impl Home {
     }
 }
 
-#[derive(Default)]
 struct Gather {
     arguments: Vec<u8>,
     items: u32,
@@ -74,22 +73,22 @@ pub(crate) enum Ends {
 pub(crate) struct Closed;
 
 impl Lot {
-    /// An open one, with its first item.
-    pub(crate) fn new(home: &Arc<Home>, arguments: &[u8]) -> Arc<Lot> {
-        let mut gather = Gather::default();
-        gather.push(arguments);
+    /// An open one with its first items, each as [`push_arguments`](crate::wire::lot::push_arguments) has written it.
+    pub(crate) fn new(home: &Arc<Home>, items: u32, arguments: &[u8]) -> Arc<Lot> {
+        let gather = Gather { arguments: arguments.to_vec(), items, closed: false };
         Arc::new(Lot { gather: Mutex::new(gather), arrived: Mutex::default(), home: Arc::clone(home) })
     }
 
-    /// Adds an item, unless it has `most` already, is full, or is on its way.
-    pub(crate) fn add(&self, arguments: &[u8], most: usize) -> Result<(), Closed> {
+    /// Adds items, unless it would have more than `most`, would be too full, or is on its way.
+    pub(crate) fn add(&self, items: u32, arguments: &[u8], most: u32) -> Result<(), Closed> {
         let mut gather = lock(&self.gather);
-        let is_full = gather.items as usize >= most.min(MOST_ITEMS as usize)
+        let is_full = gather.items.saturating_add(items) > most.min(MOST_ITEMS)
             || gather.arguments.len() + arguments.len() > MOST_BYTES;
         if gather.closed || is_full {
             return Err(Closed);
         }
-        gather.push(arguments);
+        gather.arguments.extend_from_slice(arguments);
+        gather.items += items;
         Ok(())
     }
 
@@ -113,15 +112,6 @@ impl Lot {
         }
         self.home.waker.register(context.waker());
         std::mem::take(&mut *lock(&self.arrived))
-    }
-}
-
-impl Gather {
-    fn push(&mut self, arguments: &[u8]) {
-        // What is too long to be told the length of is over every limit of messages.
-        if push_arguments(arguments, &mut self.arguments) {
-            self.items += 1;
-        }
     }
 }
 
@@ -248,7 +238,11 @@ impl Piece {
 
     /// What a worker is to be given: the arguments of all that have no answer.
     pub(super) fn hand_over(&mut self) -> Bytes {
+        let is_whole = self.end.is_none();
         let end = self.close();
+        if is_whole {
+            return self.arguments.clone();
+        }
         let mut rest = &self.arguments[..];
         for _ in self.from..self.answered {
             rest = split_arguments(rest).map_or(&[][..], |(_, rest)| rest);

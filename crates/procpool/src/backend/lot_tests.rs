@@ -13,7 +13,7 @@ use crate::backend::Ending;
 use crate::backend::completion::Observer;
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::wire::frame::{Fragments, Kind};
-use crate::wire::lot::{Values, split_arguments};
+use crate::wire::lot::{Values, push_arguments, split_arguments};
 use crate::wire::message::ReplyBody;
 use crate::wire::progress::LotState;
 
@@ -37,6 +37,13 @@ fn values(of: &[Vec<u8>]) -> Values {
         }
     }
     Values::take(&mut buffer).unwrap()
+}
+
+/// The arguments of an item, which are its number.
+fn item(number: u8) -> Vec<u8> {
+    let mut out = Vec::new();
+    push_arguments(&mut out, |out| out.push(number));
+    out
 }
 
 fn arguments(bytes: &Bytes) -> Vec<Vec<u8>> {
@@ -75,16 +82,16 @@ proptest! {
     fn each_item_ends_once(count in 1..60u32, mut fates in prop::collection::vec(fates(), 0..40)) {
         let counts = Arc::new(Counts::default());
         let home = Arc::new(Home::new(Arc::clone(&counts) as _));
-        let lot = Lot::new(&home, &[0]);
-        for item in 1..count {
-            prop_assert!(lot.add(&[item as u8], 1000).is_ok());
+        let lot = Lot::new(&home, 1, &item(0));
+        for number in 1..count {
+            prop_assert!(lot.add(1, &item(number as u8), 1000).is_ok());
         }
         let mut pieces = vec![Piece::of(&lot)];
         let (mut begun, mut blamed) = (vec![0; count as usize], Vec::new());
         let fail = || Err(RunError::new(ErrorKind::WorkerDied, Started::Yes, Facts::default()));
         while let Some(mut piece) = pieces.pop() {
             let given = arguments(&piece.hand_over());
-            prop_assert!(lot.add(&[0], 1000).is_err(), "it is closed");
+            prop_assert!(lot.add(1, &item(0), 1000).is_err(), "it is closed");
             let (first, all) = (piece.next(), given.len() as u32);
             prop_assert_eq!(all, piece.open_items());
             let answer = |piece: &mut Piece, to: u32| {
@@ -188,8 +195,8 @@ proptest! {
     #[test]
     fn what_was_lost_on_the_way_ends_as_well(count in 1..20u32) {
         let home = Arc::new(Home::new(Arc::new(Counts::default())));
-        let lot = Lot::new(&home, &[0]);
-        (1..count).for_each(|_| lot.add(&[0], 1000).unwrap());
+        let lot = Lot::new(&home, 1, &item(0));
+        (1..count).for_each(|_| lot.add(1, &item(0), 1000).unwrap());
         drop(Piece::of(&lot));
         prop_assert_eq!(lot.take(&Context::from_waker(noop_waker_ref())).len(), count as usize);
     }

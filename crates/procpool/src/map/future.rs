@@ -26,6 +26,15 @@ impl<I: Input, R> MapFuture<I, R> {
     pub(super) fn new(map: Map<I, R>) -> Self {
         MapFuture { map, results: Vec::new(), ended: false }
     }
+
+    /// Nothing more is wanted: what is on its way is cancelled, and what has come let go, now and not when this future is
+    /// dropped.
+    fn fail(&mut self, error: RunError) -> Poll<Result<Vec<R>, RunError>> {
+        self.ended = true;
+        self.map.cancel();
+        self.results = Vec::new();
+        Poll::Ready(Err(error))
+    }
 }
 
 impl<I: Input, R> Unpin for MapFuture<I, R> {}
@@ -42,15 +51,13 @@ impl<I: Input, R> Future for MapFuture<I, R> {
         }
         loop {
             match std::task::ready!(Pin::new(&mut this.map).poll_next(context)) {
-                Some(Ok(result)) => this.results.push(result),
-                Some(Err(error)) => {
-                    // Nothing more is wanted: what is on its way is cancelled, and what has come let go, now and not
-                    // when this future is dropped.
-                    this.ended = true;
-                    this.map.cancel();
-                    this.results = Vec::new();
-                    return Poll::Ready(Err(error));
+                Some(Ok(result)) => {
+                    this.results.push(result);
+                    if let Some(error) = this.map.take_at_hand(&mut this.results) {
+                        return this.fail(error);
+                    }
                 }
+                Some(Err(error)) => return this.fail(error),
                 None => {
                     this.ended = true;
                     return Poll::Ready(Ok(std::mem::take(&mut this.results)));

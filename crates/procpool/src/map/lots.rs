@@ -11,16 +11,17 @@ use super::tracker::Tracker;
 use crate::backend::scheduler::{Admission, LOTS_IN_HAND, Placement, TaskId};
 use crate::backend::{Arrived, Backend, Ends, Home, Lot, Submission};
 use crate::error::{ErrorKind, RunError, Started};
-use crate::pool::{
-    Beside, Code, Run, RunOptions, Terms, encode, for_scheduler, hand_over, read, undecodable, unencodable,
-};
+use crate::pool::{Code, Run, RunOptions, Terms, encode, for_scheduler, hand_over, read, undecodable, unencodable};
 use crate::task::attachment::Attachment;
 use crate::task::codec::CodecError;
 use crate::task::{CodeName, TaskName, Uniform};
-use crate::wire::lot::Values;
+use crate::wire::lot::{Values, pop_arguments, push_arguments};
 
 /// An item whose arguments take more than this goes by itself.
 const BIG: usize = 16 * 1024;
+
+/// How many items are put into a lot at a time: for each by itself, the lot would be locked.
+const TOGETHER: u32 = 64;
 
 /// What makes lots of the items of one map.
 pub(super) struct Packer<A, R> {
@@ -29,14 +30,30 @@ pub(super) struct Packer<A, R> {
     /// Its name for other processes, once it has been asked for.
     code: Option<CodeName>,
     home: Option<Arc<Home>>,
-    scratch: Vec<u8>,
+    gathered: Gathered,
 }
 
-/// Where a map stands when it hands an item over.
+/// Encoded items that have not been put into a lot: none, unless the map is just taking items.
+#[derive(Default)]
+struct Gathered {
+    arguments: Vec<u8>,
+    items: u32,
+    /// How many there may be.
+    room: u32,
+    /// The index of the first one.
+    first: usize,
+    /// What they name.
+    shared: Vec<Arc<Attachment>>,
+}
+
+/// Where a map stands when it hands items over.
 pub(super) struct Counter<'a> {
+    /// The index of the next item.
     pub(super) index: usize,
     /// How many items a lot may have.
-    pub(super) most: usize,
+    pub(super) most: u32,
+    /// The most bytes of arguments that an item may have.
+    pub(super) max_message: u64,
     pub(super) backend: &'a Arc<dyn Backend>,
     pub(super) options: &'a RunOptions,
     pub(super) tracker: &'a Arc<Tracker>,
@@ -46,7 +63,7 @@ pub(super) struct Counter<'a> {
 impl<A, R> Packer<A, R> {
     pub(super) fn new(uniform: Uniform<A, R>, location: &'static Location<'static>) -> Self {
         let name = uniform.name.clone().at(location);
-        Packer { uniform, name, code: None, home: None, scratch: Vec::new() }
+        Packer { uniform, name, code: None, home: None, gathered: Gathered::default() }
     }
 
     /// Whether the code of the items has a name for other processes. Where it has none, each item says so.
@@ -57,29 +74,50 @@ impl<A, R> Packer<A, R> {
         self.code.is_some()
     }
 
-    /// Hands an item over: with others in a lot if it is like them, else by itself.
+    /// Hands an item over: with others in a lot if it is like them, else by itself. What is gathered leaves with
+    /// [`flush`](Self::flush).
     pub(super) fn hand_over(&mut self, item: A, at: &Counter<'_>, running: &mut Running<R>) {
         let Some(entry) = self.code else { return };
-        self.scratch.clear();
-        let beside = match encode(&mut self.scratch, |out| (self.uniform.encode)(item, out)) {
+        let start = self.gathered.arguments.len();
+        // If this unwinds, the item was never there.
+        let encoding = Encoding { gathered: &mut self.gathered, start };
+        let (encoded, length) =
+            push_arguments(&mut encoding.gathered.arguments, |out| encode(out, |out| (self.uniform.encode)(item, out)));
+        std::mem::forget(encoding);
+        let beside = match encoded {
             Ok(beside) => beside,
-            Err(error) => return self.alone(Err(unencodable(&self.name, error)), at, running),
+            Err(error) => {
+                self.gathered.arguments.truncate(start);
+                self.flush(at, running);
+                return self.alone(Err(unencodable(&self.name, error)), at, running);
+            }
         };
-        let length = self.scratch.len();
-        let is_big = length > BIG || length as u64 > at.backend.max_message();
+        let is_big = length > BIG || length as u64 > at.max_message;
         // Handles are let go when their item has ended, and not with its companions.
-        if is_big || !beside.apart.is_empty() || !beside.handles.is_empty() {
+        let is_bulky = beside.as_ref().is_some_and(|beside| !beside.apart.is_empty() || !beside.handles.is_empty());
+        if is_big || is_bulky {
+            let arguments = pop_arguments(&mut self.gathered.arguments, start);
+            self.flush(at, running);
             let code = Code { entry, name: self.name.clone(), decode: self.uniform.decode };
             let terms = Terms { placement: Placement::Shared, admission: at.options.admission, watch: None };
-            let encoded = (std::mem::take(&mut self.scratch), beside);
             let options = RunOptions { observer: Some(Arc::clone(at.tracker) as _), ..at.options.clone() };
-            return self.alone(hand_over(at.backend, code, encoded, &options, terms), at, running);
+            return self.alone(hand_over(at.backend, code, (arguments, beside), &options, terms), at, running);
         }
-        let joined = running.last_lot().is_some_and(|lot| lot.add(at, &self.scratch, &beside.shared));
-        if joined {
-            running.joined();
-        } else {
-            self.begin(entry, beside, at, running);
+        let shared = beside.map(|beside| beside.shared).unwrap_or_default();
+        if !self.gathered.fits(at.index, &shared) {
+            let arguments = pop_arguments(&mut self.gathered.arguments, start);
+            self.flush(at, running);
+            push_arguments(&mut self.gathered.arguments, |out| out.extend_from_slice(&arguments));
+        }
+        if self.gathered.items == 0 {
+            let room = running.last_lot().map_or(0, |lot| lot.room(at.most));
+            self.gathered.room = if room == 0 { at.most } else { room }.min(TOGETHER);
+            (self.gathered.first, self.gathered.shared) = (at.index, shared);
+        }
+        self.gathered.items += 1;
+        running.joined();
+        if self.gathered.items >= self.gathered.room || self.gathered.arguments.len() > BIG {
+            self.flush(at, running);
         }
     }
 
@@ -88,13 +126,25 @@ impl<A, R> Packer<A, R> {
         running.push(Numbered::new(at.index, run, Arc::clone(at.tracker), at.group, &**at.backend));
     }
 
+    /// Puts what is gathered into the last lot, if it is still open, or into a new one.
+    pub(super) fn flush(&mut self, at: &Counter<'_>, running: &mut Running<R>) {
+        let Some(entry) = self.code.filter(|_| self.gathered.items > 0) else { return };
+        let joined = running.last_lot().is_some_and(|lot| lot.add(&self.gathered, at.most));
+        if !joined {
+            self.begin(entry, at, running);
+        }
+        self.gathered.arguments.clear();
+        self.gathered.items = 0;
+        self.gathered.shared.clear();
+    }
+
     /// A lot of its own, which others may join.
-    fn begin(&mut self, entry: CodeName, beside: Beside, at: &Counter<'_>, running: &mut Running<R>) {
+    fn begin(&mut self, entry: CodeName, at: &Counter<'_>, running: &mut Running<R>) {
         let home = self.home.get_or_insert_with(|| Arc::new(Home::new(Arc::clone(at.tracker) as _)));
-        let lot = Lot::new(home, &self.scratch);
-        let shared = beside.shared.clone();
+        let Gathered { arguments, items, first, shared, .. } = &mut self.gathered;
+        let lot = Lot::new(home, *items, arguments);
         let span = tracing::debug_span!(target: "procpool::task", "task", name = self.name.as_str());
-        let job = Submission::of_lot(self.name.clone(), entry, beside.shared, &lot, span);
+        let job = Submission::of_lot(self.name.clone(), entry, shared.clone(), &lot, span);
         let mut options = for_scheduler(at.options, Placement::Shared, Admission::Bounded);
         options.batch = LOTS_IN_HAND;
         let task = at.backend.submit(job, options);
@@ -106,16 +156,38 @@ impl<A, R> Packer<A, R> {
             lot,
             task,
             group,
-            first_index: at.index,
-            items: 1,
+            first_index: *first,
+            items: *items,
             taken: 0,
-            shared,
+            shared: std::mem::take(shared),
             decode: self.uniform.decode,
             name: self.name.clone(),
             tracker: Arc::clone(at.tracker),
             current: None,
             arrived: BTreeMap::new(),
         });
+    }
+}
+
+impl Gathered {
+    /// Whether this item may be one of them.
+    fn fits(&self, index: usize, shared: &[Arc<Attachment>]) -> bool {
+        self.items == 0
+            || self.first + self.items as usize == index
+                && shared.len() == self.shared.len()
+                && shared.iter().zip(&self.shared).all(|(one, other)| Arc::ptr_eq(one, other))
+    }
+}
+
+/// An item that is being encoded by foreign code.
+struct Encoding<'a> {
+    gathered: &'a mut Gathered,
+    start: usize,
+}
+
+impl Drop for Encoding<'_> {
+    fn drop(&mut self) {
+        self.gathered.arguments.truncate(self.start);
     }
 }
 
@@ -146,14 +218,19 @@ pub(super) enum Order {
 }
 
 impl<R> LotRun<R> {
-    fn add(&mut self, at: &Counter<'_>, arguments: &[u8], shared: &[Arc<Attachment>]) -> bool {
-        let is_next = self.first_index + self.items as usize == at.index;
+    /// How many items may join it.
+    fn room(&self, most: u32) -> u32 {
+        most.saturating_sub(self.items)
+    }
+
+    fn add(&mut self, more: &Gathered, most: u32) -> bool {
+        let is_next = self.first_index + self.items as usize == more.first;
         let is_known = |attachment: &Arc<Attachment>| self.shared.iter().any(|known| Arc::ptr_eq(known, attachment));
-        if !is_next || shared.len() > 4 || !shared.iter().all(is_known) {
+        if !is_next || more.shared.len() > 4 || !more.shared.iter().all(is_known) {
             return false;
         }
-        let added = self.lot.add(arguments, at.most).is_ok();
-        self.items += u32::from(added);
+        let added = self.lot.add(more.items, &more.arguments, most).is_ok();
+        self.items += if added { more.items } else { 0 };
         added
     }
 
@@ -175,6 +252,23 @@ impl<R> LotRun<R> {
         if let Some(group) = &self.group {
             group.leave(self.task);
         }
+    }
+
+    /// Takes results that have been read, but not the last one, and no more than so many: up to the first failure. Gives how
+    /// many.
+    pub(super) fn take_at_hand(&mut self, most: usize, into: &mut Vec<R>) -> (usize, Option<RunError>) {
+        let most = most.min((self.items - self.taken).saturating_sub(1) as usize);
+        let mut taken = 0;
+        while taken < most
+            && let Some(result) = self.next_value()
+        {
+            taken += 1;
+            match result {
+                Ok(value) => into.push(value),
+                Err(error) => return (taken, Some(error)),
+            }
+        }
+        (taken, None)
     }
 
     /// The next result, if it has been read and is not the last one.

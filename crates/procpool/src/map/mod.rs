@@ -1,12 +1,12 @@
 //! One function over many items.
 
+mod filling;
 mod future;
 mod group;
 mod input;
 mod limits;
 mod lots;
 mod maker;
-
 mod options;
 mod progress;
 mod rate;

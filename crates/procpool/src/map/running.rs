@@ -99,9 +99,8 @@ impl<R> Running<R> {
         }
     }
 
-    /// A lot with one item.
+    /// A lot of items that have been counted.
     pub(super) fn push_lot(&mut self, lot: LotRun<R>) {
-        self.items += 1;
         match &mut self.kept {
             Kept::Ordered(parts) => parts.push_back(Part::Lot(lot)),
             Kept::Unordered(_, lots) => lots.push_back(lot),
@@ -119,7 +118,7 @@ impl<R> Running<R> {
         }
     }
 
-    /// It has.
+    /// One more item is to be part of a lot.
     pub(super) fn joined(&mut self) {
         self.items += 1;
     }
@@ -147,6 +146,15 @@ impl<R> Running<R> {
         let result = lot.next_at_hand()?;
         self.items -= 1;
         Some(result)
+    }
+
+    /// Takes results that have been read: no more than so many, and up to the first failure.
+    pub(super) fn take_at_hand(&mut self, most: usize, into: &mut Vec<R>) -> (usize, Option<RunError>) {
+        let Kept::Ordered(parts) = &mut self.kept else { return (0, None) };
+        let Some(Part::Lot(lot)) = parts.front_mut() else { return (0, None) };
+        let (taken, failed) = lot.take_at_hand(most, into);
+        self.items -= taken;
+        (taken, failed)
     }
 
     pub(super) fn make_unordered(&mut self) {

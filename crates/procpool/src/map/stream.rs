@@ -1,9 +1,8 @@
 //! The stream of results: items in, calls on their way, results out.
 
-use std::error::Error;
 use std::fmt;
 use std::future::IntoFuture;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,29 +11,23 @@ use std::time::{Duration, Instant};
 use futures::stream::{FusedStream, Stream};
 use tokio_util::sync::CancellationToken;
 
+use super::filling::Fill;
 use super::future::MapFuture;
 use super::group::{Group, Watched};
 use super::input::Input;
-use super::limits::{Halt, Limits};
-use super::lots::{Counter, Packer};
+use super::limits::Limits;
+use super::lots::Packer;
 use super::maker::Maker;
 use super::progress::{Progress, ProgressStream};
-use super::running::{Numbered, Running};
+use super::running::Running;
 use super::tracker::Tracker;
 use super::window::Window;
 use crate::backend::scheduler::{Admission, Batch};
 use crate::error::{ErrorKind, Facts, RunError, Started};
-use crate::panics;
-use crate::pool::{Due, PoolHandle, Run, RunOptions, share};
+use crate::pool::{Due, PoolHandle, RunOptions, share};
 use crate::task::attachment::Attachment;
 use crate::task::codec::encode;
 use crate::task::{Job, Parts, Ship, map_parts, map_uniform, map_with_parts, map_with_uniform};
-
-/// How many items are encoded and handed over before whoever polls gets a turn at other things.
-const BURST: usize = 32;
-
-/// The same for items that travel together.
-const LOT_BURST: usize = 512;
 
 /// One call for each item of an iterator or a stream: made by [`Pool::map`](crate::Pool::map) and its kin.
 ///
@@ -82,19 +75,19 @@ pub struct Map<I, R>
 where
     I: Input,
 {
-    pool: Arc<PoolHandle>,
+    pub(super) pool: Arc<PoolHandle>,
     /// `None` once it has ended.
-    input: Option<I>,
-    make: Maker<I::Item, R>,
+    pub(super) input: Option<I>,
+    pub(super) make: Maker<I::Item, R>,
     /// Where items may travel together.
-    packer: Option<Packer<I::Item, R>>,
+    pub(super) packer: Option<Packer<I::Item, R>>,
     /// What the calls are named after.
-    name: &'static str,
-    location: &'static Location<'static>,
+    pub(super) name: &'static str,
+    pub(super) location: &'static Location<'static>,
     /// Whether it has been polled.
     begun: bool,
-    next_index: usize,
-    running: Running<R>,
+    pub(super) next_index: usize,
+    pub(super) running: Running<R>,
     /// Why there are no more items, told after the results before it.
     broken: Option<RunError>,
     pub(super) options: RunOptions,
@@ -104,10 +97,10 @@ where
     pub(super) deadline: Option<Duration>,
     pub(super) tokens: Vec<CancellationToken>,
     pub(super) on_progress: Option<OnProgress>,
-    limits: Limits,
+    pub(super) limits: Limits,
     /// What is on its way, where tokens are to stop it.
-    group: Option<Watched>,
-    tracker: Arc<Tracker>,
+    pub(super) group: Option<Watched>,
+    pub(super) tracker: Arc<Tracker>,
     /// How many results may be taken before more items are.
     spare: usize,
     /// What `on_progress` was told last.
@@ -115,19 +108,6 @@ where
 }
 
 pub(super) type OnProgress = Box<dyn FnMut(&Progress) + Send>;
-
-/// Why no further item was handed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fill {
-    /// The window is full.
-    Full,
-    /// The input is pending.
-    Waiting,
-    /// It is the turn of others.
-    Paused,
-    /// There are no more items.
-    Ended,
-}
 
 impl<I: Input, R> Map<I, R> {
     #[track_caller]
@@ -234,119 +214,11 @@ impl<I: Input, R> Map<I, R> {
         }
     }
 
-    /// Hands items over until the window is full; at most `burst` of them.
-    fn fill(&mut self, burst: &mut usize, context: &mut Context<'_>) -> Fill {
-        let window = self.window.size(&self.pool, self.chunk);
-        let lot = self.lot();
-        loop {
-            if self.input.is_none() {
-                return Fill::Ended;
-            }
-            if let Some(halt) = self.limits.reached() {
-                self.halt(halt, context);
-                return Fill::Ended;
-            }
-            if self.running.len() >= window {
-                return Fill::Full;
-            }
-            if *burst == 0 {
-                return Fill::Paused;
-            }
-            match self.poll_input(context) {
-                Poll::Ready(Some(item)) => {
-                    *burst -= 1;
-                    match &mut self.packer {
-                        Some(packer) if lot > 0 => {
-                            let index = self.next_index;
-                            self.next_index += 1;
-                            let at = Counter {
-                                index,
-                                most: lot,
-                                backend: self.pool.backend(),
-                                options: &self.options,
-                                tracker: &self.tracker,
-                                group: self.group.as_ref().map(|(group, _)| group),
-                            };
-                            packer.hand_over(item, &at, &mut self.running);
-                        }
-                        _ => self.hand_over(item),
-                    }
-                }
-                Poll::Ready(None) => return Fill::Ended,
-                Poll::Pending => {
-                    let Some(halt) = self.limits.poll_reached(&**self.pool.backend(), context) else {
-                        return Fill::Waiting;
-                    };
-                    self.halt(halt, context);
-                    return Fill::Ended;
-                }
-            }
-        }
-    }
-
-    /// The next item. At the input's end, and when it fails, it is let go.
-    fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Option<I::Item>> {
-        let Some(input) = &mut self.input else { return Poll::Ready(None) };
-        // The input is the caller's code; its panic becomes an error in its place, and the pool lives on.
-        match catch_unwind(AssertUnwindSafe(|| input.poll_item(context))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Some(Ok(item)))) => return Poll::Ready(Some(item)),
-            Ok(Poll::Ready(None)) => {
-                self.input = None;
-                self.tracker.taken_all(self.next_index);
-            }
-            Ok(Poll::Ready(Some(Err(error)))) => self.input_failed(error.to_string(), Some(error)),
-            Err(panic) => self.input_failed(format!("it panicked: {}", panics::message(panic)), None),
-        }
-        Poll::Ready(None)
-    }
-
-    fn input_failed(&mut self, detail: String, source: Option<Box<dyn Error + Send + Sync>>) {
-        let facts = Facts { detail: Some(detail), source, ..Facts::default() };
-        let error = RunError::new(ErrorKind::Input, Started::No, facts);
-        self.break_with(error.with_index(self.next_index));
-    }
-
-    fn hand_over(&mut self, item: I::Item) {
-        let mut parts = self.make.make(item);
-        if parts.name.location().is_none() {
-            parts.name = parts.name.at(self.location);
-        }
-        let mut run = Run::with(Arc::clone(&self.pool), parts, self.options.clone());
-        let tracker = Arc::clone(&self.tracker);
-        let index = self.next_index;
-        self.next_index += 1;
-        run.start();
-        let group = self.group.as_ref().map(|(group, _)| group);
-        self.running.push(Numbered::new(index, run, tracker, group, &**self.pool.backend()));
-    }
-
-    /// How many items may travel together just now; 0: each by itself.
-    fn lot(&mut self) -> usize {
-        let RunOptions { timeout: None, queue_timeout: None, retries: 0, .. } = &self.options else { return 0 };
-        let backend = self.pool.backend();
-        let most = match (backend.lot_hint() as usize, self.chunk) {
-            (hint, None) => hint,
-            // Two of them are in a worker's hand.
-            (hint, Some(chunk)) => hint.min(chunk / 2),
-        };
-        if most > 0 && self.packer.as_mut().is_some_and(|packer| packer.is_named(&**backend)) { most } else { 0 }
-    }
-
-    /// A limit of the whole map has been reached. What is on its way ends by itself. If there are further items, the
-    /// first of them is where the map ends; to learn whether there are, the input is asked once more where its hint
-    /// does not say it, and what it then gives is dropped.
-    fn halt(&mut self, halt: Halt, context: &mut Context<'_>) {
-        let more = match self.input.as_ref().map(Input::hint) {
-            None | Some((_, Some(0))) => false,
-            Some((1.., _)) => true,
-            Some((0, _)) => !matches!(self.poll_input(context), Poll::Ready(None)),
-        };
-        if more {
-            self.break_with(halt.error().with_index(self.next_index));
-        } else if self.input.take().is_some() {
-            self.tracker.taken_all(self.next_index);
-        }
+    /// Takes results that have been read, without asking for more: up to the first failure, which is given.
+    pub(super) fn take_at_hand(&mut self, into: &mut Vec<R>) -> Option<RunError> {
+        let (taken, failed) = self.running.take_at_hand(self.spare, into);
+        self.spare -= taken;
+        failed
     }
 
     /// Tells `on_progress` what is new. Called before a result is taken, so that its panic loses none.
@@ -438,12 +310,16 @@ impl<I: Input, R> Stream for Map<I, R> {
             turn.made_progress();
             return Poll::Ready(Some(result));
         }
-        let mut burst = if this.lot() > 0 { LOT_BURST } else { BURST };
+        let mut burst = this.burst();
         let fill = this.fill(&mut burst, context);
         this.report(context);
-        // Who wants to see progress sees each.
-        this.spare =
-            if this.on_progress.is_none() && fill == Fill::Full && this.lot() > 0 { this.running.len() / 8 } else { 0 };
+        this.spare = match fill {
+            // Who wants to see progress sees each.
+            _ if this.on_progress.is_some() => 0,
+            Fill::Full if this.lot() > 0 => this.running.len() / 8,
+            Fill::Ended => this.running.len(),
+            Fill::Full | Fill::Paused | Fill::Waiting => 0,
+        };
         let next = match this.running.poll_next(context) {
             Poll::Ready(None) if fill == Fill::Ended => this.broken.take().map(Err),
             Poll::Pending | Poll::Ready(None) => {

@@ -42,5 +42,5 @@ pub use spin::Spin;
 pub use state_pool::StatePool;
 pub use stats::{EndCounts, Stats, WorkerCounts};
 pub(crate) use submit::{
-    Beside, Code, Terms, Ticket, encode, for_scheduler, hand_over, read, submit, undecodable, unencodable,
+    Code, Terms, Ticket, encode, for_scheduler, hand_over, read, submit, undecodable, unencodable,
 };

@@ -16,7 +16,7 @@ use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::process::Watch;
 use crate::queue::client::Side;
 use crate::queue::travel;
-use crate::task::attachment::{Attachment, collecting};
+use crate::task::attachment::{self, Attachment};
 use crate::task::codec::CodecError;
 use crate::task::{CodeName, Parts, TaskName, apart};
 
@@ -54,8 +54,8 @@ pub(crate) fn submit<R>(
         failed(ErrorKind::UnknownCode, Facts { detail, source: Some(error.into()), ..Facts::default() })
     })?;
     let mut bytes = Vec::new();
-    let named_in = encode(&mut bytes, |out| arguments.encode(out)).map_err(|error| unencodable(&name, error))?;
-    hand_over(backend, Code { entry, name, decode }, (bytes, named_in), options, terms)
+    let beside = encode(&mut bytes, |out| arguments.encode(out)).map_err(|error| unencodable(&name, error))?;
+    hand_over(backend, Code { entry, name, decode }, (bytes, beside), options, terms)
 }
 
 /// Code with a name for other processes, and how to read what it gives.
@@ -66,19 +66,26 @@ pub(crate) struct Code<R> {
 }
 
 /// What encoded arguments need beside their bytes.
+#[derive(Default)]
 pub(crate) struct Beside {
     pub(crate) apart: Bytes,
     pub(crate) shared: Vec<Arc<Attachment>>,
     pub(crate) handles: Vec<Side>,
 }
 
-/// Encodes arguments.
+/// Encodes arguments, and gives what they need beside their bytes, if anything.
 pub(crate) fn encode(
     out: &mut Vec<u8>,
     encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
-) -> Result<Beside, CodecError> {
-    let (((encoded, apart), shared), handles) = travel::collecting(|| collecting(|| apart::leaving(|| encode(out))));
-    encoded.map(|()| Beside { apart, shared, handles })
+) -> Result<Option<Box<Beside>>, CodecError> {
+    let (handles, shared, apart) = (travel::naming(), attachment::naming(), apart::leaving());
+    encode(out)?;
+    // Millions a second need nothing.
+    if !(handles.is_filled() || shared.is_filled() || apart.is_filled()) {
+        return Ok(None);
+    }
+    let (apart, handles) = (apart.take().unwrap_or_default(), handles.take().unwrap_or_default());
+    Ok(Some(Box::new(Beside { apart, shared: shared.attachments(), handles })))
 }
 
 /// The error for arguments that do not encode.
@@ -92,11 +99,12 @@ pub(crate) fn unencodable(name: &TaskName, error: CodecError) -> RunError {
 pub(crate) fn hand_over<R>(
     backend: &Arc<dyn Backend>,
     Code { entry, name, decode }: Code<R>,
-    (bytes, Beside { apart, shared, handles }): (Vec<u8>, Beside),
+    (bytes, beside): (Vec<u8>, Option<Box<Beside>>),
     options: &RunOptions,
     terms: Terms,
 ) -> Result<Ticket<R>, RunError> {
     let failed = |kind, facts: Facts| RunError::new(kind, Started::No, named(&name, facts));
+    let Beside { apart, shared, handles } = beside.map(|beside| *beside).unwrap_or_default();
     let (len, limit) = ((bytes.len() + apart.len()) as u64, backend.max_message());
     if len > limit {
         let detail = Some(format!("the arguments take {len} bytes, max_message is {limit}"));

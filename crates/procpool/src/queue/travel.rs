@@ -2,27 +2,49 @@
 //!
 //! The bytes of a handle hold all that another process needs to use the queue. They do not hold the queue: between the
 //! drop of the handle that was encoded and the decoding of the new one, somebody must. So encoding is allowed only where
-//! somebody collects what was named ([`collecting`]), and decoding only where procpool itself decodes ([`decoding`]).
+//! somebody collects what was named ([`naming`]), and decoding only where procpool itself decodes ([`decoding`]).
 
 use std::cell::Cell;
 use std::sync::Arc;
 
 use super::client::{Broken, Parcel, ParcelKey, Side, client};
 pub(crate) use super::key::Key;
-use crate::task::slot::{Slot, State};
+use crate::task::slot::{Opened, Slot, State};
 
 thread_local! {
     static NAMES: Cell<State> = const { Cell::new(State::Closed) };
-    static NAMED: Cell<Vec<Side>> = const { Cell::new(Vec::new()) };
+    static NAMED: Cell<Option<Vec<Side>>> = const { Cell::new(None) };
+    static RESULTS: Cell<State> = const { Cell::new(State::Closed) };
+    static RESULT: Cell<Option<Vec<Side>>> = const { Cell::new(None) };
     static DECODES: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The handles that are named in what this thread encodes; closed where what is encoded goes elsewhere.
 static NAMING: Slot<Vec<Side>> = Slot { state: &NAMES, value: &NAMED };
+/// Those that the result of the task names that this thread ran last.
+static OF_RESULT: Slot<Vec<Side>> = Slot { state: &RESULTS, value: &RESULT };
+
+/// Lets handles be named in what is encoded meanwhile.
+#[inline]
+pub(crate) fn naming() -> Opened<Vec<Side>> {
+    NAMING.open()
+}
+
+/// Keeps the handles that the result of a task names, for whoever ran it.
+pub(crate) fn keep_result(handles: Vec<Side>) {
+    OF_RESULT.put(handles);
+}
+
+/// The handles that the result of the task names that has just been run: somebody must keep them until it is decoded.
+#[inline]
+pub(crate) fn take_result() -> Option<Vec<Side>> {
+    OF_RESULT.take()
+}
 
 /// Encodes something, and gives the handles that it names.
 pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Side>) {
-    NAMING.collect(encode)
+    let (result, named) = NAMING.collect(encode);
+    (result, named.unwrap_or_default())
 }
 
 /// Notes that a handle is named. False where nobody would keep it.

@@ -64,6 +64,14 @@ impl Growing for BytesMut {
 
 /// Appends `len` bytes of the words, from this byte on. They must have as many.
 pub(crate) fn append_bytes(words: &[AtomicU64], from: usize, len: usize, into: &mut impl Growing) {
+    // As whole words, of which the last one may go beyond.
+    let whole = len.next_multiple_of(8);
+    if from.is_multiple_of(8) && len < copy::MANY && into.room().len() >= whole {
+        copy::read(words, from, &mut into.room()[..whole]);
+        // SAFETY: at least so many bytes have just been filled.
+        #[expect(unsafe_code, reason = "filling a buffer without clearing it before")]
+        return unsafe { into.take(len) };
+    }
     into.reserve(len);
     copy::read(words, from, &mut into.room()[..len]);
     // SAFETY: `reserve` made room for `len` bytes, and `read` has filled every one of them.
@@ -113,13 +121,19 @@ impl<'a> Filler<'a> {
                 self.pending = word >> (64 - self.bits);
             }
         }
-        for byte in rest {
-            self.pending |= u64::from(*byte) << self.bits;
-            self.bits += 8;
-            if self.bits == 64 {
-                self.word(self.pending);
-                (self.pending, self.bits) = (0, 0);
-            }
+        let rest = (rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), rest.len() as u32 * 8);
+        self.few(rest);
+    }
+
+    /// The same for less than a word: that many bits.
+    fn few(&mut self, (word, bits): (u64, u32)) {
+        self.pending |= word << self.bits;
+        self.bits += bits;
+        if self.bits >= 64 {
+            self.word(self.pending);
+            self.bits -= 64;
+            // What was shifted out, if anything.
+            self.pending = word.checked_shr(bits - self.bits).unwrap_or(0);
         }
     }
 

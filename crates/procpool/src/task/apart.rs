@@ -13,7 +13,7 @@ use std::cell::Cell;
 
 use bytes::Bytes;
 
-use super::slot::{Slot, State};
+use super::slot::{Opened, Slot, State};
 
 /// The least bytes that travel apart: below, copying them is cheaper than a second piece of memory. A message with such
 /// a value never fits one frame.
@@ -21,11 +21,11 @@ pub(crate) const MIN: usize = 64 * 1024;
 
 thread_local! {
     static LEAVES: Cell<State> = const { Cell::new(State::Closed) };
-    static LEFT: Cell<Bytes> = const { Cell::new(Bytes::new()) };
+    static LEFT: Cell<Option<Bytes>> = const { Cell::new(None) };
     static RESULTS: Cell<State> = const { Cell::new(State::Closed) };
-    static RESULT: Cell<Bytes> = const { Cell::new(Bytes::new()) };
+    static RESULT: Cell<Option<Bytes>> = const { Cell::new(None) };
     static COMES: Cell<State> = const { Cell::new(State::Closed) };
-    static CAME: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static CAME: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
 }
 
 /// What leaves apart from that which this thread encodes.
@@ -35,9 +35,10 @@ static OF_RESULT: Slot<Bytes> = Slot { state: &RESULTS, value: &RESULT };
 /// What came apart from that which this thread decodes.
 static COMING: Slot<Vec<u8>> = Slot { state: &COMES, value: &CAME };
 
-/// Encodes something that may have a value apart, and gives that, too; empty if there is none.
-pub(crate) fn leaving<R>(encode: impl FnOnce() -> R) -> (R, Bytes) {
-    LEAVING.collect(encode)
+/// Lets a value leave apart from what is encoded meanwhile.
+#[inline]
+pub(crate) fn leaving() -> Opened<Bytes> {
+    LEAVING.open()
 }
 
 /// Whether a value of this length is to leave apart.
@@ -52,13 +53,12 @@ pub(super) fn leave(bytes: Bytes) {
 
 /// Keeps what the result of a task has apart, for whoever ran it.
 pub(super) fn keep_result(bytes: Bytes) {
-    if !bytes.is_empty() || OF_RESULT.state() == State::Filled {
-        OF_RESULT.put(bytes);
-    }
+    OF_RESULT.put(bytes);
 }
 
 /// What the result of the task that has just been run has apart.
-pub(crate) fn take_result() -> Bytes {
+#[inline]
+pub(crate) fn take_result() -> Option<Bytes> {
     OF_RESULT.take()
 }
 
@@ -73,10 +73,7 @@ pub(crate) fn coming<R>(apart: Vec<u8>, decode: impl FnOnce() -> R) -> (R, bool)
 
 /// What came apart, if it has this length.
 pub(super) fn take(len: usize) -> Option<Vec<u8>> {
-    if COMING.state() != State::Filled {
-        return None;
-    }
-    let coming = COMING.take();
+    let coming = COMING.take()?;
     if coming.len() == len {
         return Some(coming);
     }
@@ -96,8 +93,9 @@ mod tests {
 
     fn there_and_back<T: crate::task::Ship>(value: T) -> (T, usize) {
         let mut bytes = Vec::new();
-        let (encoded, apart) = leaving(|| encode_owned(value, &mut bytes));
-        encoded.unwrap();
+        let leaving = leaving();
+        encode_owned(value, &mut bytes).unwrap();
+        let apart = leaving.take().unwrap_or_default();
         let len = apart.len();
         let (decoded, used) = coming(apart.into(), || decode_received(&bytes));
         assert!(used);
@@ -130,8 +128,9 @@ mod tests {
         let (decoded, used) = coming(vec![7; MIN], || decode_received::<()>(&[]));
         assert_eq!((decoded.unwrap(), used), ((), false));
         let mut length = Vec::new();
-        let (encoded, _) = leaving(|| encode_owned(vec![7u8; MIN], &mut length));
-        encoded.unwrap();
+        let leaving = leaving();
+        encode_owned(vec![7u8; MIN], &mut length).unwrap();
+        assert!(leaving.is_filled());
         // The length of something else, and no bytes at all.
         assert!(coming(vec![7; MIN + 1], || decode_received::<Vec<u8>>(&length)).0.is_err());
         assert!(coming(Vec::new(), || decode_received::<Vec<u8>>(&length)).0.is_err());

@@ -1,7 +1,7 @@
 //! What a worker is sent once, however many tasks name it: encoded values, and memory.
 //!
 //! Only the key of an attachment is in a task's arguments. Whoever encodes those notes which attachments they name
-//! ([`collecting`]), and the task keeps these alive until it is over. A worker that is given a task is sent the attachments
+//! ([`naming`]), and the task keeps these alive until it is over. A worker that is given a task is sent the attachments
 //! that it does not have yet; when the last task and the last handle of an attachment are gone, it is told to forget it.
 
 use std::cell::Cell;
@@ -18,7 +18,7 @@ use crate::queue::travel;
 use crate::sync::lock;
 use crate::sys::sealed::SealedBytes;
 use crate::task::codec::CodecError;
-use crate::task::slot::{Slot, State};
+use crate::task::slot::{Opened, Slot, State};
 
 /// Something with a key that is never used twice in this process.
 pub(crate) struct Attachment {
@@ -88,9 +88,13 @@ impl Attachment {
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
     ) -> Result<Arc<Attachment>, CodecError> {
         let mut bytes = Vec::new();
-        let ((encoded, needs), handles) = travel::collecting(|| collecting(|| encode(&mut bytes)));
-        encoded?;
-        Ok(Arc::new(Attachment::of(Content::Bytes(bytes.into()), needs, handles)))
+        let (needs, handles) = (naming(), travel::naming());
+        encode(&mut bytes)?;
+        Ok(Arc::new(Attachment::of(
+            Content::Bytes(bytes.into()),
+            needs.attachments(),
+            handles.take().unwrap_or_default(),
+        )))
     }
 
     /// One that holds nothing.
@@ -158,7 +162,7 @@ impl Known {
 
 thread_local! {
     static NAMES: Cell<State> = const { Cell::new(State::Closed) };
-    static NAMED: Cell<Names> = const { Cell::new(Names { attachments: Vec::new(), keys: None }) };
+    static NAMED: Cell<Option<Names>> = const { Cell::new(None) };
 }
 
 /// The attachments that are named in what this thread encodes.
@@ -167,16 +171,40 @@ static NAMING: Slot<Names> = Slot { state: &NAMES, value: &NAMED };
 /// Attachments in the order in which they are to be sent, each once. There may be thousands of them, in each of thousands of
 /// tasks, so none is looked for among the others.
 #[derive(Default)]
-struct Names {
+pub(crate) struct Names {
     attachments: Vec<Arc<Attachment>>,
-    /// Made with the first one: most have none.
+    /// Made when there are [`MANY`].
     keys: Option<HashSet<u64>>,
 }
 
-/// Encodes something that goes to workers, and gives the attachments that it names, each after those that it needs.
-pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Arc<Attachment>>) {
-    let (result, names) = NAMING.collect(encode);
-    (result, names.attachments)
+/// Up to so many it is faster to look through them.
+const MANY: usize = 8;
+
+impl Names {
+    fn add(&mut self, attachment: &Arc<Attachment>) {
+        let is_new = if self.attachments.len() < MANY {
+            self.attachments.iter().all(|known| known.key != attachment.key)
+        } else {
+            let keys = self.keys.get_or_insert_with(|| self.attachments.iter().map(|known| known.key).collect());
+            keys.insert(attachment.key)
+        };
+        if is_new {
+            self.attachments.push(Arc::clone(attachment));
+        }
+    }
+}
+
+/// Lets attachments be named in what is encoded meanwhile: it goes to workers.
+#[inline]
+pub(crate) fn naming() -> Opened<Names> {
+    NAMING.open()
+}
+
+impl Opened<Names> {
+    /// Those that were, each after those that it needs.
+    pub(crate) fn attachments(&self) -> Vec<Arc<Attachment>> {
+        self.take().map(|names| names.attachments).unwrap_or_default()
+    }
 }
 
 /// Whether what this thread encodes goes where attachments do.
@@ -188,9 +216,7 @@ pub(super) fn can_be_named() -> bool {
 pub(super) fn name(attachment: &Arc<Attachment>) -> bool {
     let named = NAMING.add(|named| {
         for needed in attachment.needs.iter().chain([attachment]) {
-            if named.keys.get_or_insert_default().insert(needed.key) {
-                named.attachments.push(Arc::clone(needed));
-            }
+            named.add(needed);
         }
     });
     named.is_some()

@@ -1,7 +1,7 @@
 //! Code that was found, ready to run.
 #![expect(unsafe_code, reason = "pairs a descriptor with the function of its type")]
 
-use crate::queue::client::Side;
+use crate::queue::travel;
 use crate::task::codec::CodecError;
 use crate::task::descriptor::{Descriptor, Function, Kind};
 use crate::task::state::NoState;
@@ -57,8 +57,8 @@ impl Code {
 
     /// Decodes `arguments`, runs the task, and appends its encoded result to `out`. `step` hears of each step as it begins.
     ///
-    /// Gives the handles of queues that the result names: somebody must keep them until it has been decoded. What the
-    /// result has apart is to be had from [`apart::take_result`].
+    /// What the result has beside its bytes is to be had from [`apart::take_result`] and [`travel::take_result`], and only
+    /// until the next task is run.
     ///
     /// # Errors
     ///
@@ -67,12 +67,7 @@ impl Code {
     /// # Panics
     ///
     /// A panic of the task, or of a user's `Serialize` or `Deserialize`, unwinds through here.
-    pub(crate) fn run(
-        &self,
-        arguments: &[u8],
-        out: &mut Vec<u8>,
-        step: &mut dyn FnMut(Step),
-    ) -> Result<Vec<Side>, Fault> {
+    pub(crate) fn run(&self, arguments: &[u8], out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<(), Fault> {
         /// Also when a decoder panics.
         struct Close;
 
@@ -82,6 +77,8 @@ impl Code {
             }
         }
 
+        // In case nobody wanted it.
+        drop((travel::take_result(), apart::take_result()));
         let _close = Close;
         let step = &mut |reached| {
             store::open(reached == Step::Decoding);

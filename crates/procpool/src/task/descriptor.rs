@@ -6,7 +6,6 @@ use std::fmt::Display;
 use std::mem::{offset_of, transmute};
 use std::rc::Rc;
 
-use crate::queue::client::Side;
 use crate::queue::travel;
 use crate::task::argument::CallArguments;
 use crate::task::attachment::Content;
@@ -24,7 +23,7 @@ pub(super) const VERSION: u32 = 1;
 pub(super) type Function = fn();
 
 /// Gives the handles of queues that the result names, which are to be kept while it travels.
-type Run = unsafe fn(Function, &[u8], &mut Vec<u8>, &mut dyn FnMut(Step)) -> Result<Vec<Side>, Fault>;
+type Run = unsafe fn(Function, &[u8], &mut Vec<u8>, &mut dyn FnMut(Step)) -> Result<(), Fault>;
 
 /// What a descriptor stands for, and so what it needs to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +154,7 @@ impl Descriptor {
         arguments: &[u8],
         out: &mut Vec<u8>,
         step: &mut dyn FnMut(Step),
-    ) -> Result<Vec<Side>, Fault> {
+    ) -> Result<(), Fault> {
         // SAFETY: the caller's promise is what `run` asks for.
         unsafe { (self.run)(function, arguments, out, step) }
     }
@@ -231,13 +230,18 @@ pub(super) fn of_use<S: 'static, A: Ship, R: Ship>(function: fn(&mut S, A) -> R)
     (Of::<fn(&mut S, A) -> R>::USE, unsafe { transmute::<fn(&mut S, A) -> R, Function>(function) })
 }
 
-fn finish<R: Ship>(result: R, out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<Vec<Side>, Fault> {
+fn finish<R: Ship>(result: R, out: &mut Vec<u8>, step: &mut dyn FnMut(Step)) -> Result<(), Fault> {
     step(Step::Encoding);
-    // Not before they are kept here is the result dropped, and with it the handles that it is made of.
-    let ((encoded, apart), handles) = travel::collecting(|| apart::leaving(|| codec::encode_owned(result, out)));
-    encoded.map_err(Fault::Encode)?;
-    apart::keep_result(apart);
-    Ok(handles)
+    let (handles, apart) = (travel::naming(), apart::leaving());
+    // Not before the handles that it is made of are kept there is the result dropped.
+    codec::encode_owned(result, out).map_err(Fault::Encode)?;
+    if let Some(handles) = handles.take() {
+        travel::keep_result(handles);
+    }
+    if let Some(apart) = apart.take() {
+        apart::keep_result(apart);
+    }
+    Ok(())
 }
 
 // Each `run_*` below is a `Run`: the function must have had the type that the descriptor stands for.
@@ -247,7 +251,7 @@ unsafe fn run_task<T: Task>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<Vec<Side>, Fault> {
+) -> Result<(), Fault> {
     step(Step::Decoding);
     let task = codec::decode::<T>(arguments).map_err(Fault::Decode)?;
     step(Step::Running);
@@ -259,7 +263,7 @@ unsafe fn run_call<A: CallArguments, R: Ship>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<Vec<Side>, Fault> {
+) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> R>(function) };
     step(Step::Decoding);
@@ -273,7 +277,7 @@ unsafe fn run_map<A: Ship, R: Ship>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<Vec<Side>, Fault> {
+) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> R>(function) };
     step(Step::Decoding);
@@ -287,7 +291,7 @@ unsafe fn run_map_with<C: Ship, A: Ship, R: Ship>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<Vec<Side>, Fault> {
+) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(&C, A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(&C, A) -> R>(function) };
     step(Step::Decoding);
@@ -304,7 +308,7 @@ unsafe fn run_make<A: Ship, S: 'static>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<Vec<Side>, Fault> {
+) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(A) -> S` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> S>(function) };
     step(Step::Decoding);
@@ -313,7 +317,7 @@ unsafe fn run_make<A: Ship, S: 'static>(
     state::keep(function(argument));
     step(Step::Encoding);
     write_made(Ok(()), out);
-    Ok(Vec::new())
+    Ok(())
 }
 
 unsafe fn run_try_make<A: Ship, S: 'static, E: Display + 'static>(
@@ -321,7 +325,7 @@ unsafe fn run_try_make<A: Ship, S: 'static, E: Display + 'static>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<Vec<Side>, Fault> {
+) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(A) -> Result<S, E>` before it was erased.
     let function = unsafe { transmute::<Function, fn(A) -> Result<S, E>>(function) };
     step(Step::Decoding);
@@ -331,7 +335,7 @@ unsafe fn run_try_make<A: Ship, S: 'static, E: Display + 'static>(
     let made: Made = function(argument).map(state::keep).map_err(|error| error.to_string());
     step(Step::Encoding);
     write_made(made, out);
-    Ok(Vec::new())
+    Ok(())
 }
 
 unsafe fn run_use<S: 'static, A: Ship, R: Ship>(
@@ -339,7 +343,7 @@ unsafe fn run_use<S: 'static, A: Ship, R: Ship>(
     arguments: &[u8],
     out: &mut Vec<u8>,
     step: &mut dyn FnMut(Step),
-) -> Result<Vec<Side>, Fault> {
+) -> Result<(), Fault> {
     // SAFETY: the caller passes a function that was a `fn(&mut S, A) -> R` before it was erased.
     let function = unsafe { transmute::<Function, fn(&mut S, A) -> R>(function) };
     step(Step::Decoding);

@@ -228,6 +228,11 @@ impl Iterator for Fragments {
     }
 }
 
+/// The header of a message that is one frame: at most [`MAX_FRAGMENT`] bytes.
+pub(crate) fn whole(kind: Kind, id: u64, len: usize) -> [u8; HEADER_LEN] {
+    Header { kind, flags: FIRST | LAST, len: len as u32, id }.encode()
+}
+
 /// The frame that takes back a message of which some fragments, but not the last, have been sent.
 pub(crate) fn abort(kind: Kind, id: u64) -> [u8; HEADER_LEN] {
     Header { kind, flags: ABORT, len: 0, id }.encode()

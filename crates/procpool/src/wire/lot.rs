@@ -13,12 +13,24 @@ use super::message::ReplyBody;
 /// The length that precedes an item's arguments.
 const LENGTH: usize = size_of::<u32>();
 
-/// Appends the arguments of one item; `false` if they are longer than can be.
-pub(crate) fn push_arguments(arguments: &[u8], out: &mut Vec<u8>) -> bool {
-    let Ok(length) = u32::try_from(arguments.len()) else { return false };
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(arguments);
-    true
+/// Appends the arguments of one item, which `write` does, and gives what that gave and how long they are. Their length must fit
+/// four bytes.
+pub(crate) fn push_arguments<R>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> R) -> (R, usize) {
+    let start = out.len() + LENGTH;
+    out.extend_from_slice(&[0; LENGTH]);
+    let result = write(out);
+    let length = out.len().saturating_sub(start);
+    if let (Ok(length), Some(place)) = (u32::try_from(length), out.get_mut(start - LENGTH..start)) {
+        place.copy_from_slice(&length.to_le_bytes());
+    }
+    (result, length)
+}
+
+/// Takes the arguments of the last item off again, which begin here, without their length.
+pub(crate) fn pop_arguments(out: &mut Vec<u8>, start: usize) -> Vec<u8> {
+    let arguments = out.split_off((start + LENGTH).min(out.len()));
+    out.truncate(start);
+    arguments
 }
 
 /// The arguments of the first item, and what follows them; `None` at the end, or where they are cut off.
@@ -109,7 +121,10 @@ mod tests {
     #[test]
     fn arguments_are_given_back_one_by_one() {
         let mut bytes = Vec::new();
-        assert!(push_arguments(b"one", &mut bytes) && push_arguments(b"", &mut bytes));
+        let lengths =
+            [&b"one"[..], b"", b"four"].map(|item| push_arguments(&mut bytes, |out| out.extend_from_slice(item)).1);
+        assert_eq!(lengths, [3, 0, 4]);
+        assert_eq!(pop_arguments(&mut bytes, 11), b"four");
         let (one, rest) = split_arguments(&bytes).unwrap();
         assert_eq!((one, split_arguments(rest)), (&b"one"[..], Some((&[][..], &[][..]))));
         assert_eq!(split_arguments(&bytes[..6]), None);

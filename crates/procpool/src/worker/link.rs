@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
 use super::patience::Patience;
 use crate::sys::socket::Target;
 use crate::sys::{courier, futex, poll, socket, stdio};
-use crate::wire::frame::{Assembler, Fragments, Kind, Message};
+use crate::wire::frame::{Assembler, Fragments, HEADER_LEN, Kind, Message, whole};
 use crate::wire::message::{Carrier, Setup};
 use crate::wire::page::WorkerPage;
 use crate::wire::ring::{RingReader, RingWriter};
@@ -21,6 +21,16 @@ const SETUP_PIECE: usize = 16 * 1024;
 
 /// How much of what follows it, where that comes by the socket.
 const PIECE: usize = 64 * 1024;
+
+/// How long the socket is taken for sound once it has been looked at, while there is the next task to go on with.
+pub(super) const PROBE: Duration = Duration::from_micros(16);
+
+/// A body of no more bytes is that of a short frame.
+const SHORT: usize = 64;
+
+/// How many bytes a parent that sleeps may not know of: to be woken for each of many short answers would cost it more than
+/// to read them.
+const MOST_UNTOLD: usize = 8 * 1024;
 
 /// What a parent sends first.
 #[derive(Debug)]
@@ -40,6 +50,8 @@ pub(super) struct Link {
     assembler: Assembler,
     /// What carries everything once the parent has been greeted, unless it is the socket.
     rings: Option<Rings>,
+    /// When the socket was looked at last.
+    probed: Instant,
     /// Descriptors that have come, in the order of the messages that they belong to.
     passengers: VecDeque<io::Result<OwnedFd>>,
     /// Where the socket is read to when it is what carries everything: with room for a descriptor beside.
@@ -51,6 +63,16 @@ struct Rings {
     down: RingReader,
     up: RingWriter,
     patience: Patience,
+    /// How many bytes the parent has not been told of, should it sleep.
+    untold: usize,
+}
+
+/// When a parent that sleeps is to hear of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tell {
+    Now,
+    /// With what comes after it, which is soon: see [`Link::tell`]. A parent that is awake sees it at once.
+    Soon,
 }
 
 impl Link {
@@ -58,7 +80,7 @@ impl Link {
         // The parent is trusted with lengths: it is who set the limits.
         let assembler = Assembler::new(u64::MAX, Kind::FROM_PARENT);
         let (passengers, piece) = (VecDeque::new(), Vec::new());
-        Link { socket, buffer: BytesMut::new(), assembler, rings: None, passengers, piece }
+        Link { socket, buffer: BytesMut::new(), assembler, rings: None, probed: Instant::now(), passengers, piece }
     }
 
     /// From here on everything goes as was agreed on.
@@ -67,7 +89,8 @@ impl Link {
             Carrier::Socket => None,
             Carrier::Rings => {
                 let (down, up) = page.rings();
-                Some(Rings { down, up, patience: Patience::new(Duration::from_micros(setup.spin_us.into())) })
+                let patience = Patience::new(Duration::from_micros(setup.spin_us.into()));
+                Some(Rings { down, up, patience, untold: 0 })
             }
         };
     }
@@ -153,24 +176,36 @@ impl Link {
     /// # Errors
     /// The parent, or the socket, is gone; the latter also where the rings would do without it: who goes on without a
     /// way to be told of the parent's end, and for the parent to be told of his, would be killed in the midst of the
-    /// next task.
+    /// next task. That is noticed with the answer, or when [`PROBE`] is over.
     pub(super) fn send(&mut self, kind: Kind, id: u64, body: &[u8]) -> io::Result<()> {
         self.send_with(kind, id, body, &[])
     }
 
     /// The same for a message of which a part is apart.
     pub(super) fn send_with(&mut self, kind: Kind, id: u64, body: &[u8], apart: &[u8]) -> io::Result<()> {
-        self.probe()?;
-        self.send_on(kind, id, body, apart)
+        // A system call each time would cost as much as a short task.
+        let is_busy = !self.buffer.is_empty() || self.rings.as_ref().is_some_and(|rings| rings.down.has_input());
+        if !is_busy || self.probed.elapsed() >= PROBE {
+            self.probe()?;
+        }
+        self.send_on(kind, id, body, apart, Tell::Now)
     }
 
     /// An error if rings go on without the socket.
-    pub(super) fn probe(&self) -> io::Result<()> {
+    pub(super) fn probe(&mut self) -> io::Result<()> {
+        self.probed = Instant::now();
         if self.rings.is_some() { socket::probe(&*self.socket) } else { Ok(()) }
     }
 
     /// As [`send_with`](Self::send_with), where the socket is looked at by whoever calls.
-    pub(super) fn send_on(&mut self, kind: Kind, id: u64, body: &[u8], apart: &[u8]) -> io::Result<()> {
+    pub(super) fn send_on(&mut self, kind: Kind, id: u64, body: &[u8], apart: &[u8], tell: Tell) -> io::Result<()> {
+        if let Some(rings) = &mut self.rings
+            && body.len() <= SHORT
+            && apart.is_empty()
+            && rings.send_short(&self.socket, &whole(kind, id, body.len()), body, tell)?
+        {
+            return Ok(());
+        }
         let split = body.len();
         Fragments::new(kind, id, split + apart.len(), apart.len()).try_for_each(|(prefix, range)| {
             let (start, end) = (range.start, range.end);
@@ -178,10 +213,15 @@ impl Link {
             let apart = &apart[start.max(split) - split..end.max(split) - split];
             let slices = &mut [IoSlice::new(&prefix), IoSlice::new(body), IoSlice::new(apart)];
             match &mut self.rings {
-                Some(rings) => rings.send(&self.socket, slices),
+                Some(rings) => rings.send(&self.socket, slices, tell),
                 None => socket::send_all(&*self.socket, slices),
             }
         })
+    }
+
+    /// Tells a parent that sleeps of what it has not been told of.
+    pub(super) fn tell(&mut self) -> io::Result<()> {
+        self.rings.as_mut().map_or(Ok(()), |rings| rings.tell(&self.socket))
     }
 }
 
@@ -208,16 +248,19 @@ impl Rings {
     }
 
     /// Writes all of it.
-    fn send(&mut self, socket: &OwnedFd, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    fn send(&mut self, socket: &OwnedFd, mut slices: &mut [IoSlice<'_>], tell: Tell) -> io::Result<()> {
         while slices.iter().any(|slice| !slice.is_empty()) {
             match self.up.write(slices) {
                 Ok(written) => {
                     IoSlice::advance_slices(&mut slices, written);
-                    if self.up.is_waited_for() {
-                        ring_bell(socket)?;
+                    self.untold += written;
+                    if tell == Tell::Now || self.untold >= MOST_UNTOLD {
+                        self.tell(socket)?;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Nobody makes room who does not know.
+                    self.tell(socket)?;
                     while self.up.want_room()? {
                         let _ = futex::wait(self.up.room_word(), 1, None);
                     }
@@ -226,6 +269,24 @@ impl Rings {
             }
         }
         Ok(())
+    }
+
+    /// Writes a short frame, if there is room for it.
+    fn send_short(&mut self, socket: &OwnedFd, header: &[u8; HEADER_LEN], body: &[u8], tell: Tell) -> io::Result<bool> {
+        let is_written = self.up.write_short(header, body)?;
+        if is_written {
+            self.untold += header.len() + body.len();
+            if tell == Tell::Now || self.untold >= MOST_UNTOLD {
+                self.tell(socket)?;
+            }
+        }
+        Ok(is_written)
+    }
+
+    /// Wakes the parent if it sleeps.
+    fn tell(&mut self, socket: &OwnedFd) -> io::Result<()> {
+        self.untold = 0;
+        if self.up.is_waited_for() { ring_bell(socket) } else { Ok(()) }
     }
 }
 

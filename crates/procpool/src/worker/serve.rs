@@ -13,7 +13,7 @@ use crate::backend::scheduler::OfferId;
 use crate::current::{self, Running};
 use crate::queue;
 use crate::queue::client::Side;
-use crate::queue::travel::Carried;
+use crate::queue::travel::{self, Carried};
 use crate::sys::fork::Original;
 use crate::sys::process;
 use crate::sys::sealed::SealedBytes;
@@ -149,7 +149,9 @@ impl Worker {
 
     /// What is to be done once it has left.
     pub(super) fn clear(&mut self) {
-        self.apart = Bytes::new();
+        if !self.apart.is_empty() {
+            self.apart = Bytes::new();
+        }
         if self.reply.capacity() > KEEP_BUFFER {
             self.reply = Vec::new();
         }
@@ -170,7 +172,10 @@ impl Worker {
         self.reply.clear();
         let outcome = code.map_err(|why| ReplyBody::UnknownCode(why.clone()));
         let outcome = outcome.and_then(|code| self.call(code, arguments));
-        self.apart = apart::take_result();
+        let handles = travel::take_result();
+        if let Some(apart) = apart::take_result() {
+            self.apart = apart;
+        }
         // A task may have forked, and a child that returns from the task gets here, too. It has the socket, where its
         // answer would be a second one, and the next task's bytes half its own.
         if !self.original.is_here() {
@@ -178,10 +183,10 @@ impl Worker {
         }
         // What a task has printed is out before its caller hears of it. Nobody to print to is no reason to fail.
         let _ = std::io::stdout().flush();
-        let outcome = outcome.and_then(|handles| {
+        let outcome = outcome.and_then(|()| {
             let len = ((self.reply.len() + self.apart.len()) as u64).saturating_sub(1);
             let limit = self.max_message;
-            if len > limit { Err(ReplyBody::TooLarge { len, limit }) } else { self.park(&handles) }
+            if len > limit { Err(ReplyBody::TooLarge { len, limit }) } else { self.park(handles) }
         });
         if let Err(failure) = outcome {
             self.reply.clear();
@@ -191,17 +196,16 @@ impl Worker {
     }
 
     /// Leaves the handles that the result names behind for whoever reads it: this process lets go of its own.
-    fn park(&mut self, handles: &[Side]) -> Result<(), ReplyBody> {
-        if !handles.is_empty() {
-            let key = Carried::park(handles).map_err(|why| ReplyBody::Unencodable(why.to_string()))?;
+    fn park(&mut self, handles: Option<Vec<Side>>) -> Result<(), ReplyBody> {
+        if let Some(handles) = handles {
+            let key = Carried::park(&handles).map_err(|why| ReplyBody::Unencodable(why.to_string()))?;
             ReplyBody::carry(key, &mut self.reply);
         }
         Ok(())
     }
 
-    /// Runs code, with its result after the tag in `reply`, and gives the handles that this names; says what went wrong
-    /// otherwise.
-    fn call(&mut self, code: &Code, arguments: &[u8]) -> Result<Vec<Side>, ReplyBody> {
+    /// Runs code, with its result after the tag in `reply`; says what went wrong otherwise.
+    fn call(&mut self, code: &Code, arguments: &[u8]) -> Result<(), ReplyBody> {
         let page = self.page;
         let reply = &mut self.reply;
         reply.push(ReplyBody::VALUE_TAG);
@@ -210,7 +214,7 @@ impl Worker {
         let outcome =
             catch_unwind(AssertUnwindSafe(|| code.run(arguments, reply, &mut |step| page.set_step(Some(step)))));
         match outcome {
-            Ok(Ok(handles)) => Ok(handles),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(Fault::Decode(error))) => Err(ReplyBody::Undecodable(error.to_string())),
             Ok(Err(Fault::NoState(why))) => Err(ReplyBody::UnknownCode(why.to_string())),
             Ok(Err(Fault::Encode(error))) => Err(ReplyBody::Unencodable(error.to_string())),

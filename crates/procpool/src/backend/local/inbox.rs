@@ -84,8 +84,8 @@ impl Inbox {
         }
     }
 
-    /// Reads what has arrived and hands whole messages to `each`, in order, with a pause after each read. `answers` says whether an answer to an offer
-    /// is owed. After an error, of the frames, of the ring or of `each`, nothing more is read: a worker that is to be
+    /// Reads what has arrived and hands whole messages to `each`, in order, with a pause after each read. `answers` says
+    /// whether an answer to an offer is owed. After an error, of the frames, of the ring or of `each`, nothing more is read: a worker that is to be
     /// killed cannot keep this process busy until it is.
     pub(super) fn receive(
         &mut self,

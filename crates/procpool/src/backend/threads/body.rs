@@ -11,7 +11,7 @@ use crate::backend::scheduler::{Event, WorkerId};
 use crate::backend::worker_name;
 use crate::config::Hook;
 use crate::current::{self, Place};
-use crate::queue::travel::Carried;
+use crate::queue::travel::{self, Carried};
 use crate::task::{CodeName, Fault, apart, state, store};
 use crate::wire::message::{PanicReport, ReplyBody};
 
@@ -111,13 +111,14 @@ impl Body {
         };
         let mut result = Vec::new();
         let outcome = catch_unwind(AssertUnwindSafe(|| code.run(arguments, &mut result, &mut |_| {})));
-        let apart = apart::take_result();
+        let apart = apart::take_result().unwrap_or_default();
+        let handles = travel::take_result().unwrap_or_default();
         let len = (result.len() + apart.len()) as u64;
         match outcome {
-            Ok(Ok(_)) if len > self.max_message => ReplyBody::TooLarge { len, limit: self.max_message },
-            Ok(Ok(_)) if !apart.is_empty() => ReplyBody::Apart { value: result.into(), apart: apart.into() },
-            Ok(Ok(handles)) if handles.is_empty() => ReplyBody::Value(result.into()),
-            Ok(Ok(handles)) => ReplyBody::Carrying { value: result.into(), carried: Carried::Held(handles.into()) },
+            Ok(Ok(())) if len > self.max_message => ReplyBody::TooLarge { len, limit: self.max_message },
+            Ok(Ok(())) if !apart.is_empty() => ReplyBody::Apart { value: result.into(), apart: apart.into() },
+            Ok(Ok(())) if handles.is_empty() => ReplyBody::Value(result.into()),
+            Ok(Ok(())) => ReplyBody::Carrying { value: result.into(), carried: Carried::Held(handles.into()) },
             Ok(Err(Fault::Decode(error))) => ReplyBody::Undecodable(error.to_string()),
             Ok(Err(Fault::NoState(why))) => ReplyBody::UnknownCode(why.to_string()),
             Ok(Err(Fault::Encode(error))) => ReplyBody::Unencodable(error.to_string()),

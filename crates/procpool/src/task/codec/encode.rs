@@ -14,6 +14,9 @@ pub(super) struct Encoder<'a> {
     empty: usize,
 }
 
+/// Up to so many bytes are copied one by one: for a number, to call `memcpy` takes longer.
+const FEW: usize = 4;
+
 /// postcard's way to a `Vec`; its own takes the `Vec` by value.
 pub(super) struct Output<'a>(&'a mut Vec<u8>);
 
@@ -28,7 +31,11 @@ impl postcard::ser_flavors::Flavor for Output<'_> {
 
     #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        if bytes.len() > FEW {
+            self.0.extend_from_slice(bytes);
+        } else {
+            self.0.extend(bytes);
+        }
         Ok(())
     }
 

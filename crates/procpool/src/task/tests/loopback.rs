@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::task::attachment::{Attachment, collecting};
+use crate::task::attachment::{self, Attachment};
 use crate::task::codec::CodecError;
 use crate::task::{Fault, Job, Parts, Step, WireEntry, store};
 
@@ -20,7 +20,9 @@ impl<R> Sent<R> {
     pub(super) fn parts(parts: Parts<R>) -> Self {
         let entry = parts.entry.to_wire().expect("the code lies in this executable");
         let mut arguments = Vec::new();
-        let (encoded, shared) = collecting(|| parts.arguments.encode(&mut arguments));
+        let shared = attachment::naming();
+        let encoded = parts.arguments.encode(&mut arguments);
+        let shared = shared.attachments();
         encoded.expect("works");
         Self {
             entry,

@@ -2,12 +2,13 @@
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use super::parent::{Options, Parent, decode};
 use crate::Blob;
 use crate::queue::travel;
 use crate::sys::socket;
-use crate::task::attachment::{Content, collecting};
+use crate::task::attachment::{self, Attachment, Content};
 use crate::task::{map_parts, store};
 use crate::wire::frame::{Fragments, Kind};
 use crate::wire::memory::MemoryBody;
@@ -25,9 +26,9 @@ fn take(parent: &mut Parent, blob: &Blob, body: &MemoryBody, file: Option<Borrow
     let parts = map_parts(length, blob.clone());
     let offer = parent.offer();
     let mut task = task_head(&parts.entry.to_wire().unwrap().into(), 1, offer.0 + 1000, "test");
-    let ((encoded, attachments), _) = travel::collecting(|| collecting(|| parts.arguments.encode(&mut task)));
-    encoded.unwrap();
-    let key = attachments[0].key();
+    let (_handles, named) = (travel::naming(), attachment::naming());
+    parts.arguments.encode(&mut task).unwrap();
+    let key = named.attachments()[0].key();
     let body = body.encode();
     let (prefix, _) = Fragments::new(Kind::Memory, key, body.len(), 0).next().unwrap();
     let slices = [IoSlice::new(&prefix), IoSlice::new(&body)];
@@ -41,11 +42,16 @@ fn take(parent: &mut Parent, blob: &Blob, body: &MemoryBody, file: Option<Borrow
     reply
 }
 
+/// The bytes that name it, and what they name.
+fn encode(blob: &Blob) -> (Vec<u8>, Arc<Attachment>) {
+    let (_handles, named) = (travel::naming(), attachment::naming());
+    let bytes = postcard::to_stdvec(blob).unwrap();
+    (bytes, named.attachments().remove(0))
+}
+
 fn with_file<R>(blob: &Blob, then: impl FnOnce(BorrowedFd<'_>) -> R) -> R {
-    let ((), attachments) = collecting(|| {
-        travel::collecting(|| postcard::to_stdvec(blob).unwrap());
-    });
-    let Content::Sealed(memory) = attachments[0].content() else { panic!("it is small") };
+    let (_, attachment) = encode(blob);
+    let Content::Sealed(memory) = attachment.content() else { panic!("it is small") };
     then(memory.file().unwrap())
 }
 
@@ -77,10 +83,9 @@ fn a_worker_maps_what_cannot_change_and_refuses_the_rest_by_name() {
 #[test]
 fn what_a_worker_says_that_a_blob_is_is_not_looked_up_here() {
     let blob = Blob::copy_from([7; LEN]).unwrap();
-    let (_, attachments) = collecting(|| travel::collecting(|| postcard::to_stdvec(&blob).unwrap()));
+    let (named, attachment) = encode(&blob);
     // As in a worker that is itself a parent: it has blobs, and its own workers know their keys.
-    store::put(attachments[0].key(), attachments[0].content().clone());
-    let (named, _) = collecting(|| travel::collecting(|| postcard::to_stdvec(&blob).unwrap()).0);
+    store::put(attachment.key(), attachment.content().clone());
     let error = travel::decoding(|| postcard::from_bytes::<Blob>(&named)).err();
     assert!(error.is_some(), "no arguments are being decoded");
     store::clear();

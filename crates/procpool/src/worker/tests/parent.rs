@@ -159,9 +159,9 @@ impl Parent {
     pub(super) fn send_task<A: Ship, R: Ship>(&self, offer: OfferId, function: fn(A) -> R, item: A) {
         let parts = map_parts(function, item);
         let mut body = task_head(&parts.entry.to_wire().unwrap().into(), 1, offer.0 + 1000, "test");
-        let (encoded, apart) = apart::leaving(|| parts.arguments.encode(&mut body));
-        encoded.unwrap();
-        self.send_with(Kind::Task, offer.0, &body, &apart);
+        let apart = apart::leaving();
+        parts.arguments.encode(&mut body).unwrap();
+        self.send_with(Kind::Task, offer.0, &body, &apart.take().unwrap_or_default());
     }
 
     /// Offers and sends.
