@@ -215,6 +215,15 @@ test_harness() {
     expect "what is wrong" grep -q '^3 + x: ' "$out"
 }
 
+# How fast is a matter of the machine, and looked at by the benchmark.
+blob() {
+    local out="$work/blob.txt"
+    example blob 16 | tee "$out"
+    expect "the time of a Blob" grep -qE '^16 MiB to a worker .* [0-9.]+ ms as a Blob$' "$out"
+    expect "the time of a Vec<u8>" grep -qE '^16 MiB to a worker .* [0-9.]+ ms as a Vec<u8>$' "$out"
+    expect "what was found" grep -qE '^GATTAC was found [1-9][0-9]+ times$' "$out"
+}
+
 # A map with a slow consumer: memory stays where it was. (The whole ten million take minutes.)
 flat_memory() {
     local out="$work/flat_memory.txt"
@@ -256,6 +265,7 @@ for variant in ("join_all-mt", "join_all-ct", "spawn-mt"):
 wanted["W2", "map", "per_second"] = threads | python
 for variant in ("1KiB", "64KiB", "1MiB", "16MiB", "64MiB"):
     wanted["W3", variant, "ms"] = threads | spawned | python | {"ipc-channel"}
+wanted["W3", "64MiB-blob", "ms"] = set()
 for variant in ("small", "1GiB"):
     wanted["W4", variant, "ms"] = spawned | python | {"ipc-channel", "limit"}
     wanted["W4", f"process-{variant}", "ms"] = spawned | {"limit", "multiprocessing"}

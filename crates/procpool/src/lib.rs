@@ -471,7 +471,7 @@ pub use procpool_macros::{main, task};
 pub use task::any_error::AnyError;
 pub use task::codec::CodecError;
 pub use task::json::Json;
-pub use task::{Call, InitOutput, Job, Shared, Ship, Task};
+pub use task::{Blob, Call, InitOutput, Job, Shared, Ship, Task};
 
 /// What the macros expand to. Not part of the API: it changes without notice.
 #[doc(hidden)]

@@ -1,8 +1,8 @@
-//! W3: bytes there and back. What a value costs by its size.
+//! W3: bytes there and back. What a value costs by its size; and what it costs as a `Blob`, there only.
 
 use std::time::Instant;
 
-use procpool::call;
+use procpool::{Blob, call};
 
 use super::{Only, Workload};
 use crate::Error;
@@ -18,11 +18,14 @@ pub(super) const NAME: &str = "W3";
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-pub(super) const VARIANTS: [&str; 5] = [SIZES[0].0, SIZES[1].0, SIZES[2].0, SIZES[3].0, SIZES[4].0];
+pub(super) const VARIANTS: [&str; 6] = [SIZES[0].0, SIZES[1].0, SIZES[2].0, SIZES[3].0, SIZES[4].0, BLOB];
 
 /// Name, bytes, calls of a round.
 const SIZES: [(&str, usize, usize); 5] =
     [("1KiB", KIB, 500), ("64KiB", 64 * KIB, 200), ("1MiB", MIB, 30), ("16MiB", 16 * MIB, 5), ("64MiB", 64 * MIB, 3)];
+
+/// The largest as a `Blob`, of which the length comes back.
+const BLOB: &str = "64MiB-blob";
 
 pub(crate) struct Echo {
     quick: bool,
@@ -56,6 +59,10 @@ impl Workload for Echo {
                 add(system, &crew.peer(Place::Small, system, Work::Echo { bytes, calls }));
             }
         }
+        if self.only.wants(BLOB) {
+            let key = Key { workload: NAME, variant: BLOB, system: System::Procpool, metric: "ms", unit: "ms" };
+            book.add_median(key, &blob(home, 64 * MIB, 5)?);
+        }
         Ok(())
     }
 }
@@ -74,6 +81,30 @@ fn procpool(home: &Home, bytes: usize, calls: usize) -> Result<Vec<f64>, Error> 
         (data == payload(bytes)).then_some(latencies).ok_or_else(|| format!("{NAME}: an echo that differs").into())
     };
     home.runtime.block_on(home.runtime.spawn(work))?
+}
+
+/// Each call has a new one, so the worker has never had it before. What is timed begins when it is there.
+fn blob(home: &Home, bytes: usize, calls: usize) -> Result<Vec<f64>, Error> {
+    let pool = home.pool.clone();
+    let work = async move {
+        let data = payload(bytes);
+        let mut latencies = Vec::with_capacity(calls);
+        for _ in 0..calls {
+            let blob = Blob::copy_from(&data)?;
+            let start = Instant::now();
+            let len = pool.run(call!(length(blob))).await?;
+            latencies.push(millis_since(start));
+            if len != bytes {
+                return Err(format!("{NAME}: a blob of another length").into());
+            }
+        }
+        Ok(latencies)
+    };
+    home.runtime.block_on(home.runtime.spawn(work))?
+}
+
+fn length(blob: Blob) -> usize {
+    blob.len()
 }
 
 /// A thread needs no echo: to have something to compare with, it copies the bytes once.

@@ -13,7 +13,7 @@ use super::scheduler::{Lost, Payload, TaskId};
 use crate::error::{Exit, Facts, Started, WorkerPanic};
 use crate::process::Watch;
 use crate::queue::client::Side;
-use crate::task::blob::Blob;
+use crate::task::attachment::Attachment;
 use crate::task::{CodeName, Step, TaskName};
 use crate::wire::message::{PanicReport, ReplyBody};
 
@@ -65,7 +65,7 @@ impl Submission {
     pub(crate) fn of_lot(
         name: TaskName,
         entry: CodeName,
-        shared: Vec<Arc<Blob>>,
+        shared: Vec<Arc<Attachment>>,
         lot: &Arc<Lot>,
         span: tracing::Span,
     ) -> Submission {
@@ -75,7 +75,7 @@ impl Submission {
     fn of_piece(
         name: TaskName,
         entry: CodeName,
-        shared: Vec<Arc<Blob>>,
+        shared: Vec<Arc<Attachment>>,
         piece: Piece,
         span: tracing::Span,
     ) -> Submission {
@@ -118,7 +118,7 @@ pub(crate) struct Submission {
     /// What leaves apart from them.
     pub(crate) apart: Bytes,
     /// The values that the arguments name, alive for as long.
-    pub(crate) shared: Vec<Arc<Blob>>,
+    pub(crate) shared: Vec<Arc<Attachment>>,
     /// The handles of queues that the arguments name: for as long, too, so that no attempt finds a queue gone.
     pub(crate) handles: Vec<Side>,
     pub(crate) completer: Completer,

@@ -12,7 +12,7 @@ use crate::backend::scheduler::{Admission, LOTS_IN_HAND, Placement, TaskId};
 use crate::backend::{Arrived, Backend, Ends, Home, Lot, Submission};
 use crate::error::{ErrorKind, RunError, Started};
 use crate::pool::{Code, Run, RunOptions, Terms, encode, for_scheduler, hand_over, read, undecodable, unencodable};
-use crate::task::blob::Blob;
+use crate::task::attachment::Attachment;
 use crate::task::codec::CodecError;
 use crate::task::{CodeName, TaskName, Uniform};
 use crate::wire::lot::{Values, push_arguments, without_length};
@@ -94,7 +94,7 @@ impl<A, R> Packer<A, R> {
     }
 
     /// A lot of its own, which others may join.
-    fn begin(&mut self, entry: CodeName, shared: Vec<Arc<Blob>>, at: &Counter<'_>, running: &mut Running<R>) {
+    fn begin(&mut self, entry: CodeName, shared: Vec<Arc<Attachment>>, at: &Counter<'_>, running: &mut Running<R>) {
         let home = self.home.get_or_insert_with(|| Arc::new(Home::new(Arc::clone(at.tracker) as _)));
         let lot = Lot::new(home, &self.arguments);
         let span = tracing::debug_span!(target: "procpool::task", "task", name = self.name.as_str());
@@ -132,7 +132,7 @@ pub(super) struct LotRun<R> {
     items: u32,
     /// How many results have been taken.
     taken: u32,
-    shared: Vec<Arc<Blob>>,
+    shared: Vec<Arc<Attachment>>,
     decode: fn(&[u8]) -> Result<R, CodecError>,
     name: TaskName,
     tracker: Arc<Tracker>,
@@ -151,9 +151,9 @@ pub(super) enum Order {
 
 impl<R> LotRun<R> {
     /// Adds an item, if it is the next one, is like the others, and the lot still takes any.
-    fn add(&mut self, index: usize, arguments: &[u8], shared: &[Arc<Blob>], most: u32) -> bool {
+    fn add(&mut self, index: usize, arguments: &[u8], shared: &[Arc<Attachment>], most: u32) -> bool {
         let is_next = self.first_index + self.items as usize == index;
-        let is_known = |blob: &Arc<Blob>| self.shared.iter().any(|known| Arc::ptr_eq(known, blob));
+        let is_known = |one: &Arc<Attachment>| self.shared.iter().any(|known| Arc::ptr_eq(known, one));
         if !is_next || shared.len() > 4 || !shared.iter().all(is_known) || self.lot.add(arguments, most).is_err() {
             return false;
         }

@@ -25,7 +25,7 @@ use super::window::Window;
 use crate::backend::scheduler::{Admission, Batch};
 use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::pool::{Due, PoolHandle, RunOptions, share};
-use crate::task::blob::Blob;
+use crate::task::attachment::Attachment;
 use crate::task::codec::encode;
 use crate::task::{Job, Parts, Ship, map_parts, map_uniform, map_with_parts, map_with_uniform};
 
@@ -260,7 +260,7 @@ where
             // Told in the place of the first item; no item is taken.
             Err(error) => {
                 let mut map =
-                    Map::over_parts(pool, "map_with", move |item| map_with_parts(f, Blob::empty(), item), input);
+                    Map::over_parts(pool, "map_with", move |item| map_with_parts(f, Attachment::empty(), item), input);
                 map.break_with(error);
                 map
             }

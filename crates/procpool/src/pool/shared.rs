@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::handle::Pool;
 use crate::backend::Backend;
 use crate::error::{ErrorKind, Facts, RunError, Started};
-use crate::task::blob::Blob;
+use crate::task::attachment::Attachment;
 use crate::task::codec::{self, CodecError};
 use crate::task::{Shared, Ship};
 
@@ -34,8 +34,8 @@ impl Pool {
     /// # Ok(()) }
     /// ```
     pub fn shared<T: Ship + Sync>(&self, value: T) -> Result<Shared<T>, RunError> {
-        let blob = share(&**self.handle().backend(), "shared", |out| codec::encode(&value, out))?;
-        Ok(Shared::new(value, blob))
+        let attachment = share(&**self.handle().backend(), "shared", |out| codec::encode(&value, out))?;
+        Ok(Shared::new(value, attachment))
     }
 }
 
@@ -44,16 +44,16 @@ pub(crate) fn share(
     backend: &dyn Backend,
     what: &str,
     encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
-) -> Result<Arc<Blob>, RunError> {
+) -> Result<Arc<Attachment>, RunError> {
     let failed = |kind, facts| RunError::new(kind, Started::No, Facts { task: Some(what.to_owned()), ..facts });
-    let blob = Blob::encoded(encode).map_err(|error| {
+    let attachment = Attachment::encoded(encode).map_err(|error| {
         let detail = Some(error.to_string());
         failed(ErrorKind::Encode, Facts { detail, source: Some(error.into()), ..Facts::default() })
     })?;
-    let (len, limit) = (blob.bytes().len() as u64, backend.max_message());
+    let (len, limit) = (attachment.content().len() as u64, backend.max_message());
     if len > limit {
         let detail = Some(format!("it takes {len} bytes, max_message is {limit}"));
         return Err(failed(ErrorKind::TooLarge, Facts { detail, ..Facts::default() }));
     }
-    Ok(blob)
+    Ok(attachment)
 }

@@ -16,7 +16,7 @@ use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::process::Watch;
 use crate::queue::client::Side;
 use crate::queue::travel;
-use crate::task::blob::{self, Blob};
+use crate::task::attachment::{self, Attachment};
 use crate::task::codec::CodecError;
 use crate::task::{CodeName, Parts, TaskName, apart};
 
@@ -69,7 +69,7 @@ pub(crate) struct Code<R> {
 #[derive(Default)]
 pub(crate) struct Beside {
     pub(crate) apart: Bytes,
-    pub(crate) shared: Vec<Arc<Blob>>,
+    pub(crate) shared: Vec<Arc<Attachment>>,
     pub(crate) handles: Vec<Side>,
 }
 
@@ -78,14 +78,14 @@ pub(crate) fn encode(
     out: &mut Vec<u8>,
     encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
 ) -> Result<Option<Box<Beside>>, CodecError> {
-    let (handles, shared, apart) = (travel::naming(), blob::naming(), apart::leaving());
+    let (handles, shared, apart) = (travel::naming(), attachment::naming(), apart::leaving());
     encode(out)?;
     // Millions a second need nothing.
     if !(handles.is_filled() || shared.is_filled() || apart.is_filled()) {
         return Ok(None);
     }
     let (apart, handles) = (apart.take().unwrap_or_default(), handles.take().unwrap_or_default());
-    Ok(Some(Box::new(Beside { apart, shared: shared.blobs(), handles })))
+    Ok(Some(Box::new(Beside { apart, shared: shared.attachments(), handles })))
 }
 
 /// The error for arguments that do not encode.

@@ -52,6 +52,11 @@ pub(super) fn name(side: &Side) -> bool {
     NAMING.add(|named| named.push(side.clone())).is_some()
 }
 
+/// Whether what this thread encodes goes where procpool itself decodes it.
+pub(crate) fn is_collecting() -> bool {
+    NAMING.state() != State::Closed
+}
+
 /// Decodes something that procpool has brought here.
 #[inline]
 pub(crate) fn decoding<R>(decode: impl FnOnce() -> R) -> R {
@@ -69,7 +74,7 @@ pub(crate) fn decoding<R>(decode: impl FnOnce() -> R) -> R {
 }
 
 /// Whether procpool itself decodes what this thread decodes.
-pub(super) fn is_decoding() -> bool {
+pub(crate) fn is_decoding() -> bool {
     DECODES.get()
 }
 

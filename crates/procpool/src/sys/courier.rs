@@ -34,31 +34,63 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut BytesMut) -> io::Result<(u
     };
     buffer.truncate(start + result.as_ref().map_or(0, |message| message.bytes));
     let message = result?;
+    let passenger = passenger(&mut control)?;
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::Error::other("a descriptor was lost on its way: no free descriptor number in this process"));
+    }
+    Ok((message.bytes, passenger))
+}
+
+/// Fills some of `room`, waiting for at least one byte, and gives the descriptor that may have come with it; which may have
+/// been lost, for want of a number in this process. `(0, _)` is the end of the stream.
+///
+/// As in [`receive`], it belongs to the last of these bytes; more than one is an error.
+pub(crate) fn receive_some(socket: impl AsFd, room: &mut [u8]) -> io::Result<(usize, Option<io::Result<OwnedFd>>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = loop {
+        let mut slices = [IoSliceMut::new(&mut *room)];
+        match rustix::net::recvmsg(&socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => {}
+            // Somebody made our end non-blocking.
+            Err(Errno::AGAIN) => wait_until(&socket, PollFlags::IN)?,
+            result => break result?,
+        }
+    };
+    let passenger = passenger(&mut control)?;
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        let why = "no descriptor number was left for it in the worker";
+        return Ok((message.bytes, Some(Err(io::Error::other(why)))));
+    }
+    Ok((message.bytes, passenger.map(Ok)))
+}
+
+/// The one descriptor that may have come.
+fn passenger(control: &mut RecvAncillaryBuffer<'_>) -> io::Result<Option<OwnedFd>> {
     let mut passengers: Vec<OwnedFd> = Vec::new();
     for part in control.drain() {
         if let RecvAncillaryMessage::ScmRights(descriptors) = part {
             passengers.extend(descriptors);
         }
     }
-    if message.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(io::Error::other("a descriptor was lost on its way: no free descriptor number in this process"));
-    }
     if passengers.len() > 1 {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "more descriptors than one came with a record"));
     }
-    Ok((message.bytes, passengers.pop()))
+    Ok(passengers.pop())
+}
+
+fn wait_until(socket: impl AsFd, flags: PollFlags) -> io::Result<()> {
+    match rustix::event::poll(&mut [PollFd::new(&socket, flags)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Sends everything, with a copy of `passenger`, waiting as long as it takes.
 pub(crate) fn send_all_with_fd(socket: impl AsFd, bytes: &[u8], passenger: BorrowedFd<'_>) -> io::Result<()> {
     let sent = loop {
         match socket::send_with_fd(&socket, &[IoSlice::new(bytes)], passenger) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                match rustix::event::poll(&mut [PollFd::new(&socket, PollFlags::OUT)], None) {
-                    Ok(_) | Err(Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_until(&socket, PollFlags::OUT)?,
             result => break result?,
         }
     };

@@ -5,6 +5,7 @@
 //! worker checks them in turn before it maps. The memory itself stays writable on both sides, so it is never seen as
 //! `&[u8]`: only as words that are read and written atomically, each of which may hold anything at any time.
 
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
@@ -38,7 +39,7 @@ impl SharedWords {
     /// Makes a sealed memfd of `count` zero words and maps it. The descriptor is close-on-exec, to be passed on. Page
     /// faults come when a page is touched.
     pub(crate) fn create(count: usize) -> io::Result<(SharedWords, OwnedFd)> {
-        let fd = memfd()?;
+        let fd = memfd(c"procpool-page")?;
         rustix::fs::ftruncate(&fd, byte_length(count)? as u64)?;
         rustix::fs::fcntl_add_seals(&fd, SEALS)?;
         Ok((Self::map(fd.as_fd(), count)?, fd))
@@ -139,10 +140,10 @@ fn byte_length(count: usize) -> io::Result<usize> {
 }
 
 /// A memory file that can be sealed and not executed. Kernels before 6.3 do not know the second part.
-fn memfd() -> io::Result<OwnedFd> {
+pub(super) fn memfd(name: &CStr) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    match rustix::fs::memfd_create(c"procpool-page", flags | MemfdFlags::NOEXEC_SEAL) {
-        Err(Errno::INVAL) => Ok(rustix::fs::memfd_create(c"procpool-page", flags)?),
+    match rustix::fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => Ok(rustix::fs::memfd_create(name, flags)?),
         result => Ok(result?),
     }
 }
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_is_not_sealed_or_has_another_size_is_not_mapped() {
-        let loose = memfd().unwrap();
+        let loose = memfd(c"loose").unwrap();
         rustix::fs::ftruncate(&loose, 4096).unwrap();
         assert!(SharedWords::map_received(loose.as_fd(), 512).unwrap_err().to_string().contains("not sealed"));
         let (_words, fd) = SharedWords::create(512).unwrap();

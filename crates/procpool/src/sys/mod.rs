@@ -19,6 +19,7 @@ pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod readiness;
+pub(crate) mod sealed;
 pub(crate) mod signals;
 pub(crate) mod sink;
 pub(crate) mod socket;

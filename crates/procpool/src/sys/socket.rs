@@ -43,6 +43,12 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((parent, worker))
 }
 
+/// From now on few writes that have not been read fit: as few as the kernel lets a socket hold.
+pub(crate) fn narrow(socket: impl AsFd) {
+    // Best effort: what is more on its way costs memory, and nothing else.
+    let _ = sockopt::set_socket_send_buffer_size(socket, 1);
+}
+
 /// Sends what fits now. `WouldBlock` when nothing fits; `BrokenPipe` (never SIGPIPE) when the other end is gone.
 pub(crate) fn send(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     send_message(socket.as_fd(), slices, &mut SendAncillaryBuffer::default(), SendFlags::DONTWAIT)
@@ -116,20 +122,28 @@ pub(crate) enum Target<'a> {
     Value(&'a mut Vec<u8>, usize),
 }
 
+impl Target<'_> {
+    /// How many bytes are wanted.
+    pub(crate) fn most(&self) -> usize {
+        match self {
+            Target::Buffer(_) => usize::MAX,
+            Target::Some(_, most) => *most,
+            Target::Value(value, most) => (*most).min(value.capacity() - value.len()),
+        }
+    }
+
+    /// Puts bytes where they are wanted; no more than [`most`](Self::most).
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        match self {
+            Target::Buffer(buffer) | Target::Some(buffer, _) => buffer.extend_from_slice(bytes),
+            Target::Value(value, _) => value.extend_from_slice(bytes),
+        }
+    }
+}
+
 /// Puts what has arrived where it is wanted. `Ok(0)` is the end of the stream, `WouldBlock` means nothing is there.
 pub(crate) fn recv_into(socket: impl AsFd, target: &mut Target<'_>) -> io::Result<usize> {
     receive(socket.as_fd(), target, RecvFlags::DONTWAIT)
-}
-
-/// Appends what has arrived, waiting for at least one byte. `Ok(0)` is the end of the stream. For the worker's end.
-pub(crate) fn recv_blocking(socket: impl AsFd, target: &mut Target<'_>) -> io::Result<usize> {
-    let socket = socket.as_fd();
-    loop {
-        match receive(socket, target, RecvFlags::empty()) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for(socket, PollFlags::IN)?,
-            result => return result,
-        }
-    }
 }
 
 fn receive(socket: BorrowedFd<'_>, target: &mut Target<'_>, flags: RecvFlags) -> io::Result<usize> {

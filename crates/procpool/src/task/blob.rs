@@ -1,163 +1,248 @@
-//! Encoded values that a worker is sent once, however many tasks name them.
-//!
-//! Only the key of a blob is in a task's arguments. Whoever encodes those notes which blobs they name
-//! ([`collecting`]), and the task keeps these alive until it is over. A worker that is given a task is sent the blobs
-//! that it does not have yet; when the last task and the last handle of a blob are gone, it is told to forget it.
+//! Read-only bytes in shared memory.
 
-use std::cell::Cell;
-use std::collections::HashSet;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::io;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::queue::client::Side;
 use crate::queue::travel;
-use crate::sync::lock;
-use crate::task::codec::CodecError;
-use crate::task::slot::{Opened, Slot, State};
+use crate::sys::sealed::SealedBytes;
+use crate::task::attachment::{self, Attachment, Content};
+use crate::task::{apart, store};
 
-/// An encoded value with a key that is never used twice in this process.
-pub(crate) struct Blob {
-    key: u64,
-    bytes: Bytes,
-    /// The blobs that are named in this one.
-    needs: Vec<Arc<Blob>>,
-    /// The handles of queues that are named in it, alive for as long.
-    #[expect(dead_code, reason = "its drop is its use")]
-    handles: Vec<Side>,
-    holders: Mutex<Vec<Weak<dyn Holder>>>,
+/// Read-only bytes in shared memory: an argument that costs the same whether it has a kilobyte or a gigabyte.
+///
+/// It is made once, here: a copy of bytes that are there ([`copy_from`](Self::copy_from)), or filled in place
+/// ([`build`](Self::build)). A task that has it as an argument, by itself, deep inside of another value, or in a
+/// [`Shared`](crate::Shared) one, sees the very same memory: what travels is a key of a few bytes, and, once to each
+/// worker, the memory's descriptor. Everywhere it is a smart pointer to a `[u8]`; clones share the bytes.
+///
+/// A worker has it mapped from the first task that names it until the last `Blob` here is dropped, and the last task that
+/// names it is over. A task that keeps it longer (in a static, or in its worker's [state](crate::StatePool)) may: the
+/// memory stays as long as anybody has it.
+///
+/// The bytes can never change, and the kernel sees to that: the memory is sealed against writing before any other process
+/// gets it. So a worker, be it hostile, cannot change what this process or another worker sees.
+///
+/// # Where it travels in another way
+/// - **Small ones**, of less than 64 KiB, have no memory file: they are sent to each worker once, as bytes.
+/// - **In results** (and in messages of queues, and in the arguments of `init`, exit and state jobs) the bytes
+///   themselves travel, as those of a `Vec<u8>` do; they count against
+///   [`max_message`](crate::PoolBuilder::max_message). What arrives is a `Blob` with memory of its own.
+/// - **One that came from elsewhere** (as an argument, or in a result) and is passed on to a pool is sent to each of its
+///   workers once, as bytes.
+/// - **On threads** ([`in_process`](crate::PoolBuilder::in_process)) nothing is sent or mapped: it is the same memory.
+///
+/// Anywhere else (in a file, within [`Json`](crate::Json)) serialising it is an error that says so.
+///
+/// # Errors
+/// One that a worker cannot map (no descriptor or no address space is left there) is an error of kind
+/// [`Decode`](crate::ErrorKind::Decode) of each task that names it.
+///
+/// # Limits
+/// Each one of 64 KiB or more has an open descriptor in the process that has made it (and none in workers). For
+/// many small pieces make one `Blob`, and pass ranges of it along.
+///
+/// ```standalone_crate
+/// use procpool::{Blob, Pool, call};
+///
+/// fn count(text: Blob, wanted: u8) -> usize {
+///     text.iter().filter(|byte| **byte == wanted).count()
+/// }
+///
+/// #[procpool::main]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let pool = Pool::new()?;
+///     let text = Blob::copy_from("so much text ".repeat(100_000))?;
+///     let letters = pool.map(|(text, letter): (Blob, u8)| count(text, letter), b"mu".map(|letter| (text.clone(), letter)));
+///     assert_eq!(letters.await?, [100_000, 100_000]);
+///     assert_eq!(pool.run(call!(count(text.clone(), b'o'))).await?, 100_000);
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Blob {
+    inner: Arc<Inner>,
 }
 
-/// Who has been sent blobs.
-pub(crate) trait Holder: Send + Sync {
-    /// Nobody will name this blob any more. Called wherever its last owner goes, also where a panic unwinds.
-    fn forget(&self, key: u64);
+struct Inner {
+    memory: Content,
+    /// What workers are sent, once one is.
+    attachment: OnceLock<Arc<Attachment>>,
 }
+
+/// Below this a descriptor, a mapping and its page faults, here and there, cost more than the bytes on their way.
+const LEAST_SEALED: usize = 64 * 1024;
 
 impl Blob {
-    /// Encodes with `encode`, and notes what that names.
-    pub(crate) fn encoded(
-        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
-    ) -> Result<Arc<Blob>, CodecError> {
-        let mut bytes = Vec::new();
-        let (needs, handles) = (naming(), travel::naming());
-        encode(&mut bytes)?;
-        Ok(Arc::new(Blob::of(bytes.into(), needs.blobs(), handles.take().unwrap_or_default())))
+    /// A copy of these bytes.
+    ///
+    /// # Errors
+    /// There is no memory for them, or no descriptor is left in this process.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let blob = procpool::Blob::copy_from("some bytes")?;
+    /// assert_eq!(&blob[5..], b"bytes");
+    /// # Ok(()) }
+    /// ```
+    pub fn copy_from(bytes: impl AsRef<[u8]>) -> io::Result<Blob> {
+        let bytes = bytes.as_ref();
+        Ok(Blob::of(match bytes.len() {
+            ..LEAST_SEALED => Content::Bytes(Bytes::copy_from_slice(bytes)),
+            _ => Content::Sealed(Arc::new(SealedBytes::copy_of(bytes)?)),
+        }))
     }
 
-    /// One that holds nothing.
-    pub(crate) fn empty() -> Arc<Blob> {
-        Arc::new(Blob::of(Bytes::new(), Vec::new(), Vec::new()))
+    /// So many bytes, as `fill` writes them: in place, so that nothing is copied. They are zero before that. `fill` is
+    /// called once, and may fail.
+    ///
+    /// # Errors
+    /// That of `fill`; there is no memory for so many bytes, or no descriptor is left in this process.
+    ///
+    /// # Panics
+    /// Only where `fill` panics.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::io::Read;
+    ///
+    /// use procpool::Blob;
+    ///
+    /// let squares = Blob::build(100, |room| {
+    ///     for (n, byte) in room.iter_mut().enumerate() {
+    ///         *byte = (n * n) as u8;
+    ///     }
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(squares[15], 225);
+    ///
+    /// let mut file = std::fs::File::open("/proc/self/exe")?;
+    /// let program = Blob::build(file.metadata()?.len() as usize, |room| file.read_exact(room))?;
+    /// assert!(program.starts_with(b"\x7fELF"));
+    /// # Ok(()) }
+    /// ```
+    pub fn build(len: usize, fill: impl FnOnce(&mut [u8]) -> io::Result<()>) -> io::Result<Blob> {
+        if len >= LEAST_SEALED {
+            return Ok(Blob::of(Content::Sealed(Arc::new(SealedBytes::filled_by(len, fill)?))));
+        }
+        let mut bytes = vec![0; len];
+        fill(&mut bytes)?;
+        Ok(Blob::own(bytes.into()))
     }
 
-    fn of(bytes: Bytes, needs: Vec<Arc<Blob>>, handles: Vec<Side>) -> Blob {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Blob { key: NEXT.fetch_add(1, Ordering::Relaxed), bytes, needs, handles, holders: Mutex::default() }
+    fn own(bytes: Bytes) -> Blob {
+        Blob::of(Content::Bytes(bytes))
     }
 
-    pub(crate) fn key(&self) -> u64 {
-        self.key
+    fn of(memory: Content) -> Blob {
+        Blob { inner: Arc::new(Inner { memory, attachment: OnceLock::new() }) }
     }
 
-    pub(crate) fn bytes(&self) -> &Bytes {
-        &self.bytes
+    fn attachment(&self) -> &Arc<Attachment> {
+        let Inner { memory, attachment } = &*self.inner;
+        attachment.get_or_init(|| Attachment::plain(memory.clone()))
     }
 }
 
-impl Drop for Blob {
-    fn drop(&mut self) {
-        for holder in self.holders.get_mut().unwrap_or_else(PoisonError::into_inner) {
-            if let Some(holder) = holder.upgrade() {
-                holder.forget(self.key);
-            }
-        }
+impl Deref for Blob {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.inner.memory
+    }
+}
+
+impl AsRef<[u8]> for Blob {
+    fn as_ref(&self) -> &[u8] {
+        self
     }
 }
 
 impl fmt::Debug for Blob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blob").field("key", &self.key).field("len", &self.bytes.len()).finish_non_exhaustive()
+        f.debug_struct("Blob").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 
-/// The blobs that one worker has.
-#[derive(Debug, Default)]
-pub(crate) struct Known(Mutex<HashSet<u64>>);
+/// What of a blob is in the bytes of the value that it is in.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Blob")]
+enum Travelling {
+    /// The key of an attachment.
+    Named(u64),
+    Here(Here),
+    /// So many bytes have left apart.
+    Apart(u64),
+}
 
-impl Known {
-    /// Whether a blob is new to the worker, which is known to have it from now on. `holder` will be told to forget it.
-    pub(crate) fn learn(&self, blob: &Blob, holder: impl FnOnce() -> Weak<dyn Holder>) -> bool {
-        let new = lock(&self.0).insert(blob.key);
-        if new {
-            let mut holders = lock(&blob.holders);
-            // Workers come and go while a value stays.
-            holders.retain(|holder| holder.strong_count() > 0);
-            holders.push(holder());
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() || !travel::is_collecting() {
+            return Err(ser::Error::custom(NOWHERE_ELSE));
         }
-        new
-    }
-
-    /// Whether the worker had it.
-    pub(crate) fn unlearn(&self, key: u64) -> bool {
-        lock(&self.0).remove(&key)
-    }
-}
-
-thread_local! {
-    static NAMES: Cell<State> = const { Cell::new(State::Closed) };
-    static NAMED: Cell<Option<Names>> = const { Cell::new(None) };
-}
-
-/// The blobs that are named in what this thread encodes.
-static NAMING: Slot<Names> = Slot { state: &NAMES, value: &NAMED };
-
-/// Blobs in the order in which they are to be sent, each once. There may be thousands of them, in each of thousands of
-/// tasks, so none is looked for among the others.
-#[derive(Default)]
-pub(crate) struct Names {
-    blobs: Vec<Arc<Blob>>,
-    /// Made when there are [`MANY`].
-    keys: Option<HashSet<u64>>,
-}
-
-/// Up to so many it is faster to look through them.
-const MANY: usize = 8;
-
-impl Names {
-    fn add(&mut self, blob: &Arc<Blob>) {
-        let is_new = if self.blobs.len() < MANY {
-            self.blobs.iter().all(|known| known.key != blob.key)
+        let travelling = if attachment::can_be_named() {
+            attachment::name(self.attachment());
+            Travelling::Named(self.attachment().key())
+        } else if apart::wants(self.len()) {
+            apart::leave(self.inner.memory.to_bytes());
+            Travelling::Apart(self.len() as u64)
         } else {
-            let keys = self.keys.get_or_insert_with(|| self.blobs.iter().map(|known| known.key).collect());
-            keys.insert(blob.key)
+            Travelling::Here(Here(self.inner.memory.to_bytes()))
         };
-        if is_new {
-            self.blobs.push(Arc::clone(blob));
+        travelling.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() || !travel::is_decoding() {
+            return Err(de::Error::custom(NOWHERE_ELSE));
+        }
+        match Travelling::deserialize(deserializer)? {
+            Travelling::Named(key) => store::get(key, |content| Ok(Blob::of(content.clone())))
+                .map_err(|error| de::Error::custom(format!("a blob: {error}"))),
+            Travelling::Here(Here(bytes)) => Ok(Blob::own(bytes)),
+            Travelling::Apart(len) => match usize::try_from(len).ok().and_then(apart::take) {
+                Some(bytes) => Ok(Blob::own(bytes.into())),
+                None => Err(de::Error::custom("the bytes of a blob have not come with it")),
+            },
         }
     }
 }
 
-/// Lets blobs be named in what is encoded meanwhile: it goes to workers.
-#[inline]
-pub(crate) fn naming() -> Opened<Names> {
-    NAMING.open()
-}
+const NOWHERE_ELSE: &str = "a `Blob` travels in arguments and results of tasks and in messages of queues and nowhere \
+                            else (also not in `Json`): write out its bytes, or keep it out with `#[serde(skip)]`";
 
-impl Opened<Names> {
-    /// Those that were, each after those that it needs.
-    pub(crate) fn blobs(&self) -> Vec<Arc<Blob>> {
-        self.take().map(|names| names.blobs).unwrap_or_default()
+/// Bytes as they are, and not one by one.
+struct Here(Bytes);
+
+impl Serialize for Here {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
     }
 }
 
-/// Notes that a blob is named. False where nobody would send it along.
-pub(super) fn name(blob: &Arc<Blob>) -> bool {
-    let named = NAMING.add(|named| {
-        for needed in blob.needs.iter().chain([blob]) {
-            named.add(needed);
+impl<'de> Deserialize<'de> for Here {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Copy;
+
+        impl Visitor<'_> for Copy {
+            type Value = Here;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the bytes of a blob")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Here, E> {
+                Ok(Here(Bytes::copy_from_slice(bytes)))
+            }
         }
-    });
-    named.is_some()
+
+        deserializer.deserialize_bytes(Copy)
+    }
 }

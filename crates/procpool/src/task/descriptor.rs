@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use crate::queue::travel;
 use crate::task::argument::CallArguments;
+use crate::task::attachment::Content;
 use crate::task::code::{Fault, Step, Steps};
 use crate::task::stateful::{Made, write_made};
 use crate::task::{Ship, Task, apart, codec, state, store};
@@ -290,7 +291,7 @@ unsafe fn run_map_with<C: Ship, A: Ship, R: Ship>(
     let function = unsafe { transmute::<Function, fn(&C, A) -> R>(function) };
     steps.reached(Step::Decoding);
     let (key, arguments) = arguments.split_first_chunk().unwrap_or((&[0xff; 8], &[]));
-    let decode = |bytes: &[u8]| codec::decode::<C>(bytes).map(Rc::new);
+    let decode = |content: &Content| codec::decode::<C>(content).map(Rc::new);
     let context = store::get(u64::from_le_bytes(*key), decode).map_err(Fault::Decode)?;
     let item = codec::decode_received::<A>(arguments).map_err(Fault::Decode)?;
     steps.reached(Step::Running);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::ser::Error;
 
-use crate::task::blob::{self, Blob};
+use crate::task::attachment::{self, Attachment};
 use crate::task::codec::CodecError;
 use crate::task::entry::Entry;
 use crate::task::job::{Arguments, Parts};
@@ -23,7 +23,7 @@ pub(crate) fn map_parts<A: Ship, R: Ship>(function: fn(A) -> R, item: A) -> Part
 /// What `map_with` makes of each item. `context` is an encoded `C`: once for all items, and sent once to each worker.
 pub(crate) fn map_with_parts<C: Ship, A: Ship, R: Ship>(
     function: fn(&C, A) -> R,
-    context: Arc<Blob>,
+    context: Arc<Attachment>,
     item: A,
 ) -> Parts<R> {
     Parts {
@@ -58,7 +58,7 @@ pub(crate) fn map_uniform<A: Ship, R: Ship>(function: fn(A) -> R) -> Uniform<A, 
 /// [`map_with_parts`] for all items.
 pub(crate) fn map_with_uniform<C: Ship, A: Ship, R: Ship>(
     function: fn(&C, A) -> R,
-    context: Arc<Blob>,
+    context: Arc<Attachment>,
 ) -> Uniform<A, R> {
     Uniform {
         entry: Entry::map_with(function),
@@ -68,8 +68,8 @@ pub(crate) fn map_with_uniform<C: Ship, A: Ship, R: Ship>(
     }
 }
 
-fn encode_with<A: Ship>(context: &Arc<Blob>, item: A, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    if !blob::name(context) {
+fn encode_with<A: Ship>(context: &Arc<Attachment>, item: A, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    if !attachment::name(context) {
         return Err(CodecError::custom("nobody would send the context along"));
     }
     out.extend_from_slice(&context.key().to_le_bytes());

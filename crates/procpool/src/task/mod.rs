@@ -3,7 +3,8 @@
 pub(crate) mod any_error;
 pub(crate) mod apart;
 mod argument;
-pub(crate) mod blob;
+pub(crate) mod attachment;
+mod blob;
 mod call;
 mod code;
 mod code_name;
@@ -32,6 +33,7 @@ mod wire_entry;
 mod tests;
 
 pub use argument::*;
+pub use blob::Blob;
 pub use call::Call;
 pub use init_output::InitOutput;
 pub use job::{Job, Parts};

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::task::blob::{self, Blob};
+use crate::task::attachment::{self, Attachment, Content};
 use crate::task::{Ship, codec, store};
 
 /// A value that many tasks use: made by [`Pool::shared`](crate::Pool::shared), sent to each worker once.
@@ -50,13 +50,13 @@ pub struct Shared<T> {
 struct Inner<T> {
     value: T,
     /// There from the start where the value was shared; in a worker, only once it is passed on.
-    blob: OnceLock<Arc<Blob>>,
+    attachment: OnceLock<Arc<Attachment>>,
 }
 
 impl<T: Ship + Sync> Shared<T> {
     /// A value, and what it became when it was encoded.
-    pub(crate) fn new(value: T, blob: Arc<Blob>) -> Self {
-        Shared { inner: Arc::new(Inner { value, blob: OnceLock::from(blob) }) }
+    pub(crate) fn new(value: T, attachment: Arc<Attachment>) -> Self {
+        Shared { inner: Arc::new(Inner { value, attachment: OnceLock::from(attachment) }) }
     }
 }
 
@@ -85,19 +85,19 @@ const NAME: &str = "Shared";
 
 impl<T: Ship + Sync> Serialize for Shared<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Inner { value, blob } = &*self.inner;
-        let blob = match blob.get() {
-            Some(blob) => blob,
+        let Inner { value, attachment } = &*self.inner;
+        let attachment = match attachment.get() {
+            Some(attachment) => attachment,
             None => {
-                let encoded = Blob::encoded(|out| codec::encode(value, out)).map_err(ser::Error::custom)?;
-                blob.get_or_init(|| encoded)
+                let encoded = Attachment::encoded(|out| codec::encode(value, out)).map_err(ser::Error::custom)?;
+                attachment.get_or_init(|| encoded)
             }
         };
-        if !blob::name(blob) {
+        if !attachment::name(attachment) {
             let why = "a `Shared` travels in the arguments of tasks and nowhere else; send the value itself";
             return Err(ser::Error::custom(why));
         }
-        serializer.serialize_newtype_struct(NAME, &blob.key())
+        serializer.serialize_newtype_struct(NAME, &attachment.key())
     }
 }
 
@@ -108,7 +108,8 @@ impl<'de, T: Ship + Sync> Deserialize<'de> for Shared<T> {
         struct Key(u64);
 
         let Key(key) = Key::deserialize(deserializer)?;
-        let decode = |bytes: &[u8]| Ok(Arc::new(Inner { value: codec::decode(bytes)?, blob: OnceLock::new() }));
+        let decode =
+            |content: &Content| Ok(Arc::new(Inner { value: codec::decode(content)?, attachment: OnceLock::new() }));
         let inner = store::get(key, decode).map_err(|error| de::Error::custom(format!("a shared value: {error}")))?;
         Ok(Shared { inner })
     }

@@ -1,6 +1,6 @@
-//! The blobs that a worker was sent, and the values that they became.
+//! The attachments that a worker was sent, and the values that they became.
 //!
-//! A value is decoded when the first task that names it has its arguments decoded, and then stays until its blob is
+//! A value is decoded when the first task that names it has its arguments decoded, and then stays until its attachment is
 //! forgotten. All this is a matter of the thread that runs the tasks, so that workers that are threads share nothing.
 
 use std::any::{Any, type_name};
@@ -12,14 +12,18 @@ use bytes::Bytes;
 use serde::de::Error;
 
 use crate::panics;
+use crate::task::attachment::Content;
 use crate::task::codec::CodecError;
 
-/// Up to this size blobs are copied out of the buffer that they were read into, which would stay as long as they do.
+/// Up to this size attachments are copied out of the buffer that they were read into, which would stay as long as they do.
 const SMALL: usize = 16 * 1024;
 
 enum Entry {
-    Encoded(Bytes),
+    /// As it has come.
+    Content(Content),
     Decoded(Box<dyn Any>),
+    /// It has not come, and why.
+    Lost(String),
 }
 
 thread_local! {
@@ -29,14 +33,26 @@ thread_local! {
     static OPEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Keeps a blob that has arrived.
-pub(crate) fn put(key: u64, bytes: Bytes) {
-    let bytes = if bytes.len() <= SMALL { Bytes::copy_from_slice(&bytes) } else { bytes };
-    let former = STORE.with_borrow_mut(|store| store.insert(key, Entry::Encoded(bytes)));
+/// Keeps an attachment that has arrived.
+pub(crate) fn put(key: u64, content: Content) {
+    let content = match content {
+        Content::Bytes(bytes) if bytes.len() <= SMALL => Content::Bytes(Bytes::copy_from_slice(&bytes)),
+        content => content,
+    };
+    insert(key, Entry::Content(content));
+}
+
+/// Notes that an attachment cannot be had, which is told to those who name it.
+pub(crate) fn lose(key: u64, why: String) {
+    insert(key, Entry::Lost(why));
+}
+
+fn insert(key: u64, entry: Entry) {
+    let former = STORE.with_borrow_mut(|store| store.insert(key, entry));
     drop_quietly(former);
 }
 
-/// Lets go of a blob and of its value, which lives on where a task has kept it.
+/// Lets go of an attachment and of its value, which lives on where a task has kept it.
 pub(crate) fn forget(key: u64) {
     let former = STORE.with_borrow_mut(|store| store.remove(&key));
     drop_quietly(former);
@@ -61,24 +77,25 @@ pub(super) fn open(open: bool) {
     OPEN.set(open);
 }
 
-/// The value of a blob: decoded by the first call, cloned by each.
+/// The value of an attachment: decoded by the first call, cloned by each.
 pub(super) fn get<V: Clone + 'static>(
     key: u64,
-    decode: impl FnOnce(&[u8]) -> Result<V, CodecError>,
+    decode: impl FnOnce(&Content) -> Result<V, CodecError>,
 ) -> Result<V, CodecError> {
-    let bytes = STORE.with_borrow(|store| match store.get(&key).filter(|_| OPEN.get()) {
-        None => Err(CodecError::custom("a shared value is named where there are none: they travel in arguments only")),
-        Some(Entry::Encoded(bytes)) => Ok(Err(bytes.clone())),
+    let content = STORE.with_borrow(|store| match store.get(&key).filter(|_| OPEN.get()) {
+        None => Err(CodecError::custom("it is named where there is none: it travels by name in arguments only")),
+        Some(Entry::Content(content)) => Ok(Err(content.clone())),
         Some(Entry::Decoded(value)) => match value.downcast_ref::<V>() {
             Some(value) => Ok(Ok(value.clone())),
-            None => Err(CodecError::custom(format!("a shared value is none of the type `{}`", type_name::<V>()))),
+            None => Err(CodecError::custom(format!("it is none of the type `{}`", type_name::<V>()))),
         },
+        Some(Entry::Lost(why)) => Err(CodecError::custom(why)),
     });
-    match bytes? {
+    match content? {
         Ok(value) => Ok(value),
-        Err(bytes) => {
+        Err(content) => {
             // Foreign code, which may get other values meanwhile.
-            let value = decode(&bytes)?;
+            let value = decode(&content)?;
             STORE.with_borrow_mut(|store| store.insert(key, Entry::Decoded(Box::new(value.clone()))));
             Ok(value)
         }

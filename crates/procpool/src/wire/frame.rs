@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     Shared = 5,
     /// To the worker: no task will name this value any more.
     Forget = 6,
+    /// To the worker: memory that tasks will name by the id. Its descriptor travels beside.
+    Memory = 7,
     /// From the worker, first: it is there, and it is the same executable.
     Hello = 16,
     /// From the worker: its initialiser has run (id 0), or its state has been made (id 1), and this is what came of it.
@@ -65,7 +67,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// What a worker accepts.
     pub(crate) const FROM_PARENT: &'static [Kind] =
-        &[Kind::Setup, Kind::Task, Kind::Retire, Kind::State, Kind::Shared, Kind::Forget];
+        &[Kind::Setup, Kind::Task, Kind::Retire, Kind::State, Kind::Shared, Kind::Forget, Kind::Memory];
     /// What a parent accepts.
     pub(crate) const FROM_WORKER: &'static [Kind] = &[Kind::Hello, Kind::InitDone, Kind::Reply, Kind::Item];
 

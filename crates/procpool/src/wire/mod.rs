@@ -7,6 +7,7 @@
 
 pub(crate) mod frame;
 pub(crate) mod lot;
+pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod page;
 mod panic_slot;

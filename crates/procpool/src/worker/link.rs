@@ -1,5 +1,6 @@
 //! The worker's end of the connection: whole messages, blocking.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use bytes::BytesMut;
 
 use super::patience::Patience;
 use crate::sys::socket::Target;
-use crate::sys::{futex, poll, socket, stdio};
+use crate::sys::{courier, futex, poll, socket, stdio};
 use crate::wire::frame::{Assembler, Fragments, HEADER_LEN, Kind, Message, whole};
 use crate::wire::message::{Carrier, Setup};
 use crate::wire::page::WorkerPage;
@@ -17,6 +18,9 @@ use crate::wire::ring::{RingReader, RingWriter};
 
 /// How much of the set-up is read at a time.
 const SETUP_PIECE: usize = 16 * 1024;
+
+/// How much of what follows it, where that comes by the socket.
+const PIECE: usize = 64 * 1024;
 
 /// How long the socket is taken for sound once it has been looked at, while there is the next task to go on with.
 pub(super) const PROBE: Duration = Duration::from_micros(16);
@@ -48,6 +52,10 @@ pub(super) struct Link {
     rings: Option<Rings>,
     /// When the socket was looked at last.
     probed: Instant,
+    /// Descriptors that have come, in the order of the messages that they belong to.
+    passengers: VecDeque<io::Result<OwnedFd>>,
+    /// Where the socket is read to when it is what carries everything: with room for a descriptor beside.
+    piece: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -71,7 +79,8 @@ impl Link {
     pub(super) fn new(socket: Arc<OwnedFd>) -> Link {
         // The parent is trusted with lengths: it is who set the limits.
         let assembler = Assembler::new(u64::MAX, Kind::FROM_PARENT);
-        Link { socket, buffer: BytesMut::new(), assembler, rings: None, probed: Instant::now() }
+        let (passengers, piece) = (VecDeque::new(), Vec::new());
+        Link { socket, buffer: BytesMut::new(), assembler, rings: None, probed: Instant::now(), passengers, piece }
     }
 
     /// From here on everything goes as was agreed on.
@@ -130,11 +139,35 @@ impl Link {
             let mut target = self.assembler.target(&mut self.buffer)?;
             match &mut self.rings {
                 Some(rings) => rings.receive(&self.socket, &mut target)?,
-                None if socket::recv_blocking(&*self.socket, &mut target)? == 0 => {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+                None => {
+                    self.piece.resize(PIECE, 0);
+                    let most = target.most().min(PIECE);
+                    let (count, passenger) = courier::receive_some(&*self.socket, &mut self.piece[..most])?;
+                    if count == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    target.append(&self.piece[..count]);
+                    self.passengers.extend(passenger);
                 }
-                None => {}
             }
+        }
+    }
+
+    /// The descriptor that belongs to a message which has come; or why it was lost on its way. By the rings' socket it was
+    /// sent before the message; it is waited for all the same.
+    pub(super) fn receive_passenger(&mut self) -> io::Result<io::Result<OwnedFd>> {
+        loop {
+            if let Some(passenger) = self.passengers.pop_front() {
+                return Ok(passenger);
+            }
+            if self.rings.is_none() {
+                return Err(invalid("memory came without its descriptor"));
+            }
+            let (count, passenger) = courier::receive_some(&*self.socket, &mut [0])?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.passengers.extend(passenger);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -15,8 +16,11 @@ use crate::queue::client::Side;
 use crate::queue::travel::{self, Carried};
 use crate::sys::fork::Original;
 use crate::sys::process;
+use crate::sys::sealed::SealedBytes;
+use crate::task::attachment::Content;
 use crate::task::{Code, CodeName, Fault, Naming, WireEntry, apart, state, store};
 use crate::wire::frame::Kind;
+use crate::wire::memory::MemoryBody;
 use crate::wire::message::{EncodedJob, INIT_STEP, PanicReport, ReplyBody, STATE_STEP, Setup, parse_task_head};
 use crate::wire::page::WorkerPage;
 
@@ -62,7 +66,8 @@ pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
             Kind::Task if state::is_lost() => {}
             Kind::Task => worker.task(OfferId(message.id), message.body, message.apart, &name),
             Kind::State => worker.make_state(&message.body),
-            Kind::Shared => store::put(message.id, message.body),
+            Kind::Shared => store::put(message.id, Content::Bytes(message.body)),
+            Kind::Memory => worker.map(message.id, &message.body, &name),
             Kind::Forget => store::forget(message.id),
             Kind::Retire => worker.retire(exit, &name),
             _ => fail(&name, "understand its parent", "it sent a message of the wrong kind"),
@@ -90,6 +95,20 @@ impl Worker {
         self.run(entry, arguments);
         self.page.forget_steps();
         self.send(Kind::InitDone, STATE_STEP);
+    }
+
+    /// Maps memory that tasks will name. Where that fails they will hear of it: nothing has been claimed yet.
+    fn map(&mut self, key: u64, body: &[u8], name: &str) {
+        let len = match MemoryBody::decode(body) {
+            Some(MemoryBody::Comes(len)) => len,
+            Some(MemoryBody::Lost(why)) => return store::lose(key, why),
+            None => fail(name, "understand its parent", "it sent memory of no length"),
+        };
+        let Ok(passenger) = self.link.receive_passenger() else { process::kill_own_group() };
+        match passenger.and_then(|file| SealedBytes::receive(file, len)) {
+            Ok(memory) => store::put(key, Content::Sealed(Arc::new(memory))),
+            Err(error) => store::lose(key, error.to_string()),
+        }
     }
 
     fn task(&mut self, offer: OfferId, body: Bytes, apart: Vec<u8>, name: &str) {

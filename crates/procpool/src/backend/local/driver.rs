@@ -153,7 +153,7 @@ impl Receiver {
                 answers.items.push(Answered::One { offer: message.id, reply });
             }
             // The assembler lets through only what a worker may send.
-            Kind::Setup | Kind::Task | Kind::Retire | Kind::State | Kind::Shared | Kind::Forget => {}
+            Kind::Setup | Kind::Task | Kind::Retire | Kind::State | Kind::Shared | Kind::Forget | Kind::Memory => {}
         }
         Ok(())
     }

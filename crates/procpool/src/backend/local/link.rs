@@ -24,7 +24,7 @@ use crate::backend::worker_name;
 use crate::panics;
 use crate::sync::{lock, try_lock};
 use crate::sys::{clock, socket};
-use crate::task::blob::{Blob, Holder, Known};
+use crate::task::attachment::{Attachment, Holder, Known};
 use crate::wire::frame::Kind;
 use crate::wire::message::Carrier;
 use crate::wire::page::ParentPage;
@@ -266,11 +266,10 @@ impl Link {
         self.moved_ns.load(Ordering::Relaxed)
     }
 
-    /// Sends a value that a task will name, unless the worker has it.
-    pub(super) fn share(self: &Arc<Self>, blob: &Blob) {
-        if self.known.learn(blob, || Arc::downgrade(self) as Weak<dyn Holder>) {
-            let body = blob.bytes().clone();
-            self.push(Order::Send(Outgoing { body, ..Outgoing::new(Kind::Shared, blob.key()) }));
+    /// Sends what a task will name, unless the worker has it.
+    pub(super) fn share(self: &Arc<Self>, attachment: &Attachment) {
+        if self.known.learn(attachment, || Arc::downgrade(self) as Weak<dyn Holder>) {
+            self.push(Order::Send(Outgoing::attachment(attachment.key(), attachment.content())));
         }
     }
 

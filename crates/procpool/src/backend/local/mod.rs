@@ -8,6 +8,8 @@
 //! - `output`, `lines`: what a worker prints, where that is captured; its last words.
 //! - `tee`: passing that on to this program's own output.
 
+#[cfg(test)]
+mod boarding_tests;
 mod driver;
 mod etiquette;
 mod inbox;

@@ -3,14 +3,21 @@
 //! Big messages are cut lazily, so that one that is revoked half-way costs an abort marker and no more, and small
 //! messages pass between the fragments of a big one. Tasks do not: a worker claims them in the order in which they
 //! arrive, which is to be the order in which they were handed over.
+//!
+//! A message may have a *passenger*, a descriptor that must not leave after it. It waits here for the place in the stream
+//! where its message begins; how it leaves is a matter of what carries the bytes.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::sys::sealed::SealedBytes;
+use crate::task::attachment::Content;
 use crate::wire::frame::{Fragments, Kind, MAX_FRAGMENT, abort};
+use crate::wire::memory::MemoryBody;
 
 /// Messages up to this size are copied together, so that a burst of them leaves in one write.
 const SMALL: usize = 8 * 1024;
@@ -29,12 +36,25 @@ pub(crate) struct Outgoing {
     pub(crate) body: Bytes,
     /// Goes behind the body, for memory of its own over there; empty, or too long for one frame.
     pub(crate) apart: Bytes,
+    /// Memory whose descriptor goes along, with a message that is a body and no more, and small.
+    pub(crate) passenger: Option<Arc<SealedBytes>>,
 }
 
 impl Outgoing {
     /// One that says nothing but what it is about.
     pub(crate) fn new(kind: Kind, id: u64) -> Outgoing {
-        Outgoing { kind, id, head: Vec::new(), body: Bytes::new(), apart: Bytes::new() }
+        Outgoing { kind, id, head: Vec::new(), body: Bytes::new(), apart: Bytes::new(), passenger: None }
+    }
+
+    /// What tasks will name by this key: as bytes, unless there is a descriptor to be passed on.
+    pub(crate) fn attachment(key: u64, content: &Content) -> Outgoing {
+        match content {
+            Content::Sealed(memory) if memory.file().is_some() => {
+                let body = MemoryBody::Comes(memory.len() as u64).encode().into();
+                Outgoing { body, passenger: Some(Arc::clone(memory)), ..Outgoing::new(Kind::Memory, key) }
+            }
+            content => Outgoing { body: content.to_bytes(), ..Outgoing::new(Kind::Shared, key) },
+        }
     }
 }
 
@@ -58,10 +78,21 @@ pub(crate) struct Outbox {
     /// Ready to be written, front first.
     ready: VecDeque<Bytes>,
     ready_len: usize,
+    /// How many bytes have left in all.
+    left: u64,
+    /// How many bytes leave before a passenger's message, and whose that is.
+    passengers: VecDeque<(u64, Passenger)>,
     /// Small messages that have not become part of `ready` yet.
     staged: BytesMut,
     /// The big message that is being cut, and those behind it, with the small tasks that were handed over after it.
     big: VecDeque<Big>,
+}
+
+/// A descriptor that goes along with a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Passenger {
+    pub(crate) memory: Arc<SealedBytes>,
+    id: u64,
 }
 
 #[derive(Debug)]
@@ -85,9 +116,15 @@ impl Outbox {
     }
 
     fn send(&mut self, message: Outgoing) {
-        let Outgoing { kind, id, head, body, apart } = message;
+        let Outgoing { kind, id, head, body, apart, passenger } = message;
         let len = head.len() + body.len() + apart.len();
         let fragments = Fragments::new(kind, id, len, apart.len());
+        if let Some(memory) = passenger {
+            self.stage();
+            self.passengers.push_back((self.left + self.ready_len as u64, Passenger { memory, id }));
+            let frame = fragments.flat_map(|(prefix, range)| [&prefix[..], &body[range]].concat());
+            return self.push(frame.collect());
+        }
         // Behind a big one it is cut as a big one, too, of one fragment.
         if len <= SMALL && (kind != Kind::Task || self.big.is_empty()) {
             for (prefix, _) in fragments {
@@ -127,16 +164,48 @@ impl Outbox {
         self.fill();
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
+        // Not beyond where the next passenger's message begins. That is where a piece begins, too.
+        let next = self.passengers.iter().map(|(at, _)| *at).find(|at| *at > self.left);
+        let mut at = self.left;
         for (slice, bytes) in slices.iter_mut().zip(&self.ready) {
+            if next.is_some_and(|next| at >= next) {
+                break;
+            }
             *slice = IoSlice::new(bytes);
             count += 1;
+            at += bytes.len() as u64;
         }
         (slices, count)
+    }
+
+    /// Whose message begins with the next byte to write.
+    pub(crate) fn passenger(&mut self) -> Option<Passenger> {
+        self.fill();
+        self.passengers.front().filter(|(at, _)| *at == self.left).map(|(_, passenger)| passenger.clone())
+    }
+
+    /// The [`passenger`](Self::passenger) has left.
+    pub(crate) fn take_leave(&mut self) {
+        self.passengers.pop_front();
+    }
+
+    /// The passenger cannot leave, for this reason: its message says so instead.
+    pub(crate) fn strand(&mut self, passenger: &Passenger, why: String) {
+        self.take_leave();
+        let body = MemoryBody::Lost(why).encode();
+        let frames = Fragments::new(Kind::Memory, passenger.id, body.len(), 0);
+        let frame: Bytes = frames.flat_map(|(prefix, range)| [&prefix[..], &body[range]].concat()).collect();
+        let former = self.ready.pop_front().map_or(0, |former| former.len());
+        self.ready_len = self.ready_len - former + frame.len();
+        let longer = (frame.len() - former) as u64;
+        self.passengers.iter_mut().for_each(|(at, _)| *at += longer);
+        self.ready.push_front(frame);
     }
 
     /// `written` bytes of what [`slices`](Self::slices) gave have left.
     pub(crate) fn advance(&mut self, mut written: usize) {
         self.ready_len = self.ready_len.saturating_sub(written);
+        self.left += written as u64;
         while written > 0 {
             let Some(front) = self.ready.front_mut() else { return };
             if front.len() > written {
@@ -148,12 +217,16 @@ impl Outbox {
         }
     }
 
-    fn fill(&mut self) {
-        // Small ones first: they pass between fragments.
+    fn stage(&mut self) {
         if !self.staged.is_empty() {
             let staged = self.staged.split().freeze();
             self.push(staged);
         }
+    }
+
+    fn fill(&mut self) {
+        // Small ones first: they pass between fragments.
+        self.stage();
         while self.ready_len < AHEAD
             && let Some(big) = self.big.front_mut()
         {

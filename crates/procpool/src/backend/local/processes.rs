@@ -159,8 +159,8 @@ impl Workers for Processes {
             later.former.extend(output.begin(owner));
         }
         let head = task_head(&task.job.entry, task.attempt, task.task.0, task.job.name.as_str());
-        for blob in &task.job.shared {
-            link.share(blob);
+        for attachment in &task.job.shared {
+            link.share(attachment);
         }
         if task.job.lot.is_some() {
             link.page.begin_lot(offer);

@@ -58,7 +58,7 @@ impl Body {
                 // As in a process: with its state, a worker's life is over, and it waits to be told so.
                 Order::Run(_) if state::is_lost() => {}
                 Order::Run(assignment) => self.perform(&assignment),
-                Order::Share(key, bytes) => store::put(key, bytes),
+                Order::Share(key, content) => store::put(key, content),
                 Order::Forget(key) => store::forget(key),
                 Order::Retire => {
                     if let Some(exit) = &self.exit {

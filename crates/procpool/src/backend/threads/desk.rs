@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::backend::scheduler::{Evidence, Now, OfferId};
 use crate::sync::lock;
 use crate::task::CodeName;
-use crate::task::blob::{Blob, Holder, Known};
+use crate::task::attachment::{Attachment, Content, Holder, Known};
 
 /// The states of an offer, as in the page that a worker process shares with its parent.
 const OFFERED: u64 = 0;
@@ -39,7 +39,7 @@ pub(super) struct Desk {
 pub(super) enum Order {
     Run(Assignment),
     /// A value that tasks will name by this key.
-    Share(u64, Bytes),
+    Share(u64, Content),
     /// No task will name it any more.
     Forget(u64),
     Retire,
@@ -79,9 +79,9 @@ impl Desk {
     }
 
     /// Leaves a value that a task will name, unless the thread has it.
-    pub(super) fn share(self: &Arc<Self>, blob: &Blob) {
-        if self.known.learn(blob, || Arc::downgrade(self) as Weak<dyn Holder>) {
-            self.order(Order::Share(blob.key(), blob.bytes().clone()));
+    pub(super) fn share(self: &Arc<Self>, attachment: &Attachment) {
+        if self.known.learn(attachment, || Arc::downgrade(self) as Weak<dyn Holder>) {
+            self.order(Order::Share(attachment.key(), attachment.content().clone()));
         }
     }
 

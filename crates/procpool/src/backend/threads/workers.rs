@@ -75,8 +75,8 @@ impl Workers for Threads {
             arguments: task.job.arguments.clone(),
             apart: task.job.apart.clone(),
         };
-        for blob in &task.job.shared {
-            desk.share(blob);
+        for attachment in &task.job.shared {
+            desk.share(attachment);
         }
         desk.offer(assignment, task.now);
         later.ring.push(Arc::clone(desk));

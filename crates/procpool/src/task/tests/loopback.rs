@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::task::blob::{self, Blob};
+use crate::task::attachment::{self, Attachment};
 use crate::task::codec::CodecError;
 use crate::task::{Fault, Job, Parts, Step, Steps, WireEntry, store};
 
@@ -11,7 +11,7 @@ use crate::task::{Fault, Job, Parts, Step, Steps, WireEntry, store};
 pub(super) struct Sent<R> {
     pub(super) entry: WireEntry,
     pub(super) arguments: Vec<u8>,
-    pub(super) shared: Vec<Arc<Blob>>,
+    pub(super) shared: Vec<Arc<Attachment>>,
     pub(super) name: String,
     pub(super) location: Option<String>,
     decode: fn(&[u8]) -> Result<R, CodecError>,
@@ -21,9 +21,9 @@ impl<R> Sent<R> {
     pub(super) fn parts(parts: Parts<R>) -> Self {
         let entry = parts.entry.to_wire().expect("the code lies in this executable");
         let mut arguments = Vec::new();
-        let shared = blob::naming();
+        let shared = attachment::naming();
         let encoded = parts.arguments.encode(&mut arguments);
-        let shared = shared.blobs();
+        let shared = shared.attachments();
         encoded.expect("works");
         Self {
             entry,
@@ -41,8 +41,8 @@ impl<R> Sent<R> {
 
     /// Runs it as a worker that has only the bytes.
     pub(super) fn run(&self) -> R {
-        for blob in &self.shared {
-            store::put(blob.key(), blob.bytes().clone());
+        for attachment in &self.shared {
+            store::put(attachment.key(), attachment.content().clone());
         }
         let entry = WireEntry::from_bytes(&self.entry.to_bytes()).expect("the bytes are whole");
         let mut reply = b"before".to_vec();

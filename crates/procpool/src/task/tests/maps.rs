@@ -2,7 +2,7 @@
 
 use super::loopback::Sent;
 use crate::Ship;
-use crate::task::blob::Blob;
+use crate::task::attachment::Attachment;
 use crate::task::{codec, map_parts, map_with_parts};
 
 fn map<A: Ship, R: Ship, I: IntoIterator<Item = A>>(function: fn(A) -> R, items: I) -> Vec<R> {
@@ -14,7 +14,7 @@ fn map_with<C: Ship, A: Ship, R: Ship>(
     function: fn(&C, A) -> R,
     items: impl IntoIterator<Item = A>,
 ) -> Vec<R> {
-    let context = Blob::encoded(|out| codec::encode(&context, out)).expect("works");
+    let context = Attachment::encoded(|out| codec::encode(&context, out)).expect("works");
     items.into_iter().map(|item| Sent::parts(map_with_parts(function, context.clone(), item)).run()).collect()
 }
 

@@ -2,4 +2,5 @@
 
 mod death;
 mod life;
+mod memory;
 mod parent;

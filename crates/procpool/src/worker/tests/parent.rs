@@ -112,7 +112,7 @@ impl Parent {
         parent
     }
 
-    fn socket(&self) -> &OwnedFd {
+    pub(super) fn socket(&self) -> &OwnedFd {
         self.socket.as_ref().unwrap()
     }
 
