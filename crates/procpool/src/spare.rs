@@ -1,12 +1,12 @@
-//! Big pieces of memory that are used again.
+//! Pieces of memory that are used again.
 //!
 //! Fresh memory costs more than what is copied into it: the kernel clears each page, and on a virtual machine the host may
-//! have to find it first. So the memory of a big value that has left is kept for a moment, for one of about the same
-//! length that arrives: a call that gives bytes and gets bytes then needs none, neither here nor in the worker. What
+//! have to find it first. So the memory of something big that has left is kept for a moment, for something of about the
+//! same length that arrives: a call that gives bytes and gets bytes then needs none, neither here nor in the worker. What
 //! nobody has used for [`HOLD`] goes back to the system, by a thread that is there only as long as something is kept.
 //!
-//! How much is kept, and how much is lent to values that are still arriving, is bounded for the whole process
-//! ([`MOST`]): somebody who announces values that never arrive can hold that much of it, and no more.
+//! How much is kept, and how much is lent to what is still arriving, is bounded for the whole process: somebody who
+//! announces values that never arrive can hold that much of it, and no more.
 
 use std::sync::Mutex;
 use std::thread;
@@ -17,19 +17,29 @@ use bytes::Bytes;
 use crate::sync::lock;
 use crate::sys::signals::SignalMask;
 
-/// Less is left to the allocator, which keeps small pieces by itself.
-pub(crate) const MIN: usize = 1 << 20;
-
-/// The most bytes that a process keeps and lends.
-const MOST: usize = 256 << 20;
-
 /// For so long a piece is kept that nobody uses.
 const HOLD: Duration = Duration::from_secs(1);
+
+/// So many pieces are kept at the most.
+const PIECES: usize = 64;
 
 /// The stack of the thread that lets go, which calls next to nothing.
 const STACK: usize = 64 * 1024;
 
-static SHELF: Mutex<Shelf> = Mutex::new(Shelf::new());
+/// Of values that travel apart. Smaller ones are left to the allocator, which keeps their memory by itself.
+pub(crate) static VALUES: Spare = Spare::new(1 << 20, 256 << 20);
+
+/// Of messages of queues, which come and go so fast, in threads of their own, that the allocator gives their memory back
+/// and gets it again all the time.
+pub(crate) static MESSAGES: Spare = Spare::new(32 << 10, 8 << 20);
+
+/// Memory of one kind that is kept.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    shelf: Mutex<Shelf>,
+    /// The least bytes that a piece has.
+    least: usize,
+}
 
 /// What is kept. Decides, and knows no clock.
 #[derive(Debug)]
@@ -38,6 +48,8 @@ struct Shelf {
     pieces: Vec<(Vec<u8>, Instant)>,
     kept: usize,
     lent: usize,
+    /// The most bytes that are kept and lent.
+    most: usize,
     /// Whether the thread is there that lets go.
     is_watched: bool,
 }
@@ -45,100 +57,114 @@ struct Shelf {
 /// Memory that was kept and is being filled: counted until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Lent {
+    of: &'static Spare,
     len: usize,
-}
-
-/// Empty memory for a value of this length, with room for all of it and for not much more.
-pub(crate) fn take(len: usize) -> Option<(Vec<u8>, Lent)> {
-    if len < MIN {
-        return None;
-    }
-    let memory = lock(&SHELF).take(len)?;
-    let lent = Lent { len: memory.capacity() };
-    Some((memory, lent))
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        lock(&SHELF).lent -= self.len;
+        lock(&self.of.shelf).lent -= self.len;
     }
 }
 
-/// The same bytes, whose memory is kept once nobody has them any more.
-pub(crate) fn keep_behind(memory: Vec<u8>) -> Bytes {
-    struct Owner(Vec<u8>);
-
-    impl AsRef<[u8]> for Owner {
-        fn as_ref(&self) -> &[u8] {
-            &self.0
-        }
-    }
-
-    impl Drop for Owner {
-        fn drop(&mut self) {
-            keep(std::mem::take(&mut self.0));
-        }
-    }
-
-    if memory.capacity() < MIN { Bytes::from(memory) } else { Bytes::from_owner(Owner(memory)) }
+/// Bytes whose memory is kept once nobody has them any more.
+struct Owner {
+    memory: Vec<u8>,
+    of: &'static Spare,
 }
 
-fn keep(memory: Vec<u8>) {
-    let surplus = {
-        let mut shelf = lock(&SHELF);
-        let surplus = shelf.put(memory, Instant::now());
-        if shelf.is_watched || shelf.pieces.is_empty() {
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.memory
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.of.keep(std::mem::take(&mut self.memory));
+    }
+}
+
+impl Spare {
+    const fn new(least: usize, most: usize) -> Spare {
+        Spare { shelf: Mutex::new(Shelf::new(most)), least }
+    }
+
+    /// Empty memory with room for so many bytes, and not for many more.
+    pub(crate) fn take(&'static self, len: usize) -> Option<(Vec<u8>, Lent)> {
+        if len < self.least {
+            return None;
+        }
+        let memory = lock(&self.shelf).take(len)?;
+        let lent = Lent { of: self, len: memory.capacity() };
+        Some((memory, lent))
+    }
+
+    /// The same bytes, whose memory is kept once nobody has them any more.
+    pub(crate) fn keep_behind(&'static self, memory: Vec<u8>) -> Bytes {
+        match memory.capacity() < self.least {
+            true => Bytes::from(memory),
+            false => Bytes::from_owner(Owner { memory, of: self }),
+        }
+    }
+
+    fn keep(&'static self, memory: Vec<u8>) {
+        let surplus = {
+            let mut shelf = lock(&self.shelf);
+            let mut surplus = shelf.put(memory, Instant::now());
+            if !shelf.is_watched && !shelf.pieces.is_empty() {
+                shelf.is_watched = self.watch();
+                if !shelf.is_watched {
+                    // Nobody would ever let go of it.
+                    surplus.append(&mut shelf.clear());
+                }
+            }
             surplus
-        } else if watch() {
-            shelf.is_watched = true;
-            surplus
-        } else {
-            // Nobody would ever let go of it.
-            shelf.clear()
-        }
-    };
-    // Without the lock: to give memory back takes long.
-    drop(surplus);
-}
-
-/// Starts the thread that lets go of what nobody uses. `false`: there can be none.
-fn watch() -> bool {
-    // A process's signals are for its own threads.
-    let Ok(_blocked) = SignalMask::block_all() else { return false };
-    thread::Builder::new().name("procpool-spare".to_owned()).stack_size(STACK).spawn(let_go).is_ok()
-}
-
-fn let_go() {
-    loop {
-        let now = Instant::now();
-        let (old, next) = {
-            let mut shelf = lock(&SHELF);
-            let old = shelf.let_go(now);
-            let next = shelf.next();
-            shelf.is_watched = next.is_some();
-            (old, next)
         };
-        drop(old);
-        let Some(next) = next else { return };
-        thread::park_timeout(next.saturating_duration_since(now));
+        // Without the lock: to give memory back takes long.
+        drop(surplus);
+    }
+
+    /// Starts the thread that lets go of what nobody uses. `false`: there can be none.
+    fn watch(&'static self) -> bool {
+        // A process's signals are for its own threads.
+        let Ok(_blocked) = SignalMask::block_all() else { return false };
+        let thread = thread::Builder::new().name("procpool-spare".to_owned()).stack_size(STACK);
+        thread.spawn(|| self.let_go()).is_ok()
+    }
+
+    fn let_go(&self) {
+        loop {
+            let now = Instant::now();
+            let (old, next) = {
+                let mut shelf = lock(&self.shelf);
+                let old = shelf.let_go(now);
+                let next = shelf.next();
+                shelf.is_watched = next.is_some();
+                (old, next)
+            };
+            drop(old);
+            let Some(next) = next else { return };
+            thread::park_timeout(next.saturating_duration_since(now));
+        }
     }
 }
 
 impl Shelf {
-    const fn new() -> Shelf {
-        Shelf { pieces: Vec::new(), kept: 0, lent: 0, is_watched: false }
+    const fn new(most: usize) -> Shelf {
+        Shelf { pieces: Vec::new(), kept: 0, lent: 0, most, is_watched: false }
     }
 
     /// Keeps a piece, and gives back those that are too much with it: the oldest, or itself.
     fn put(&mut self, mut memory: Vec<u8>, now: Instant) -> Vec<Vec<u8>> {
         memory.clear();
         let len = memory.capacity();
-        let room = MOST.saturating_sub(self.lent);
+        let room = self.most.saturating_sub(self.lent);
         if len > room {
             return vec![memory];
         }
         let mut surplus = Vec::new();
-        while self.kept + len > room {
+        while self.kept + len > room || self.pieces.len() == PIECES {
             surplus.push(self.remove(0));
         }
         self.kept += len;
@@ -183,13 +209,16 @@ impl Shelf {
 mod tests {
     use super::*;
 
+    const MIN: usize = 1 << 20;
+    const MOST: usize = 256 * MIN;
+
     fn memory(len: usize) -> Vec<u8> {
         Vec::with_capacity(len)
     }
 
     #[test]
     fn what_fits_best_is_used_again() {
-        let mut shelf = Shelf::new();
+        let mut shelf = Shelf::new(MOST);
         let now = Instant::now();
         for len in [5 * MIN, 4 * MIN, 6 * MIN, 4 * MIN] {
             assert!(shelf.put(memory(len), now).is_empty());
@@ -207,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_nobody_uses_goes() {
-        let mut shelf = Shelf::new();
+        let mut shelf = Shelf::new(MOST);
         let start = Instant::now();
         let half = start + HOLD / 2;
         shelf.put(memory(MIN), start);
@@ -222,7 +251,7 @@ mod tests {
 
     #[test]
     fn no_more_is_kept_and_lent_than_is_allowed() {
-        let mut shelf = Shelf::new();
+        let mut shelf = Shelf::new(MOST);
         let now = Instant::now();
         assert_eq!(shelf.put(memory(MOST + 1), now).len(), 1, "itself");
         assert!(shelf.put(memory(MOST / 2), now).is_empty());
@@ -233,22 +262,25 @@ mod tests {
         assert!(shelf.put(memory(MOST / 4), now).is_empty());
         assert_eq!(shelf.put(lent, now).len(), 2, "it is new here, and the old ones have no room beside what is lent");
         assert_eq!((shelf.kept, shelf.lent), (MOST / 2, MOST / 2));
+        let mut shelf = Shelf::new(MOST);
+        let surplus = (0..=PIECES).map(|_| shelf.put(memory(MIN), now).len());
+        assert_eq!(surplus.sum::<usize>(), 1);
     }
 
     #[test]
     fn the_memory_of_bytes_is_used_again_once_nobody_has_them() {
         // A length of this test's own: the shelf is everybody's.
         const LEN: usize = 3 * MIN + 12_345;
-        let bytes = keep_behind(vec![7; LEN]);
+        let bytes = VALUES.keep_behind(vec![7; LEN]);
         let (start, copy) = (bytes.as_ptr(), bytes.slice(5..));
         drop(bytes);
-        assert!(take(LEN).is_none());
+        assert!(VALUES.take(LEN).is_none());
         assert!(copy.iter().all(|byte| *byte == 7));
         drop(copy);
         // Unless this thread was not let run for so long that it has been let go of.
-        if let Some((memory, lent)) = take(LEN) {
+        if let Some((memory, lent)) = VALUES.take(LEN) {
             assert_eq!((memory.as_ptr(), memory.len(), lent.len), (start, 0, memory.capacity()));
         }
-        assert!(keep_behind(vec![7; MIN - 1]).try_into_mut().is_ok(), "it is nothing special");
+        assert!(VALUES.keep_behind(vec![7; MIN - 1]).try_into_mut().is_ok(), "it is nothing special");
     }
 }

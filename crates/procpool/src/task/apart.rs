@@ -33,7 +33,7 @@ impl Apart {
     /// To be sent. Memory that nobody else has is kept for a moment once this has been done.
     pub(crate) fn into_bytes(self) -> Bytes {
         match self {
-            Apart::Memory(memory) => spare::keep_behind(memory),
+            Apart::Memory(memory) => spare::VALUES.keep_behind(memory),
             Apart::Shared(bytes) => bytes,
         }
     }

@@ -484,7 +484,7 @@ impl Partial {
             let all = usize::try_from(self.apart_len).unwrap_or(usize::MAX);
             // Memory that is there anyway, so the whole of it: how much of that there can be is bounded.
             if self.apart.capacity() == 0
-                && let Some((memory, lent)) = spare::take(all)
+                && let Some((memory, lent)) = spare::VALUES.take(all)
             {
                 (self.apart, self.lent) = (memory, Some(lent));
                 return Ok(());
