@@ -1,9 +1,10 @@
-//! Big values: sizes at every edge, in each position; taken back, and cut off by a death, half-way.
+//! Big values: sizes at every edge, in each position; taken back, and cut off by a death, half-way; their memory is used
+//! again, and given back.
 
 use bytes::Bytes;
 use procpool::{ErrorKind, Pool, call};
 use procpool_tests::tasks::{power, same};
-use procpool_tests::{Gate, Signal, freeze, send, test, visit};
+use procpool_tests::{Gate, Signal, freeze, send, test, until, visit};
 
 const SIZES: [usize; 8] = [0, 1, (64 << 10) - 1, 64 << 10, (64 << 10) + 1, (1 << 20) + 1, 5_000_000, 20 << 20];
 
@@ -29,6 +30,18 @@ fn lent(bytes: &[u8]) -> usize {
 fn arrive(gate: String, bytes: Vec<u8>) -> Vec<u8> {
     visit(gate, 0);
     bytes
+}
+
+/// As long as its argument, and something else.
+fn turned(bytes: Vec<u8>) -> Vec<u8> {
+    bytes.iter().map(|byte| !byte).collect()
+}
+
+/// How many MiB a process has.
+fn resident(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
 async fn sizes(pool: Pool) {
@@ -115,5 +128,35 @@ test! {
             assert_eq!(pool.run(call!(power(4))).await.unwrap(), 256);
         }
         assert_eq!(pool.shutdown().await.unwrap().workers_started, 1);
+    }
+}
+
+test! {
+    async fn memory_is_used_again_for_what_has_another_length() {
+        let pool = Pool::builder().workers(2).build().unwrap();
+        for len in [4_000_001, 4_000_000, 3_333_333, 4_100_000, 4_000_001, 1 << 20, (1 << 20) + 1, (1 << 20) - 1] {
+            let (bytes, opposite) = (pattern(len), turned(pattern(len)));
+            let (same_one, other, third) = tokio::join!(
+                pool.run(call!(same(bytes.clone()))),
+                pool.run(call!(turned(bytes.clone()))),
+                pool.run(call!(same(opposite.clone())))
+            );
+            assert!(same_one.unwrap() == bytes && other.unwrap() == opposite && third.unwrap() == opposite, "{len}");
+        }
+        pool.shutdown().await.unwrap();
+    }
+}
+
+test! {
+    async fn memory_of_big_values_is_given_back() {
+        let pool = Pool::builder().workers(1).build().unwrap();
+        let worker = pool.run(call!(std::process::id())).await.unwrap();
+        let ours = std::process::id();
+        let before = resident(ours) + resident(worker);
+        for _ in 0..3 {
+            assert_eq!(pool.run(call!(same(pattern(50 << 20)))).await.unwrap().len(), 50 << 20);
+        }
+        until("their memory is given back", || resident(ours) + resident(worker) < before + 20);
+        pool.shutdown().await.unwrap();
     }
 }

@@ -448,6 +448,7 @@ mod panics;
 mod pool;
 mod process;
 pub mod queue;
+mod spare;
 mod sync;
 mod sys;
 mod task;

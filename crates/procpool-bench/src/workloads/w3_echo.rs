@@ -1,5 +1,6 @@
 //! W3: bytes there and back. What a value costs by its size; and what it costs as a `Blob`, there only.
 
+use std::hint::black_box;
 use std::time::Instant;
 
 use procpool::{Blob, call};
@@ -47,12 +48,14 @@ impl Workload for Echo {
         let Stage { runtimes, crew } = stage;
         let home = &runtimes.homes()[0];
         for (variant, bytes, calls) in SIZES.into_iter().filter(|(variant, ..)| self.only.wants(variant)) {
-            let calls = if self.quick { calls.div_ceil(5) } else { calls };
+            // The first of them finds no memory that is used again: the median is to be none such.
+            let calls = if self.quick { calls.div_ceil(5).max(3) } else { calls };
             let mut add = |system, millis: &[f64]| {
                 book.add_median(Key { workload: NAME, variant, system, metric: "ms", unit: "ms" }, millis);
             };
             add(System::Procpool, &procpool(home, bytes, calls)?);
             add(System::SpawnBlocking, &spawn_blocking(home, bytes, calls)?);
+            add(System::Limit, &copies(bytes, calls));
             for system in [System::Procspawn, System::IpcChannel].into_iter().chain(crew.pythons()) {
                 // The largest take them a third of a second.
                 let calls = if bytes > MIB { 1 } else { calls };
@@ -105,6 +108,29 @@ fn blob(home: &Home, bytes: usize, calls: usize) -> Result<Vec<f64>, Error> {
 
 fn length(blob: Blob) -> usize {
     blob.len()
+}
+
+/// What two processes cannot do without that share a piece of memory, and no more than that: into it and out of it, there
+/// and back. One after the other, and into memory that is there; on two cores half of it may happen at once.
+fn copies(bytes: usize, calls: usize) -> Vec<f64> {
+    /// As much as a ring holds, and as a frame does.
+    const BETWEEN: usize = 512 * KIB;
+    const PIECE: usize = 64 * KIB;
+    let (mut here, mut there, mut between) = (payload(bytes), payload(bytes), payload(BETWEEN));
+    let mut carry = |from: &[u8], to: &mut [u8]| {
+        for (index, (from, to)) in from.chunks(PIECE).zip(to.chunks_mut(PIECE)).enumerate() {
+            let piece = &mut between[index * PIECE % BETWEEN..][..from.len()];
+            piece.copy_from_slice(from);
+            to.copy_from_slice(black_box(piece));
+        }
+    };
+    let mut go = || {
+        let start = Instant::now();
+        carry(&here, &mut there);
+        carry(&there, &mut here);
+        millis_since(start)
+    };
+    (0..calls).map(|_| go()).collect()
 }
 
 /// A thread needs no echo: to have something to compare with, it copies the bytes once.

@@ -16,9 +16,10 @@ use crate::error::{ErrorKind, Facts, RunError, Started};
 use crate::process::Watch;
 use crate::queue::client::Side;
 use crate::queue::travel;
+use crate::task::apart::{self, Apart};
 use crate::task::attachment::{self, Attachment};
 use crate::task::codec::CodecError;
-use crate::task::{CodeName, Parts, TaskName, apart};
+use crate::task::{CodeName, Parts, TaskName};
 
 /// A task that has been handed over.
 pub(crate) struct Ticket<R> {
@@ -84,7 +85,8 @@ pub(crate) fn encode(
     if !(handles.is_filled() || shared.is_filled() || apart.is_filled()) {
         return Ok(None);
     }
-    let (apart, handles) = (apart.take().unwrap_or_default(), handles.take().unwrap_or_default());
+    let apart = apart.take().map(Apart::into_bytes).unwrap_or_default();
+    let handles = handles.take().unwrap_or_default();
     Ok(Some(Box::new(Beside { apart, shared: shared.attachments(), handles })))
 }
 

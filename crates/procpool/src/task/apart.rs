@@ -14,30 +14,58 @@ use std::cell::Cell;
 use bytes::Bytes;
 
 use super::slot::{Opened, Slot, State};
+use crate::spare;
 
 /// The least bytes that travel apart: below, copying them is cheaper than a second piece of memory. A message with such
 /// a value never fits one frame.
 pub(crate) const MIN: usize = 64 * 1024;
 
+/// A value that leaves apart.
+#[derive(Debug)]
+pub(crate) enum Apart {
+    /// Of a `Vec` or a `String`: nobody else has this memory.
+    Memory(Vec<u8>),
+    /// Others may have it, too.
+    Shared(Bytes),
+}
+
+impl Apart {
+    /// To be sent. Memory that nobody else has is kept for a moment once this has been done.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self {
+            Apart::Memory(memory) => spare::VALUES.keep_behind(memory),
+            Apart::Shared(bytes) => bytes,
+        }
+    }
+
+    /// To be had by another thread of this process.
+    pub(crate) fn into_vec(self) -> Vec<u8> {
+        match self {
+            Apart::Memory(memory) => memory,
+            Apart::Shared(bytes) => bytes.into(),
+        }
+    }
+}
+
 thread_local! {
     static LEAVES: Cell<State> = const { Cell::new(State::Closed) };
-    static LEFT: Cell<Option<Bytes>> = const { Cell::new(None) };
+    static LEFT: Cell<Option<Apart>> = const { Cell::new(None) };
     static RESULTS: Cell<State> = const { Cell::new(State::Closed) };
-    static RESULT: Cell<Option<Bytes>> = const { Cell::new(None) };
+    static RESULT: Cell<Option<Apart>> = const { Cell::new(None) };
     static COMES: Cell<State> = const { Cell::new(State::Closed) };
     static CAME: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
 }
 
 /// What leaves apart from that which this thread encodes.
-static LEAVING: Slot<Bytes> = Slot { state: &LEAVES, value: &LEFT };
+static LEAVING: Slot<Apart> = Slot { state: &LEAVES, value: &LEFT };
 /// What the result of the task that this thread ran last has apart.
-static OF_RESULT: Slot<Bytes> = Slot { state: &RESULTS, value: &RESULT };
+static OF_RESULT: Slot<Apart> = Slot { state: &RESULTS, value: &RESULT };
 /// What came apart from that which this thread decodes.
 static COMING: Slot<Vec<u8>> = Slot { state: &COMES, value: &CAME };
 
 /// Lets a value leave apart from what is encoded meanwhile.
 #[inline]
-pub(crate) fn leaving() -> Opened<Bytes> {
+pub(crate) fn leaving() -> Opened<Apart> {
     LEAVING.open()
 }
 
@@ -47,18 +75,18 @@ pub(super) fn wants(len: usize) -> bool {
 }
 
 /// Lets a value leave apart.
-pub(super) fn leave(bytes: Bytes) {
-    LEAVING.put(bytes);
+pub(super) fn leave(value: Apart) {
+    LEAVING.put(value);
 }
 
 /// Keeps what the result of a task has apart, for whoever ran it.
-pub(super) fn keep_result(bytes: Bytes) {
-    OF_RESULT.put(bytes);
+pub(super) fn keep_result(value: Apart) {
+    OF_RESULT.put(value);
 }
 
 /// What the result of the task that has just been run has apart.
 #[inline]
-pub(crate) fn take_result() -> Option<Bytes> {
+pub(crate) fn take_result() -> Option<Apart> {
     OF_RESULT.take()
 }
 
@@ -95,9 +123,9 @@ mod tests {
         let mut bytes = Vec::new();
         let leaving = leaving();
         encode_owned(value, &mut bytes).unwrap();
-        let apart = leaving.take().unwrap_or_default();
+        let apart = leaving.take().map(Apart::into_vec).unwrap_or_default();
         let len = apart.len();
-        let (decoded, used) = coming(apart.into(), || decode_received(&bytes));
+        let (decoded, used) = coming(apart, || decode_received(&bytes));
         assert!(used);
         (decoded.unwrap(), len)
     }

@@ -11,8 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::queue::travel;
 use crate::sys::sealed::SealedBytes;
+use crate::task::apart::{self, Apart};
 use crate::task::attachment::{self, Attachment, Content};
-use crate::task::{apart, store};
+use crate::task::store;
 
 /// Read-only bytes in shared memory: an argument that costs the same whether it has a kilobyte or a gigabyte.
 ///
@@ -189,7 +190,7 @@ impl Serialize for Blob {
             attachment::name(self.attachment());
             Travelling::Named(self.attachment().key())
         } else if apart::wants(self.len()) {
-            apart::leave(self.inner.memory.to_bytes());
+            apart::leave(Apart::Shared(self.inner.memory.to_bytes()));
             Travelling::Apart(self.len() as u64)
         } else {
             Travelling::Here(Here(self.inner.memory.to_bytes()))

@@ -14,6 +14,7 @@ use std::ops::{Deref, Range};
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
+use crate::spare::{self, Lent};
 use crate::sys::memory;
 use crate::sys::socket::Target;
 
@@ -259,6 +260,8 @@ struct Partial {
     /// How many of the bytes are apart, and those that have arrived.
     apart_len: u64,
     apart: Vec<u8>,
+    /// What memory of this is only lent until all of it has arrived.
+    lent: Option<Lent>,
     /// Where in what is apart the fragment that is arriving ends, and whether it is the last.
     ends_at: usize,
     last: bool,
@@ -420,7 +423,7 @@ impl Assembler {
             return Err(FrameError::Length);
         }
         let (bytes, apart) = (Vec::new(), Vec::new());
-        let mut partial = Partial { kind, id, total, bytes, apart_len, apart, ends_at: 0, last: false };
+        let mut partial = Partial { kind, id, total, bytes, apart_len, apart, lent: None, ends_at: 0, last: false };
         partial.append(content)?;
         self.partial = Some(partial);
         Ok(())
@@ -481,6 +484,13 @@ impl Partial {
         let needed = self.apart.len() + count;
         if needed > self.apart.capacity() {
             let all = usize::try_from(self.apart_len).unwrap_or(usize::MAX);
+            // Memory that is there anyway, so the whole of it: how much of that there can be is bounded.
+            if self.apart.capacity() == 0
+                && let Some((memory, lent)) = spare::VALUES.take(all)
+            {
+                (self.apart, self.lent) = (memory, Some(lent));
+                return Ok(());
+            }
             let target = self.apart.capacity().saturating_mul(2).max(ROOM).min(all).max(needed);
             let more = target - self.apart.len();
             self.apart.try_reserve_exact(more).map_err(|_| FrameError::NoMemory(self.total))?;

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::frame::*;
+use crate::spare;
 
 fn stream(kind: Kind, id: u64, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -259,6 +260,20 @@ fn what_is_apart_arrives_apart_however_it_is_read() {
                 assert!(assemble(&bytes, &pieces, 1 << 30).unwrap() == expected, "read in pieces of {most}");
             }
         }
+    }
+}
+
+#[test]
+fn memory_that_is_used_again_shows_nothing_of_what_was_in_it() {
+    // Lengths of this test's own: what is kept is kept for the whole process.
+    for len in [(5 << 20) + 13, (5 << 20) + 1, (5 << 20) + 12] {
+        drop(spare::VALUES.keep_behind(vec![0xee; (5 << 20) + 13]));
+        let apart = pattern(len);
+        let whole = stream_apart(7, b"body", &apart);
+        // Half of it, and no more: its memory is neither kept nor counted any longer.
+        assert!(read_as_wanted(&whole[..len / 2], usize::MAX).unwrap().is_empty());
+        drop(spare::VALUES.keep_behind(vec![0xee; (5 << 20) + 13]));
+        assert!(read_as_wanted(&whole, usize::MAX).unwrap() == [Message { apart, ..reply(7, b"body") }]);
     }
 }
 

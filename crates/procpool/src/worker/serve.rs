@@ -183,7 +183,7 @@ impl Worker {
         let outcome = outcome.and_then(|code| self.call(code, arguments));
         let handles = travel::take_result();
         if let Some(apart) = apart::take_result() {
-            self.apart = apart;
+            self.apart = apart.into_bytes();
         }
         // A task may have forked, and a child that returns from the task gets here, too. It has the socket, where its
         // answer would be a second one, and the next task's bytes half its own.

@@ -12,7 +12,8 @@ use crate::backend::worker_name;
 use crate::config::Hook;
 use crate::current::{self, Place};
 use crate::queue::travel::{self, Carried};
-use crate::task::{CodeName, Fault, Steps, apart, state, store};
+use crate::task::apart::{self, Apart};
+use crate::task::{CodeName, Fault, Steps, state, store};
 use crate::wire::message::{PanicReport, ReplyBody};
 
 pub(super) struct Body {
@@ -111,12 +112,12 @@ impl Body {
         };
         let mut result = Vec::new();
         let outcome = catch_unwind(AssertUnwindSafe(|| code.run(arguments, &mut result, Steps(None))));
-        let apart = apart::take_result().unwrap_or_default();
+        let apart = apart::take_result().map(Apart::into_vec).unwrap_or_default();
         let handles = travel::take_result().unwrap_or_default();
         let len = (result.len() + apart.len()) as u64;
         match outcome {
             Ok(Ok(())) if len > self.max_message => ReplyBody::TooLarge { len, limit: self.max_message },
-            Ok(Ok(())) if !apart.is_empty() => ReplyBody::Apart { value: result.into(), apart: apart.into() },
+            Ok(Ok(())) if !apart.is_empty() => ReplyBody::Apart { value: result.into(), apart },
             Ok(Ok(())) if handles.is_empty() => ReplyBody::Value(result.into()),
             Ok(Ok(())) => ReplyBody::Carrying { value: result.into(), carried: Carried::Held(handles.into()) },
             Ok(Err(Fault::Decode(error))) => ReplyBody::Undecodable(error.to_string()),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::error::WireError;
 use super::header::{Flags, Header, Kind};
+use crate::spare::{Lent, MESSAGES};
 
 /// A whole message: the header of its first record (with `LAST` set, too), and everything that it consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +38,12 @@ struct Partial {
     header: Header,
     total: u64,
     bytes: Vec<u8>,
+    /// What memory of this is only lent until all of it has arrived.
+    lent: Option<Lent>,
 }
+
+/// The memory of longer messages is not kept: a message begins with less room than that, so none would use it again.
+const KEPT: usize = 256 * 1024;
 
 impl Assembler {
     /// How many messages of a client may have begun and not ended. Clients keep to it.
@@ -97,9 +103,12 @@ impl Assembler {
             Entry::Vacant(place) => {
                 // Twice what is there at most, so that one that is hardly longer is not moved for its last bytes.
                 let room = usize::try_from(total).unwrap_or(usize::MAX).min(2 * content.len());
-                let mut bytes = Vec::with_capacity(room);
+                let (mut bytes, lent) = match MESSAGES.take(room) {
+                    Some((bytes, lent)) => (bytes, Some(lent)),
+                    None => (Vec::with_capacity(room), None),
+                };
                 bytes.extend_from_slice(content);
-                place.insert(Partial { header, total, bytes });
+                place.insert(Partial { header, total, bytes, lent });
                 Ok(())
             }
         }
@@ -138,9 +147,11 @@ impl Assembler {
         if !last {
             return Ok(None);
         }
-        let Partial { header, bytes, .. } = place.remove();
+        let Partial { header, bytes, lent, .. } = place.remove();
+        drop(lent);
         let header = Header { flags: header.flags | Flags::LAST, ..header };
-        Ok(Some(Whole { header, body: Bytes::from(bytes) }))
+        let body = if bytes.capacity() > KEPT { Bytes::from(bytes) } else { MESSAGES.keep_behind(bytes) };
+        Ok(Some(Whole { header, body }))
     }
 }
 

@@ -4,7 +4,7 @@ use super::decode::Decoder;
 use super::encode::Encoder;
 use super::error::{CodecError, Direction, MIRROR};
 use crate::queue::travel;
-use crate::task::apart;
+use crate::task::apart::{self, Apart};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use std::any::{Any, TypeId};
@@ -31,14 +31,16 @@ pub(crate) fn encode_owned<T: Serialize + 'static>(value: T, out: &mut Vec<u8>) 
         Some(len) if apart::wants(len) => {
             Encoder::new(out).put(&len)?;
             let wanted = TypeId::of::<T>();
-            let bytes = if wanted == TypeId::of::<Vec<u8>>() {
-                same::<T, Vec<u8>>(value).map(Bytes::from)
+            let left = if wanted == TypeId::of::<Vec<u8>>() {
+                same::<T, Vec<u8>>(value).map(Apart::Memory)
             } else if wanted == TypeId::of::<String>() {
-                same::<T, String>(value).map(Bytes::from)
+                same::<T, String>(value).map(|text| Apart::Memory(text.into_bytes()))
             } else {
-                same::<T, Bytes>(value)
+                same::<T, Bytes>(value).map(Apart::Shared)
             };
-            apart::leave(bytes.unwrap_or_default());
+            if let Some(left) = left {
+                apart::leave(left);
+            }
             Ok(())
         }
         _ => encode(&value, out),

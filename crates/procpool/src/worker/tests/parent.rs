@@ -13,7 +13,8 @@ use crate::sys::poll::{Poller, Token};
 use crate::sys::process::{self, Child, EnvChanges, ExitFacts, Stream, WorkerCommand};
 use crate::sys::socket;
 use crate::sys::socket::Target;
-use crate::task::{Parts, Ship, apart, codec, map_parts};
+use crate::task::apart::{self, Apart};
+use crate::task::{Parts, Ship, codec, map_parts};
 use crate::wire::frame::{Assembler, Fragments, Kind, Message};
 use crate::wire::message::{
     Carrier, EncodedJob, ExeIdentity, Hello, MESSAGE_OVERHEAD, PROTOCOL, ReplyBody, Setup, SignalPolicy, task_head,
@@ -161,7 +162,7 @@ impl Parent {
         let mut body = task_head(&parts.entry.to_wire().unwrap().into(), 1, offer.0 + 1000, "test");
         let apart = apart::leaving();
         parts.arguments.encode(&mut body).unwrap();
-        self.send_with(Kind::Task, offer.0, &body, &apart.take().unwrap_or_default());
+        self.send_with(Kind::Task, offer.0, &body, &apart.take().map(Apart::into_vec).unwrap_or_default());
     }
 
     /// Offers and sends.
