@@ -64,8 +64,11 @@ impl<A, R> Packer<A, R> {
         let Some(entry) = self.code else { return };
         self.arguments.clear();
         // If this unwinds, the item was never there.
-        let (encoded, length) =
-            push_arguments(&mut self.arguments, |out| encode(out, |out| (self.uniform.encode)(item, out)));
+        let encode_item = |out: &mut Vec<u8>| (self.uniform.encode)(item, out);
+        let (encoded, length) = push_arguments(&mut self.arguments, |out| match self.uniform.is_plain {
+            true => encode_item(out).map(|()| None),
+            false => encode(out, encode_item),
+        });
         let beside = match encoded {
             Ok(beside) => beside,
             Err(error) => return self.alone(Err(unencodable(&self.name, error)), at, running),

@@ -232,6 +232,9 @@ pub(super) fn of_use<S: 'static, A: Ship, R: Ship>(function: fn(&mut S, A) -> R)
 
 fn finish<R: Ship>(result: R, out: &mut Vec<u8>, steps: Steps<'_>) -> Result<(), Fault> {
     steps.reached(Step::Encoding);
+    if codec::is_leaf::<R>() {
+        return codec::encode(&result, out).map_err(Fault::Encode);
+    }
     let (handles, apart) = (travel::naming(), apart::leaving());
     // Not before the handles that it is made of are kept there is the result dropped.
     codec::encode_owned(result, out).map_err(Fault::Encode)?;

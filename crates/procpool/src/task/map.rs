@@ -40,6 +40,8 @@ pub(crate) struct Uniform<A, R> {
     pub(crate) name: TaskName,
     /// Appends the encoded arguments for an item.
     pub(crate) encode: Box<EncodeItem<A>>,
+    /// Nothing travels beside the bytes of an item.
+    pub(crate) is_plain: bool,
     pub(crate) decode: fn(&[u8]) -> Result<R, CodecError>,
 }
 
@@ -51,6 +53,7 @@ pub(crate) fn map_uniform<A: Ship, R: Ship>(function: fn(A) -> R) -> Uniform<A, 
         entry: Entry::map(function),
         name: TaskName::fixed("map"),
         encode: Box::new(codec::encode_owned),
+        is_plain: codec::is_leaf::<A>(),
         decode: codec::decode_received,
     }
 }
@@ -64,6 +67,7 @@ pub(crate) fn map_with_uniform<C: Ship, A: Ship, R: Ship>(
         entry: Entry::map_with(function),
         name: TaskName::fixed("map_with"),
         encode: Box::new(move |item, out| encode_with(&context, item, out)),
+        is_plain: false,
         decode: codec::decode_received,
     }
 }

@@ -39,4 +39,4 @@ mod tests;
 mod value;
 
 pub use error::CodecError;
-pub(crate) use value::{decode, decode_received, decode_received_prefix, encode, encode_owned};
+pub(crate) use value::{decode, decode_received, decode_received_prefix, encode, encode_owned, is_leaf};

@@ -103,8 +103,9 @@ pub(crate) fn decode_received_prefix<T: DeserializeOwned + 'static>(bytes: &mut 
 }
 
 /// Whether both halves of this type's serde implementation are the standard library's, and one call. There is then no need
-/// for what is written beside a value to compare the two.
-fn is_leaf<T: 'static>() -> bool {
+/// for what is written beside a value to compare the two; and nothing can be named in it, or leave apart from it.
+#[inline]
+pub(crate) fn is_leaf<T: 'static>() -> bool {
     macro_rules! any_of {
         ($($leaf:ty)*) => { $( TypeId::of::<T>() == TypeId::of::<$leaf>() )||* };
     }
