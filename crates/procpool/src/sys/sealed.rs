@@ -68,11 +68,35 @@ impl SealedBytes {
         fill(mapping.as_mut_slice())?;
         // The kernel seals no file against writing that somebody can still write to by a mapping.
         drop(mapping);
-        SealedBytes::seal(file, len)
+        SealedBytes::seal_or_copy(file, len)
+    }
+
+    /// Seals a file that was mapped, or a copy of it where somebody still has a writable mapping: a child that was forked
+    /// before the mapping could be kept out of it, and may live for long.
+    fn seal_or_copy(file: OwnedFd, len: usize) -> io::Result<SealedBytes> {
+        match rustix::fs::fcntl_add_seals(&file, SEALS) {
+            Err(Errno::BUSY) => {
+                let mut copy = File::from(memfd(c"procpool-blob")?);
+                // At the file's start: nothing has been read from it or written to it but by its mapping.
+                if io::copy(&mut File::from(file), &mut copy)? != len as u64 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                SealedBytes::seal(copy.into(), len)
+            }
+            sealed => {
+                sealed?;
+                SealedBytes::sealed(file, len)
+            }
+        }
     }
 
     fn seal(file: OwnedFd, len: usize) -> io::Result<SealedBytes> {
         rustix::fs::fcntl_add_seals(&file, SEALS)?;
+        SealedBytes::sealed(file, len)
+    }
+
+    /// Maps a file that has its seals.
+    fn sealed(file: OwnedFd, len: usize) -> io::Result<SealedBytes> {
         Ok(SealedBytes { mapping: Mapping::read_only(file.as_fd(), len)?, file: Some(file) })
     }
 
@@ -129,15 +153,20 @@ impl Mapping {
     }
 
     fn writable(file: BorrowedFd<'_>, len: usize) -> io::Result<Mapping> {
-        // All pages at once: each by its own fault would take three times as long.
-        let flags = MapFlags::SHARED | MapFlags::POPULATE;
-        let mapping = Mapping::new(file, len, ProtFlags::READ | ProtFlags::WRITE, flags)?;
-        // A child that somebody forks meanwhile would keep a mapping of its own, and the file could not be sealed.
+        let mapping = Mapping::new(file, len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED)?;
+        let start = mapping.start.as_ptr().cast();
+        // A child that somebody forks meanwhile would keep a mapping of its own, and the file could not be sealed. So this
+        // comes first, before the pages, which take their time.
         // SAFETY: the advice is about the pages of this mapping, which nobody else knows, and changes nothing here.
         #[expect(unsafe_code, reason = "advice about memory that is known by its address")]
         unsafe {
-            rustix::mm::madvise(mapping.start.as_ptr().cast(), len, Advice::LinuxDontFork)?;
+            rustix::mm::madvise(start, len, Advice::LinuxDontFork)?;
         }
+        // All pages at once: each by its own fault would take three times as long; as it does before Linux 5.14, which
+        // does not know this advice.
+        // SAFETY: as above; pages that are there already stay as they are.
+        #[expect(unsafe_code, reason = "advice about memory that is known by its address")]
+        let _ = unsafe { rustix::mm::madvise(start, len, Advice::LinuxPopulateWrite) };
         Ok(mapping)
     }
 
@@ -263,6 +292,22 @@ mod tests {
         let disk = File::open("/proc/self/exe").unwrap();
         let len = disk.metadata().unwrap().len();
         assert!(refused(disk.into(), len).contains("not one of a memory file"));
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_can_still_write_to_is_copied_before_it_is_sealed() {
+        let bytes = pattern(3 * PAGE + 5);
+        let file = memfd(c"loose").unwrap();
+        rustix::fs::ftruncate(&file, bytes.len() as u64).unwrap();
+        // As a child has it that was forked too early.
+        let mut other =
+            Mapping::new(file.as_fd(), bytes.len(), ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED).unwrap();
+        other.as_mut_slice().copy_from_slice(&bytes);
+        let made = SealedBytes::seal_or_copy(file, bytes.len()).unwrap();
+        other.as_mut_slice().fill(0);
+        assert!(*made == bytes);
+        let received = SealedBytes::receive(copy_of(made.file().unwrap()), bytes.len() as u64).unwrap();
+        assert!(*received == bytes);
     }
 
     #[test]
