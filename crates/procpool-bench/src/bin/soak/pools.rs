@@ -35,7 +35,11 @@ pub(crate) async fn pools(world: Arc<World>, lane: u64, round: u64, until: Insta
 }
 
 async fn one(world: &World, end: End, chance: &mut Chance) -> Result<(), crate::Error> {
-    let pool = Pool::builder().workers(1 + chance.below(2) as usize).spares(chance.below(2) as u32).build()?;
+    let builder = Pool::builder().workers(1 + chance.below(2) as usize).spares(chance.below(2) as u32);
+    let pool = match chance.below(2) {
+        0 => builder.build()?,
+        _ => builder.max_tasks(1 + chance.below(9) as u32).build()?,
+    };
     let calls = (0..1 + chance.below(30)).map(|_| {
         let (ticket, micros) = (world.ticket(), chance.below(500));
         world.tally.submit();

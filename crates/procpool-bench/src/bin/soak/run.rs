@@ -54,7 +54,7 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Error> {
     first.shutdown().await?;
     drop(first);
     let before = Footing::now()?;
-    let pool = Pool::builder().workers(options.workers).max_tasks(5000).max_waiting(100_000).build()?;
+    let pool = Pool::builder().workers(options.workers).max_waiting(100_000).build()?;
     pool.ready().await?;
     let world = Arc::new(World {
         options: options.clone(),

@@ -129,7 +129,10 @@ impl<P: Payload> Scheduler<P> {
                 self.watch_claims(turn.now);
                 self.watch_lot(worker, turn);
             }
-            Claim::At(_) => self.claimed(worker, turn),
+            Claim::At(_) => {
+                self.claimed(worker, turn);
+                self.watch_lot(worker, turn);
+            }
             Claim::Done => self.arm_worker(worker, turn.now.after(ANSWER_LIMIT)),
             Claim::Revoked | Claim::Nonsense => {}
         }

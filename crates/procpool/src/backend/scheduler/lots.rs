@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::api::{Action, Batch, Now, OfferId, TaskId, TaskOptions, WorkerId};
 use super::core::{Scheduler, Turn};
-use super::life::Life;
+use super::life::{Assignment, Life};
 use super::payload::{LOT_NUMBERS, Lost, Payload};
 use super::queue::Rank;
 use super::tasks::{Place, Task};
@@ -90,7 +90,8 @@ impl<P: Payload> Scheduler<P> {
 
     /// A lot has come to the front of a worker's hand.
     pub(super) fn watch_lot(&mut self, worker: WorkerId, turn: &Turn<'_, P>) {
-        if self.lots > 0 && self.held(worker).is_some_and(|(_, task)| P::is_lot(&task.job)) {
+        let is_watched = |(held, task): (&mut Assignment, &mut Task<P>)| held.stop.is_none() && P::is_lot(&task.job);
+        if self.lots > 0 && self.held(worker).is_some_and(is_watched) {
             self.arm_worker(worker, turn.now.after(STUCK));
         }
     }

@@ -141,3 +141,22 @@ fn pieces_have_numbers_of_their_own() {
     let numbers = (0..4).map(|more| TaskId(id.0 + more));
     assert!(numbers.into_iter().all(|number| lots.scheduler.job_mut(number).is_some()));
 }
+
+/// Its worker was asked whether it has claimed a lot, and had, while the answer to the one before was on its way. Nobody looked
+/// at that lot again: its items waited behind one that did not end.
+#[test]
+fn a_lot_that_was_seen_to_be_claimed_before_its_turn_is_looked_at() {
+    let mut lots = Lots { scheduler: Scheduler::new(config(1)), now: Now::default() };
+    let (options, mut actions) = (TaskOptions { batch: LOTS_IN_HAND, ..PLAIN }, Vec::new());
+    lots.scheduler.submit(0..10, options, lots.now, &mut actions);
+    lots.scheduler.submit(0..10, options, lots.now, &mut actions);
+    lots.tell(Event::Booted { worker: w(0) });
+    let actions = lots.tell(Event::Ready { worker: w(0) });
+    let [(_, first, _), (_, second, _)] = lots.offers(&actions)[..] else { panic!("no two offers") };
+    lots.tell(Event::Evidence { worker: w(0), offer: second, evidence: Evidence::Claimed { at: lots.now } });
+    lots.tell(Event::Replied { worker: w(0), offer: first, reply: () });
+    lots.now = lots.now.after(ms(50));
+    let actions = lots.tell(Event::Tick);
+    let is_looked_at = |action: &Action<Items>| matches!(action, Action::Relieve { offer, .. } if *offer == second);
+    assert!(actions.iter().any(is_looked_at), "nobody looked");
+}

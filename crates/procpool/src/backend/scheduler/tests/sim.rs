@@ -1,6 +1,7 @@
 //! Random worlds by the thousand.
 //!
-//! `PROCPOOL_SIM_SEED=<n>` replays one world with its trace, `PROCPOOL_SIM_ROUNDS=<n>` runs so many.
+//! `PROCPOOL_SIM_SEED=<n>` replays one world with its trace, `PROCPOOL_SIM_ROUNDS=<n>` runs so many,
+//! and `PROCPOOL_SIM_FIRST=<n>` others than the first ones.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -273,16 +274,16 @@ fn random_worlds_keep_all_promises() {
         round(seed, true);
         return;
     }
-    let rounds = number("PROCPOOL_SIM_ROUNDS").unwrap_or(ROUNDS);
+    let (first, rounds) = (number("PROCPOOL_SIM_FIRST").unwrap_or(0), number("PROCPOOL_SIM_ROUNDS").unwrap_or(ROUNDS));
     let mut events = 0;
     // A simulation proves nothing about what never happened in it.
     let mut seen = [0; KINDS];
-    for seed in 0..rounds {
+    for seed in first..first + rounds {
         let (more, kinds) = round(seed, false);
         events += more;
         seen.iter_mut().zip(kinds).for_each(|(sum, n)| *sum += n);
     }
-    println!("{rounds} worlds, {events} events, {seen:?} of each kind");
+    println!("{rounds} worlds from seed {first} on, {events} events, {seen:?} of each kind");
     assert!(rounds < ROUNDS || events >= 1_000_000, "only {events} events");
     assert!(rounds < ROUNDS || seen.iter().all(|&n| n >= 500), "too few of a kind: {seen:?}");
 }

@@ -1,6 +1,7 @@
 //! Random worlds by the thousand.
 //!
-//! `PROCPOOL_SIM_SEED=<n>` replays one world with its trace, `PROCPOOL_SIM_ROUNDS=<n>` runs so many.
+//! `PROCPOOL_SIM_SEED=<n>` replays one world with its trace, `PROCPOOL_SIM_ROUNDS=<n>` runs so many,
+//! and `PROCPOOL_SIM_FIRST=<n>` others than the first ones.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -273,9 +274,9 @@ fn random_worlds_keep_all_promises() {
         round(seed, true);
         return;
     }
-    let rounds = number("PROCPOOL_SIM_ROUNDS").unwrap_or(ROUNDS);
+    let (first, rounds) = (number("PROCPOOL_SIM_FIRST").unwrap_or(0), number("PROCPOOL_SIM_ROUNDS").unwrap_or(ROUNDS));
     let mut sums = [0; 12];
-    for seed in 0..rounds {
+    for seed in first..first + rounds {
         let Seen {
             claims,
             returned,
@@ -294,7 +295,7 @@ fn random_worlds_keep_all_promises() {
             [claims, returned, moved, dropped, taken_back, drained, joins, cuts, handles, jumps, confirms, offers];
         sums.iter_mut().zip(seen).for_each(|(sum, n)| *sum += n);
     }
-    println!("{rounds} worlds, {sums:?} of each kind");
+    println!("{rounds} worlds from seed {first} on, {sums:?} of each kind");
     assert!(rounds < ROUNDS || sums.iter().all(|&n| n >= 30), "too few of a kind: {sums:?}");
 }
 
