@@ -443,6 +443,7 @@ mod config;
 mod current;
 mod entry;
 mod error;
+mod limits;
 mod map;
 mod panics;
 mod pool;
@@ -459,6 +460,7 @@ pub use config::{Stdio, Workers};
 pub use current::{Current, current};
 pub use entry::{init, worker_main};
 pub use error::{ErrorKind, Exit, PoolError, PoolErrorKind, RunError, Started, WorkerPanic};
+pub use limits::Limits;
 pub use map::{Fallible, Input, Map, MapFuture, Progress, ProgressStream, Streamed};
 #[cfg(feature = "tower")]
 pub use pool::PoolService;

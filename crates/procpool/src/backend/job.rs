@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::completion::Completer;
 use super::lot::{Arrived, Delivery, Lot, Piece};
 use super::scheduler::{Lost, Payload, TaskId};
-use crate::error::{Exit, Facts, Started, WorkerPanic};
+use crate::error::{ErrorKind, Exit, Facts, Started, WorkerPanic};
 use crate::process::Watch;
 use crate::queue::client::Side;
 use crate::task::attachment::Attachment;
@@ -50,6 +50,10 @@ impl Payload for Work {
     fn rest(job: &mut Submission) -> Option<(u64, Submission)> {
         let rest = job.lot.as_mut()?.unbegun()?;
         Some(job.with_piece(rest))
+    }
+
+    fn is_final(death: &Arc<Death>) -> bool {
+        death.kind(Started::Yes) != ErrorKind::WorkerDied
     }
 
     fn effort(job: &Submission, reply: &ReplyBody, time: Duration) -> (u32, Duration) {
@@ -144,6 +148,8 @@ pub(crate) struct Death {
     pub(crate) detail: Option<String>,
     /// How far it was with its task.
     pub(crate) step: Option<Step>,
+    /// What its end is called, and why, if it ran into a limit.
+    pub(crate) limit: Option<(ErrorKind, String)>,
 }
 
 impl Death {
@@ -155,11 +161,10 @@ impl Death {
             Some(Step::Encoding) => Some("while it encoded the result"),
             Some(Step::Running) | None => None,
         };
-        let detail = match (&self.detail, step) {
+        let what = self.detail.as_deref().or(self.limit.as_ref().map(|(_, why)| &**why));
+        let detail = match (what, step) {
             (Some(detail), Some(step)) => Some(format!("{detail}, {step}")),
-            (Some(detail), None) => Some(detail.clone()),
-            (None, Some(step)) => Some(step.to_owned()),
-            (None, None) => None,
+            (detail, step) => detail.or(step).map(str::to_owned),
         };
         Facts {
             worker: Some(self.worker.clone()),
@@ -169,6 +174,14 @@ impl Death {
             stderr: self.stderr.clone(),
             detail,
             ..Facts::default()
+        }
+    }
+
+    /// What kind of error it is for a task that it has ended.
+    pub(crate) fn kind(&self, started: Started) -> ErrorKind {
+        match &self.limit {
+            Some((kind, _)) if started == Started::Yes => *kind,
+            _ => ErrorKind::WorkerDied,
         }
     }
 

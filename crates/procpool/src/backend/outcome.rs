@@ -57,7 +57,7 @@ pub(super) fn outcome(
         }
         Resolution::WorkerDied { worker, began, death } => {
             let facts = Facts { worker: Some(worker_name(worker)), ..death.facts(began.into()) };
-            (ErrorKind::WorkerDied, began.into(), facts)
+            (death.kind(began.into()), began.into(), facts)
         }
         Resolution::QueueFull => (ErrorKind::QueueFull, Started::No, Facts::default()),
         Resolution::Unavailable(why) => return Err(named(job, attempts, unavailable(&why))),
@@ -147,7 +147,7 @@ impl Tally {
             Err(error) => match error.kind() {
                 ErrorKind::Cancelled => &mut report.cancelled,
                 ErrorKind::TimedOut | ErrorKind::QueueTimedOut => &mut report.timed_out,
-                ErrorKind::WorkerDied => &mut report.crashed,
+                ErrorKind::WorkerDied | ErrorKind::MemoryLimit | ErrorKind::CpuLimit => &mut report.crashed,
                 ErrorKind::QueueFull | ErrorKind::StartFailed => &mut report.refused,
                 ErrorKind::Closed => &mut report.dropped,
                 ErrorKind::Panicked

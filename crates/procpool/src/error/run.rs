@@ -68,6 +68,11 @@ pub enum ErrorKind {
     Panicked,
     /// The worker ended while it had the task: crashed, was killed from outside, called `exit`, or broke the protocol.
     WorkerDied,
+    /// The task took more memory than the pool's [`Limits`](crate::Limits) allow, which ended its worker. The text says
+    /// where that is a guess.
+    MemoryLimit,
+    /// The task used more time of the processor than the pool's [`Limits`](crate::Limits) allow, which ended its worker.
+    CpuLimit,
     /// The task ran longer than its `timeout` and was stopped; or the [`deadline`](crate::Map::deadline) of its `map`
     /// passed, before it ([`Started::No`]) or while it ran.
     TimedOut,
@@ -323,6 +328,14 @@ impl Facts {
                     Some(exit) => write!(f, " ended with {exit}")?,
                     None => f.write_str(" ended")?,
                 }
+            }
+            ErrorKind::MemoryLimit => {
+                f.write_str(" ran out of memory in ")?;
+                self.write_worker(f)?;
+            }
+            ErrorKind::CpuLimit => {
+                f.write_str(" used up its processor time in ")?;
+                self.write_worker(f)?;
             }
             ErrorKind::TimedOut if let Some(deadline) = self.deadline => {
                 let what = match started {

@@ -21,6 +21,7 @@ use crate::backend::{Backend, Timings};
 use crate::config::{Hook, MAX_WORKERS, ProcessConfig, Stdio, Workers, default_scheduler, defaults, invalid};
 use crate::entry;
 use crate::error::{PoolError, PoolErrorKind};
+use crate::limits::Limits;
 use crate::sys::process::EnvChanges;
 use crate::task::{InitOutput, Job, Naming};
 use crate::wire::message::{Carrier, ExeIdentity, PROTOCOL, Setup, SignalPolicy};
@@ -55,6 +56,7 @@ pub struct PoolBuilder {
     stdout: Stdio,
     stderr: Stdio,
     core_dumps: bool,
+    limits: Limits,
     timings: Timings,
     spin: Spin,
     shutdown_on: Vec<(CancellationToken, Shutdown)>,
@@ -84,6 +86,7 @@ impl PoolBuilder {
             stdout: Stdio::default(),
             stderr: Stdio::default(),
             core_dumps: false,
+            limits: Limits::default(),
             timings: Timings::default(),
             spin: Spin::default(),
             shutdown_on: Vec::new(),
@@ -281,6 +284,30 @@ impl PoolBuilder {
         self
     }
 
+    /// What each worker may use, by the kernel's word: see [`Limits`]. Default: what this process may.
+    ///
+    /// ```no_run
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// use procpool::{ErrorKind, Limits, Pool, call};
+    ///
+    /// fn unpack(bytes: Vec<u8>) -> Vec<u8> {
+    ///     # bytes
+    ///     // …
+    /// }
+    ///
+    /// # let bomb = Vec::new();
+    /// let pool = Pool::builder().limits(Limits::new().memory(256 << 20)).build()?;
+    /// match pool.run(call!(unpack(bomb))).await {
+    ///     Err(error) if error.kind() == ErrorKind::MemoryLimit => println!("not with us: {error}"),
+    ///     other => println!("{} bytes", other?.len()),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Threads of this process instead of child processes: see [`Pool::in_process`](crate::Pool::in_process).
     /// Settings that only make sense for processes (program, environment, directory, stdout and stderr, core dumps) have
     /// no effect.
@@ -406,6 +433,7 @@ impl PoolBuilder {
                     init: init.as_ref().map(|hook| hook.encoded(naming)).transpose()?,
                     exit: exit.as_ref().map(|hook| hook.encoded(naming)).transpose()?,
                     core_dumps: self.core_dumps,
+                    limits: self.limits,
                     signals: if kind == Kind::Processes { SignalPolicy::Ignore } else { SignalPolicy::Default },
                     exe,
                     carrier,
@@ -441,6 +469,12 @@ impl PoolBuilder {
         }
         if scheduler.spares > MAX_WORKERS {
             return Err(invalid(format!("spares is {}; it must be at most {MAX_WORKERS}", scheduler.spares)));
+        }
+        self.limits.check()?;
+        if self.kind == Kind::Threads && self.limits != Limits::default() {
+            return Err(invalid(
+                "limits are for processes; the threads of an in-process pool cannot have any".to_owned(),
+            ));
         }
         let at_least_one: [(&str, u64); 3] = [
             ("max_tasks", scheduler.max_tasks.map_or(1, u64::from)),

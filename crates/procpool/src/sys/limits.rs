@@ -3,7 +3,9 @@
 use std::ffi::CString;
 use std::io;
 
-use rustix::process::{Resource, Rlimit};
+pub(crate) use rustix::process::Resource;
+use rustix::process::Rlimit;
+use rustix::thread::CpuSet;
 
 /// The score that workers get: well above that of an ordinary process, so that a machine short of memory loses a
 /// task and not the service, and well below the maximum, so that somebody can still ask to be killed before them.
@@ -29,6 +31,34 @@ pub(crate) fn raise_oom_score() -> io::Result<()> {
 pub(crate) fn disable_core_dumps() -> io::Result<()> {
     let limit = rustix::process::getrlimit(Resource::Core);
     Ok(rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: limit.maximum })?)
+}
+
+/// Allows this process, and what it starts, no more than this of a resource, for ever. What it may have by now is no more
+/// afterwards.
+pub(crate) fn allow(resource: Resource, most: u64) -> io::Result<()> {
+    let former = rustix::process::getrlimit(resource);
+    let most = former.maximum.map_or(most, |maximum| most.min(maximum));
+    Ok(rustix::process::setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?)
+}
+
+/// Makes this process as nice as this, unless it is nicer.
+pub(crate) fn be_nice(niceness: i32) -> io::Result<()> {
+    if rustix::process::getpriority_process(None)? < niceness {
+        rustix::process::setpriority_process(None, niceness)?;
+    }
+    Ok(())
+}
+
+/// Lets the calling thread, and those that it starts, run on these cores only.
+pub(crate) fn run_on(cpus: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        if *cpu >= CpuSet::MAX_CPU {
+            return Err(io::Error::other(format!("there is no core {cpu}")));
+        }
+        set.set(*cpu);
+    }
+    Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub(crate) mod constructor;
 mod copy;
 pub(crate) mod cores;
 pub(crate) mod courier;
+pub(crate) mod cpu_timer;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod limits;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::limits::Limits;
 use crate::queue::client::ParcelKey;
 use crate::queue::travel::{Carried, Key};
 use crate::task::{CodeName, WireEntry};
@@ -98,6 +99,7 @@ pub(crate) struct Setup {
     pub(crate) exit: Option<EncodedJob>,
     /// Whether crashes may leave core dumps.
     pub(crate) core_dumps: bool,
+    pub(crate) limits: Limits,
     pub(crate) signals: SignalPolicy,
     /// The parent's file, unless its workers run another. The worker compares before it runs `init`; the parent compares
     /// again, with its `Hello`.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -14,6 +15,7 @@ use crate::current::{self, Running};
 use crate::queue;
 use crate::queue::client::Side;
 use crate::queue::travel::{self, Carried};
+use crate::sys::cpu_timer::CpuTimer;
 use crate::sys::fork::Original;
 use crate::sys::process;
 use crate::sys::sealed::SealedBytes;
@@ -42,6 +44,8 @@ pub(super) struct Worker {
     pub(super) item_ns: u64,
     /// This process, and none that was forked from it.
     original: Original,
+    /// What each task may use of the processor.
+    cpu: Option<(CpuTimer, Duration)>,
 }
 
 /// What a task has printed is out before its caller hears of it: an unfinished line, since a line is at once. Nobody to
@@ -52,10 +56,14 @@ pub(super) fn print() {
 
 /// Runs the initialiser, then tasks until the parent says that it is enough.
 pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
-    let Setup { name, max_message, init, exit, exe, .. } = setup;
+    let Setup { name, max_message, init, exit, exe, limits, .. } = setup;
     let naming = if exe.is_some() { Naming::ByPlace } else { Naming::ByName };
     let (reply, apart, original) = (Vec::new(), Bytes::new(), Original::here());
-    let mut worker = Worker { link, page, naming, max_message, reply, apart, item_ns: u64::MAX, original };
+    let cpu = limits.cpu_time.map(|time| match CpuTimer::new() {
+        Ok(timer) => (timer, time),
+        Err(error) => fail(&name, "limit its processor time", error),
+    });
+    let mut worker = Worker { link, page, naming, max_message, reply, apart, item_ns: u64::MAX, original, cpu };
     worker.initialise(init);
     loop {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
@@ -124,13 +132,28 @@ impl Worker {
             return self.lot(offer, &head, &body[start..]);
         }
         current::set_running(Some(Running { task: head.task, attempt: head.attempt, offer }));
+        self.limit(name);
         apart::coming(apart, || self.run(head.entry, &body[start..]));
+        self.unlimit(name);
         current::set_running(None);
         // A big argument's memory is given back before the reply is waited for.
         drop(body);
         self.send(Kind::Reply, offer.0);
         // Only now: whatever a worker says is done has left it.
         self.page.done(offer);
+    }
+
+    /// From here on the processor's time is the task's.
+    fn limit(&self, name: &str) {
+        if let Some((timer, time)) = &self.cpu {
+            timer.set(*time).unwrap_or_else(|error| fail(name, "limit its processor time", error));
+        }
+    }
+
+    fn unlimit(&self, name: &str) {
+        if let Some((timer, _)) = &self.cpu {
+            timer.unset().unwrap_or_else(|error| fail(name, "end the limit of its processor time", error));
+        }
     }
 
     /// Writes the whole reply. Where that fails there is no parent any more, or a task has closed the socket.

@@ -1,12 +1,14 @@
 //! From a process that may be anything to a worker that is ready.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 
 use super::link::{Link, Opening};
 use super::{panics, serve, watcher};
+use crate::limits::Limits;
 use crate::queue;
+use crate::sys::limits::Resource;
 use crate::sys::{limits, overflow, process, signals, stdio};
 use crate::wire::frame::Kind;
 use crate::wire::message::{ExeIdentity, HELLO_MAGIC, Hello, PROTOCOL, Setup, SignalPolicy};
@@ -67,6 +69,9 @@ pub(crate) fn run(start: Start) -> ! {
     if !setup.core_dumps {
         let _ = limits::disable_core_dumps();
     }
+    if let Err((what, error)) = fence(&setup.limits) {
+        fail(name, what, error);
+    }
     let policy = match setup.signals {
         SignalPolicy::Ignore => Ok(()),
         SignalPolicy::Default => signals::obey_requests_to_end(),
@@ -80,6 +85,28 @@ pub(crate) fn run(start: Start) -> ! {
     greet(&mut link, &setup);
     link.go_on_by(&setup, page);
     serve::serve(link, setup, page)
+}
+
+/// Takes on what the pool allows its workers. The time of the processor is counted for each task: see `serve.rs`.
+fn fence(wanted: &Limits) -> Result<(), (&'static str, io::Error)> {
+    let resources = [
+        ("limit its memory", Resource::Data, wanted.memory),
+        ("limit its address space", Resource::As, wanted.address_space),
+        ("limit its open files", Resource::Nofile, wanted.open_files),
+        ("limit the size of its files", Resource::Fsize, wanted.file_size),
+    ];
+    for (what, resource, most) in resources {
+        if let Some(most) = most {
+            limits::allow(resource, most).map_err(|error| (what, error))?;
+        }
+    }
+    if let Some(niceness) = wanted.niceness {
+        limits::be_nice(niceness).map_err(|error| ("be nice", error))?;
+    }
+    match &wanted.cpus {
+        Some(cpus) => limits::run_on(cpus).map_err(|error| ("keep to its cores", error)),
+        None => Ok(()),
+    }
 }
 
 /// Says hello. A worker that is not the same executable says so and ends: offsets into another file's code mean

@@ -22,7 +22,7 @@ use crate::backend::scheduler::{Event, Now, WorkerId};
 use crate::backend::worker_name;
 use crate::config::{ProcessConfig, Stdio};
 use crate::entry;
-use crate::error::Exit;
+use crate::error::{Exit, WorkerPanic};
 use crate::panics;
 use crate::process::Watch;
 use crate::queue::Guest;
@@ -427,11 +427,13 @@ impl Keeper {
                 worker = name, pid = ward.child.pid(), %exit, detail, "worker ended"
             )
         });
+        let panic: Option<WorkerPanic> = ward.link.page.panic_report().map(Into::into);
         let death = Arc::new(Death {
             worker: name,
             pid: Some(ward.child.pid()),
             exit: Some(exit),
-            panic: ward.link.page.panic_report().map(Into::into),
+            limit: self.config.setup.limits.explain(exit, panic.is_some(), &stderr),
+            panic,
             stderr,
             detail,
             step: ward.link.page.step(),

@@ -48,7 +48,8 @@ pub(crate) fn start(config: LocalConfig, runtime: Handle) -> Result<Arc<dyn Back
     let naming = if process.program.is_some() { Naming::ByName } else { Naming::ByPlace };
     let lingering = process.setup.spin_us > 0;
     let is_plain = batching == Batching::Allowed && scheduler.max_tasks.is_none() && scheduler.max_depth > 1;
-    let lots = if is_plain && state.is_none() { Lots::Allowed } else { Lots::Never };
+    let is_timed = process.setup.limits.cpu_time.is_some();
+    let lots = if is_plain && !is_timed && state.is_none() { Lots::Allowed } else { Lots::Never };
     let demands = Demands { max_message: process.max_message, naming, batching, timings, lingering, lots };
     let engine =
         Arc::new(Engine::new(scheduler, demands, runtime, |epoch_ns| Processes::new(Arc::clone(&keeper), epoch_ns)));

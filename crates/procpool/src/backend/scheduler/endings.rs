@@ -187,7 +187,8 @@ impl<P: Payload> Scheduler<P> {
         }
         let began = task.began(began);
         let dropped = self.close.as_ref().is_some_and(|close| close.drops_queued());
-        if task.attempt > task.options.retries || dropped {
+        let is_final = began == Began::Yes && P::is_final(&death);
+        if task.attempt > task.options.retries || dropped || is_final {
             self.end(id, task, Resolution::WorkerDied { worker, began, death }, turn);
             return;
         }

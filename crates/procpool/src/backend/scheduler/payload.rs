@@ -40,6 +40,11 @@ pub(crate) trait Payload {
         None
     }
 
+    /// Whether a task that had begun, and went down like this, would do so again: it has no further attempt.
+    fn is_final(_death: &Self::Death) -> bool {
+        false
+    }
+
     /// How many items a worker has answered in this time, and how long they took.
     fn effort(_job: &Self::Job, _reply: &Self::Reply, time: Duration) -> (u32, Duration) {
         (1, time)

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::backend::scheduler::OfferId;
 use crate::entry;
+use crate::limits::Limits;
 use crate::sys::poll::{Poller, Token};
 use crate::sys::process::{self, Child, EnvChanges, ExitFacts, Stream, WorkerCommand};
 use crate::sys::socket;
@@ -87,6 +88,7 @@ impl Parent {
             init,
             exit,
             core_dumps: false,
+            limits: Limits::default(),
             signals,
             exe: Some(exe),
             carrier: Carrier::Socket,
