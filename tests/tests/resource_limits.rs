@@ -81,10 +81,15 @@ test! {
 test! {
     async fn captured_stderr_makes_a_guess_certain() {
         let limits = Limits::new().memory(256 * MIB as u64);
-        let pool = Pool::builder().workers(1).limits(limits).stderr(Stdio::Capture).build().unwrap();
-        let error = pool.run(call!(fill(10 << 30))).await.unwrap_err();
-        refused(&error, ErrorKind::MemoryLimit, "an allocation failed");
-        assert!(!error.to_string().contains("guess"), "{error}");
+        // With a backtrace it is not among the last lines.
+        for backtrace in ["0", "1"] {
+            let builder = Pool::builder().workers(1).limits(limits.clone()).env("RUST_BACKTRACE", backtrace);
+            let pool = builder.stderr(Stdio::Capture).build().unwrap();
+            let error = pool.run(call!(fill(10 << 30))).await.unwrap_err();
+            refused(&error, ErrorKind::MemoryLimit, "an allocation failed");
+            assert!(!error.to_string().contains("guess"), "{error}");
+            assert!(error.stderr()[0].starts_with("memory allocation of "), "{error:#}");
+        }
     }
 }
 

@@ -123,10 +123,9 @@ impl Limits {
                     (Some(limit), _) => ("memory", limit),
                     (None, limit) => ("address space", limit?),
                 };
-                let words = |line: &String| line.contains("memory allocation of ") && line.contains(" failed");
                 Some((
                     ErrorKind::MemoryLimit,
-                    match stderr.iter().any(words) {
+                    match stderr.iter().any(|line| tells_of_no_memory(line)) {
                         true => format!("an allocation failed; its limit of {what} is {limit} bytes"),
                         false => format!(
                             "it aborted without a panic, as a program does that gets no memory, so this is a guess; its limit of \
@@ -165,6 +164,11 @@ impl Limits {
             None => Ok(()),
         }
     }
+}
+
+/// Whether this is what a Rust program says on stderr before it aborts for want of memory.
+pub(crate) fn tells_of_no_memory(line: &str) -> bool {
+    line.starts_with("memory allocation of ") && line.contains(" failed")
 }
 
 fn invalid(message: String) -> PoolError {

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use super::lines::{Lines, Piece};
 use super::tee::Tee;
 use crate::backend::scheduler::TaskId;
+use crate::limits::tells_of_no_memory;
 use crate::panics;
 use crate::sync::lock;
 use crate::sys::poll::{Poller, Token};
@@ -62,6 +63,8 @@ struct Streams {
     stderr: Option<Stream>,
     /// The last lines of stderr, with the task that they belong to.
     last: VecDeque<(Option<TaskId>, String)>,
+    /// The line that says that there was no memory. A backtrace may follow, which would push it out.
+    reason: Option<(Option<TaskId>, String)>,
 }
 
 /// The reading end of one pipe.
@@ -130,7 +133,8 @@ impl Output {
             }
         }
         let task = self.end().map(|owner| owner.task);
-        streams.last.drain(..).filter(|(of, _)| *of == task).map(|(_, line)| line).collect()
+        let reason = streams.reason.take();
+        reason.into_iter().chain(streams.last.drain(..)).filter(|(of, _)| *of == task).map(|(_, line)| line).collect()
     }
 
     fn finish(&self, streams: &mut Streams) {
@@ -176,8 +180,11 @@ impl Output {
             let Some(line) = text else { continue };
             self.trace(printed, owner.as_deref(), &line);
             if printed == Printed::Stderr {
-                if streams.last.len() == LINES {
-                    streams.last.pop_front();
+                if streams.last.len() == LINES
+                    && let Some(former) = streams.last.pop_front()
+                    && tells_of_no_memory(&former.1)
+                {
+                    streams.reason = Some(former);
                 }
                 streams.last.push_back((task, line));
             }
