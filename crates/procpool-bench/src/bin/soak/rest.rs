@@ -34,6 +34,12 @@ impl Footing {
     }
 }
 
+/// What the open descriptors are.
+pub(crate) fn descriptors() -> Result<Vec<String>, Error> {
+    let names = fs::read_dir("/proc/self/fd")?.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    Ok(names.map(|name| name.display().to_string()).collect())
+}
+
 /// Waits until there is no more than there was; gives what there is.
 pub(crate) async fn until_within(before: &Footing) -> Result<Footing, Error> {
     let start = Instant::now();

@@ -162,6 +162,10 @@ pub(crate) fn sends(place: Place, numbers: std::ops::Range<u64>, to: Sender<Vec<
     sent
 }
 
+pub(crate) fn sends_one(to: Sender<u64>) {
+    to.send_blocking(1).expect("there is room");
+}
+
 /// Receives up to so many, and marks each once it has been acknowledged.
 pub(crate) fn receives(place: Place, most: u64, from: Receiver<Vec<u8>>) -> u64 {
     let mut received = 0;
