@@ -449,6 +449,7 @@ mod panics;
 mod pool;
 mod process;
 pub mod queue;
+mod sandbox;
 mod spare;
 mod sync;
 mod sys;
@@ -471,6 +472,7 @@ pub use pool::{
 };
 pub use process::Process;
 pub use procpool_macros::{main, task};
+pub use sandbox::Sandbox;
 pub use task::any_error::AnyError;
 pub use task::codec::CodecError;
 pub use task::json::Json;

@@ -147,7 +147,9 @@ impl Tally {
             Err(error) => match error.kind() {
                 ErrorKind::Cancelled => &mut report.cancelled,
                 ErrorKind::TimedOut | ErrorKind::QueueTimedOut => &mut report.timed_out,
-                ErrorKind::WorkerDied | ErrorKind::MemoryLimit | ErrorKind::CpuLimit => &mut report.crashed,
+                ErrorKind::WorkerDied | ErrorKind::MemoryLimit | ErrorKind::CpuLimit | ErrorKind::SandboxViolation => {
+                    &mut report.crashed
+                }
                 ErrorKind::QueueFull | ErrorKind::StartFailed => &mut report.refused,
                 ErrorKind::Closed => &mut report.dropped,
                 ErrorKind::Panicked

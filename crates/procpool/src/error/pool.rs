@@ -38,6 +38,9 @@ pub enum PoolErrorKind {
     Closed,
     /// The operating system refused something that the pool needs.
     Os,
+    /// What was asked for cannot be had here: this kernel cannot put up the pool's [`Sandbox`](crate::Sandbox), or this is a
+    /// worker in one that forbids to start processes.
+    Unsupported,
 }
 
 impl PoolError {

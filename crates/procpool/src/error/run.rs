@@ -73,6 +73,9 @@ pub enum ErrorKind {
     MemoryLimit,
     /// The task used more time of the processor than the pool's [`Limits`](crate::Limits) allow, which ended its worker.
     CpuLimit,
+    /// The task did what the pool's [`Sandbox`](crate::Sandbox) forbids, which ended its worker:
+    /// [`kill_on_violation`](crate::Sandbox::kill_on_violation).
+    SandboxViolation,
     /// The task ran longer than its `timeout` and was stopped; or the [`deadline`](crate::Map::deadline) of its `map`
     /// passed, before it ([`Started::No`]) or while it ran.
     TimedOut,
@@ -335,6 +338,10 @@ impl Facts {
             }
             ErrorKind::CpuLimit => {
                 f.write_str(" used up its processor time in ")?;
+                self.write_worker(f)?;
+            }
+            ErrorKind::SandboxViolation => {
+                f.write_str(" tried what is forbidden in ")?;
                 self.write_worker(f)?;
             }
             ErrorKind::TimedOut if let Some(deadline) = self.deadline => {

@@ -22,9 +22,10 @@ use crate::config::{Hook, MAX_WORKERS, ProcessConfig, Stdio, Workers, default_sc
 use crate::entry;
 use crate::error::{PoolError, PoolErrorKind};
 use crate::limits::Limits;
+use crate::sandbox::Sandbox;
 use crate::sys::process::EnvChanges;
 use crate::task::{InitOutput, Job, Naming};
-use crate::wire::message::{Carrier, ExeIdentity, PROTOCOL, Setup, SignalPolicy};
+use crate::wire::message::{Carrier, ExeIdentity, INIT_STEP, PROTOCOL, STATE_STEP, Setup, SignalPolicy};
 
 /// Settings of a pool: made by [`Pool::builder`](crate::Pool::builder). Everything has a default; what is wrong is
 /// told by [`build`](Self::build), by name and with the range that is right.
@@ -57,6 +58,7 @@ pub struct PoolBuilder {
     stderr: Stdio,
     core_dumps: bool,
     limits: Limits,
+    sandbox: Option<Sandbox>,
     timings: Timings,
     spin: Spin,
     shutdown_on: Vec<(CancellationToken, Shutdown)>,
@@ -87,6 +89,7 @@ impl PoolBuilder {
             stderr: Stdio::default(),
             core_dumps: false,
             limits: Limits::default(),
+            sandbox: None,
             timings: Timings::default(),
             spin: Spin::default(),
             shutdown_on: Vec::new(),
@@ -308,6 +311,20 @@ impl PoolBuilder {
         self
     }
 
+    /// What tasks must not do, by the kernel's word: see [`Sandbox`]. Default: nothing is forbidden.
+    ///
+    /// ```no_run
+    /// # fn f() -> Result<(), procpool::PoolError> {
+    /// use procpool::{Pool, Sandbox};
+    ///
+    /// let pool = Pool::builder().sandbox(Sandbox::compute_only()).build()?;
+    /// # drop(pool); Ok(()) }
+    /// ```
+    pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
+        self.sandbox = Some(sandbox);
+        self
+    }
+
     /// Threads of this process instead of child processes: see [`Pool::in_process`](crate::Pool::in_process).
     /// Settings that only make sense for processes (program, environment, directory, stdout and stderr, core dumps) have
     /// no effect.
@@ -400,6 +417,11 @@ impl PoolBuilder {
                 runtime,
             )?,
             Kind::Processes | Kind::ProcessesOnly => {
+                let mut env = self.env;
+                if let Some(sandbox) = &self.sandbox {
+                    sandbox.check()?;
+                    env.clear |= sandbox.clears_env();
+                }
                 let program = self.program.map(absolute);
                 if program.is_some() && state.is_some() {
                     return Err(invalid(
@@ -434,6 +456,8 @@ impl PoolBuilder {
                     exit: exit.as_ref().map(|hook| hook.encoded(naming)).transpose()?,
                     core_dumps: self.core_dumps,
                     limits: self.limits,
+                    sandbox: self.sandbox,
+                    last_step: if state.is_some() { STATE_STEP } else { INIT_STEP },
                     signals: if kind == Kind::Processes { SignalPolicy::Ignore } else { SignalPolicy::Default },
                     exe,
                     carrier,
@@ -441,7 +465,7 @@ impl PoolBuilder {
                 };
                 let process = ProcessConfig {
                     program,
-                    env: self.env,
+                    env,
                     current_dir: self.current_dir,
                     stdout: self.stdout,
                     stderr: self.stderr,
@@ -474,6 +498,11 @@ impl PoolBuilder {
         if self.kind == Kind::Threads && self.limits != Limits::default() {
             return Err(invalid(
                 "limits are for processes; the threads of an in-process pool cannot have any".to_owned(),
+            ));
+        }
+        if self.kind == Kind::Threads && self.sandbox.is_some() {
+            return Err(invalid(
+                "a sandbox is for processes; the threads of an in-process pool cannot have one".to_owned(),
             ));
         }
         let at_least_one: [(&str, u64); 3] = [

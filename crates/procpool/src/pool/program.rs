@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::entry;
 use crate::error::{PoolError, PoolErrorKind};
+use crate::sandbox::check_nesting;
 use crate::sys::process::is_own_executable;
 use crate::task::check_duplicates;
 
@@ -47,7 +48,7 @@ fn check_common() -> Result<(), PoolError> {
             ),
         ));
     }
-    Ok(())
+    check_nesting()
 }
 
 /// A path as the workers' program is found, whatever directory they are to run in. A bare name is for `PATH`.

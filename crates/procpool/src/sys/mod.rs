@@ -4,6 +4,7 @@
 //! anything: who is killed, when a page is trusted, what a frame means is the business of the callers.
 
 pub(crate) mod clock;
+pub(crate) mod confine;
 pub(crate) mod constructor;
 mod copy;
 pub(crate) mod cores;

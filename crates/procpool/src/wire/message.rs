@@ -4,9 +4,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::error::{ErrorKind, Exit};
 use crate::limits::Limits;
 use crate::queue::client::ParcelKey;
 use crate::queue::travel::{Carried, Key};
+use crate::sandbox::Sandbox;
 use crate::task::{CodeName, WireEntry};
 
 /// The version of everything in this module, in [`frame`](super::frame) and in [`page`](super::page).
@@ -100,6 +102,9 @@ pub(crate) struct Setup {
     /// Whether crashes may leave core dumps.
     pub(crate) core_dumps: bool,
     pub(crate) limits: Limits,
+    pub(crate) sandbox: Option<Sandbox>,
+    /// The step of a start after which tasks come: [`INIT_STEP`] or [`STATE_STEP`].
+    pub(crate) last_step: u64,
     pub(crate) signals: SignalPolicy,
     /// The parent's file, unless its workers run another. The worker compares before it runs `init`; the parent compares
     /// again, with its `Hello`.
@@ -139,6 +144,13 @@ impl Setup {
     /// The reverse.
     pub(crate) fn decode(body: &[u8]) -> Result<Setup, WireError> {
         postcard::from_bytes(body).map_err(|error| WireError::new("set-up", error))
+    }
+
+    /// Which of the worker's bounds it has run into, by how it ended: what to call that, and what to say. `has_spoken` as
+    /// for [`Limits::explain`].
+    pub(crate) fn explain(&self, exit: Exit, has_spoken: bool, stderr: &[String]) -> Option<(ErrorKind, String)> {
+        let fence = || self.sandbox.as_ref().and_then(|sandbox| sandbox.explain(exit));
+        self.limits.explain(exit, has_spoken, stderr).or_else(fence)
     }
 }
 

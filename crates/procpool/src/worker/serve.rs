@@ -15,6 +15,7 @@ use crate::current::{self, Running};
 use crate::queue;
 use crate::queue::client::Side;
 use crate::queue::travel::{self, Carried};
+use crate::sandbox::Fenced;
 use crate::sys::cpu_timer::CpuTimer;
 use crate::sys::fork::Original;
 use crate::sys::process;
@@ -55,16 +56,19 @@ pub(super) fn print() {
 }
 
 /// Runs the initialiser, then tasks until the parent says that it is enough.
-pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
-    let Setup { name, max_message, init, exit, exe, limits, .. } = setup;
+pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage, fenced: Option<Fenced>) -> ! {
+    let Setup { name, max_message, init, exit, exe, limits, last_step, .. } = setup;
     let naming = if exe.is_some() { Naming::ByPlace } else { Naming::ByName };
     let (reply, apart, original) = (Vec::new(), Bytes::new(), Original::here());
     let cpu = limits.cpu_time.map(|time| match CpuTimer::new() {
         Ok(timer) => (timer, time),
         Err(error) => fail(&name, "limit its processor time", error),
     });
+    let mut fence = Fence { last_step, fenced };
     let mut worker = Worker { link, page, naming, max_message, reply, apart, item_ns: u64::MAX, original, cpu };
     worker.initialise(init);
+    fence.close_after(INIT_STEP, &name);
+    worker.send(Kind::InitDone, INIT_STEP);
     loop {
         // An end of the stream, an error, a frame that makes no sense: there is no parent to work for.
         let Ok(message) = worker.link.receive() else { process::kill_own_group() };
@@ -73,12 +77,32 @@ pub(super) fn serve(link: Link, setup: Setup, page: &'static WorkerPage) -> ! {
             // told with the panic. What it has handed over meanwhile is not claimed, and taken back.
             Kind::Task if state::is_lost() => {}
             Kind::Task => worker.task(OfferId(message.id), message.body, message.apart, &name),
-            Kind::State => worker.make_state(&message.body),
+            Kind::State => {
+                worker.make_state(&message.body);
+                fence.close_after(STATE_STEP, &name);
+                worker.send(Kind::InitDone, STATE_STEP);
+            }
             Kind::Shared => store::put(message.id, Content::Bytes(message.body)),
             Kind::Memory => worker.map(message.id, &message.body, &name),
             Kind::Forget => store::forget(message.id),
             Kind::Retire => worker.retire(exit, &name),
             _ => fail(&name, "understand its parent", "it sent a message of the wrong kind"),
+        }
+    }
+}
+
+/// What is still open of a worker's sandbox until tasks may come.
+struct Fence {
+    last_step: u64,
+    fenced: Option<Fenced>,
+}
+
+impl Fence {
+    fn close_after(&mut self, step: u64, name: &str) {
+        if step == self.last_step
+            && let Some(fenced) = self.fenced.take()
+        {
+            fenced.close(name).unwrap_or_else(|error| fail(name, "enter its sandbox", error));
         }
     }
 }
@@ -94,7 +118,6 @@ impl Worker {
         }
         // A panic that the parent hears of here is no news about the first task.
         self.page.forget_steps();
-        self.send(Kind::InitDone, INIT_STEP);
     }
 
     /// Makes the state that tasks will use. `body` names the code, and then come its arguments.
@@ -102,7 +125,6 @@ impl Worker {
         let (entry, arguments) = body.split_at_checked(WireEntry::LEN).unwrap_or((body, &[]));
         self.run(entry, arguments);
         self.page.forget_steps();
-        self.send(Kind::InitDone, STATE_STEP);
     }
 
     /// Maps memory that tasks will name. Where that fails they will hear of it: nothing has been claimed yet.

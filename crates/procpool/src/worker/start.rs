@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::sync::{Arc, OnceLock};
 
 use super::link::{Link, Opening};
@@ -13,7 +14,7 @@ use crate::sys::{limits, overflow, process, signals, stdio};
 use crate::wire::frame::Kind;
 use crate::wire::message::{ExeIdentity, HELLO_MAGIC, Hello, PROTOCOL, Setup, SignalPolicy};
 use crate::wire::page::{PanicParts, WorkerPage};
-use crate::{current, entry};
+use crate::{current, entry, sandbox};
 
 /// The exit code of a worker that could not be set up (`EX_SOFTWARE` of sysexits.h). What went wrong is on stderr.
 pub(super) const EXIT_BROKEN: i32 = 70;
@@ -51,7 +52,7 @@ pub(crate) fn run(start: Start) -> ! {
         Err(error) => fail(name, "watch its parent", error),
     };
     let mut link = Link::new(Arc::clone(&socket));
-    let Opening { setup, page, queues } = match link.receive_setup(std::os::fd::AsFd::as_fd(&parent)) {
+    let Opening { setup, page, queues } = match link.receive_setup(parent.as_fd()) {
         Ok(received) => received,
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => process::kill_own_group(),
         Err(error) => fail(name, "receive its set-up", error),
@@ -59,7 +60,7 @@ pub(crate) fn run(start: Start) -> ! {
     if setup.protocol != PROTOCOL {
         fail(name, "understand its parent", format!("it speaks protocol {}, not {PROTOCOL}", setup.protocol));
     }
-    let mapped = WorkerPage::map(std::os::fd::AsFd::as_fd(&page));
+    let mapped = WorkerPage::map(page.as_fd());
     drop(page);
     // Never unmapped: handlers, hooks and threads of tasks may look at it until the very end.
     let page: &'static WorkerPage =
@@ -72,6 +73,10 @@ pub(crate) fn run(start: Start) -> ! {
     if let Err((what, error)) = fence(&setup.limits) {
         fail(name, what, error);
     }
+    let fenced = setup.sandbox.clone().map(|sandbox| {
+        let keep = [&*socket, &parent, &queues].map(AsFd::as_fd);
+        sandbox::enter(sandbox, &keep, name).unwrap_or_else(|error| fail(name, "enter its sandbox", error))
+    });
     let policy = match setup.signals {
         SignalPolicy::Ignore => Ok(()),
         SignalPolicy::Default => signals::obey_requests_to_end(),
@@ -84,7 +89,7 @@ pub(crate) fn run(start: Start) -> ! {
     queue::client::set_socket(queues);
     greet(&mut link, &setup);
     link.go_on_by(&setup, page);
-    serve::serve(link, setup, page)
+    serve::serve(link, setup, page, fenced)
 }
 
 /// Takes on what the pool allows its workers. The time of the processor is counted for each task: see `serve.rs`.

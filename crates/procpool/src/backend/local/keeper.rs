@@ -432,7 +432,7 @@ impl Keeper {
             worker: name,
             pid: Some(ward.child.pid()),
             exit: Some(exit),
-            limit: self.config.setup.limits.explain(exit, panic.is_some(), &stderr),
+            limit: self.config.setup.explain(exit, panic.is_some(), &stderr),
             panic,
             stderr,
             detail,

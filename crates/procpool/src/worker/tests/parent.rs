@@ -18,7 +18,8 @@ use crate::task::apart::{self, Apart};
 use crate::task::{Parts, Ship, codec, map_parts};
 use crate::wire::frame::{Assembler, Fragments, Kind, Message};
 use crate::wire::message::{
-    Carrier, EncodedJob, ExeIdentity, Hello, MESSAGE_OVERHEAD, PROTOCOL, ReplyBody, Setup, SignalPolicy, task_head,
+    Carrier, EncodedJob, ExeIdentity, Hello, INIT_STEP, MESSAGE_OVERHEAD, PROTOCOL, ReplyBody, Setup, SignalPolicy,
+    task_head,
 };
 use crate::wire::page::ParentPage;
 
@@ -89,6 +90,8 @@ impl Parent {
             exit,
             core_dumps: false,
             limits: Limits::default(),
+            sandbox: None,
+            last_step: INIT_STEP,
             signals,
             exe: Some(exe),
             carrier: Carrier::Socket,
