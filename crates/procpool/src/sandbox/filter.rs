@@ -54,8 +54,7 @@ pub(super) fn base(sandbox: &Sandbox, me: u32) -> Result<Vec<BpfProgram>, Backen
     for command in [libc::F_SETOWN, F_SETOWN_EX] {
         rules.when(libc::SYS_fcntl, 1, SeccompCmpOp::Eq, bits(command))?;
     }
-    // The last two type into the terminal.
-    for request in [FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX] {
+    for request in REQUESTS {
         rules.when(libc::SYS_ioctl, 1, SeccompCmpOp::Eq, request)?;
     }
     // Namespaces of its own would give it all capabilities in there, and a child of its parent's would be ours to reap.
@@ -87,8 +86,13 @@ pub(super) fn for_tasks(sandbox: &Sandbox, me: u32) -> Result<Vec<BpfProgram>, B
     if let Some(only) = &sandbox.only {
         let mut rules = Rules::default();
         rules.never(calls::NEEDED);
+        // The base has refused them already, and by the right name.
+        rules.never(calls::MEDDLING);
         for request in [libc::TCGETS, libc::TIOCGWINSZ, libc::FIONREAD, libc::FIONBIO, libc::FIOCLEX, libc::FIONCLEX] {
             rules.when(libc::SYS_ioctl, 1, SeccompCmpOp::Eq, low(request))?;
+        }
+        for request in REQUESTS {
+            rules.when(libc::SYS_ioctl, 1, SeccompCmpOp::Eq, request)?;
         }
         for (call, anything) in only.iter().map(|call| (*call, Vec::new())) {
             rules.0.insert(call, anything);
@@ -136,10 +140,9 @@ const ENOSYS: SeccompAction = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
 
 // The same everywhere, and not in the libc crate, or not for all machines.
 const F_SETOWN_EX: i32 = 15;
-const FIOSETOWN: u32 = 0x8901;
-const SIOCSPGRP: u32 = 0x8902;
-const TIOCSTI: u32 = 0x5412;
-const TIOCLINUX: u32 = 0x541c;
+/// What nobody is to ask of a descriptor: FIOSETOWN and SIOCSPGRP let it send signals, TIOCSTI and TIOCLINUX type into the
+/// terminal.
+const REQUESTS: [u32; 4] = [0x8901, 0x8902, 0x5412, 0x541c];
 /// What a kind of socket is without its flags.
 const SOCK_TYPE_MASK: u64 = 0xf;
 
