@@ -133,6 +133,16 @@ deadline() {
     done
 }
 
+# Six errors, each with the kind that it should have; the host's memory and processes are looked at by the example.
+hostile() {
+    local out="$work/hostile.txt" kind
+    example hostile | tee "$out"
+    for kind in 'MemoryLimit 2' 'TimedOut 1' 'WorkerDied 2' 'SandboxViolation 1'; do
+        expect "$kind times" test "$(grep -c "^  ${kind% *}: " "$out")" = "${kind#* }"
+    done
+    expect "the last line" grep -qx '6 of 6 ended as they should' "$out"
+}
+
 # A corpus of at least 1 GiB, made of this repository's sources.
 corpus() {
     local dir=$1 one="$1/one" size copies copy
