@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::hint::black_box;
-use std::io::{self, ErrorKind as Io, Read, Write};
+use std::io::{self, ErrorKind as Io, Read};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -214,7 +214,7 @@ fn spins() {
 }
 
 fn speaks_and_aborts() {
-    writeln!(io::stderr(), "the last words").unwrap();
+    eprintln!("the last words");
     std::process::abort()
 }
 
