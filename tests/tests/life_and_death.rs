@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use procpool::{ErrorKind, Exit, Pool, Started, call};
-use procpool_tests::tasks::{abort, leave, pid, power, spin, wait_at};
+use procpool_tests::tasks::{abort, leave, pid, power, spin, visit_and_spin, wait_at};
 use procpool_tests::{
     Gate, Part, Signal, close_everything, ended, fork_a_holder, freeze, ignore_children, is_alive, parent_of, part,
     reap_any_child, send, send_to_group, start_idler, start_something_and_spin, test, until, until_it_waits, visit,
@@ -139,6 +139,44 @@ test! {
             quickest = quickest.min(killed.elapsed());
         }
         // Each time all are gone. How soon, a loaded machine may spoil now and then, not five times.
+        assert!(quickest < Duration::from_millis(100), "{quickest:?}");
+    }
+}
+
+part! {
+    /// A service with eight workers in loops that look at nothing.
+    fn a_service_with_eight_busy_workers(gate: String) {
+        runtime().block_on(async {
+            let pool = Pool::builder().workers(8).build().unwrap();
+            for _ in 0..8 {
+                let gate = gate.clone();
+                drop(pool.spawn(call!(visit_and_spin(gate))));
+            }
+            std::future::pending::<()>().await;
+        });
+    }
+}
+
+test! {
+    /// Each has one thread that spins and one that watches, and here they all want a few cores at once.
+    async fn eight_busy_workers_are_gone_100_ms_after_their_parent_is_killed() {
+        let mut quickest = Duration::MAX;
+        for _ in 0..5 {
+            let gate = Gate::new();
+            let mut service = Part::start("a_service_with_eight_busy_workers", &gate.path());
+            let mut workers = Vec::new();
+            for visitor in gate.arrivals(8).await {
+                assert_eq!(parent_of(visitor.pid), Some(service.pid()));
+                workers.push(visitor.pid);
+                visitor.release().await;
+            }
+            let killed = Instant::now();
+            service.kill();
+            until("nobody is left", || !workers.iter().any(|&pid| is_alive(pid)));
+            println!("all gone after {:?}", killed.elapsed());
+            quickest = quickest.min(killed.elapsed());
+        }
+        // As above.
         assert!(quickest < Duration::from_millis(100), "{quickest:?}");
     }
 }
